@@ -1,0 +1,121 @@
+//! What delivery is told by configuration.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use url::Url;
+
+use crate::mail::{Address, BackendKind};
+
+/// How TLS begins on a connection to a provider's SMTP server. Clear text is for loopback practice alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SmtpTls {
+    /// STARTTLS, required (RFC 3207).
+    StartTls,
+    /// TLS from the first octet (RFC 8314).
+    Implicit,
+}
+
+/// Submission to a provider's SMTP server.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SmtpWay {
+    /// Host name; also the name its certificate must have.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How TLS begins.
+    pub tls: SmtpTls,
+    /// Largest message in octets; the server's own SIZE counts as well.
+    pub max_octets: u64,
+    /// Recipients in one transaction.
+    pub max_recipients: usize,
+    /// What we call ourselves in EHLO.
+    pub helo: String,
+}
+
+/// Microsoft Graph `sendMail`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GraphWay {
+    /// Base such as `https://graph.microsoft.com/v1.0`, without a slash at the end.
+    pub base: Url,
+    /// Whose `sendMail`: `None` is `/me` (delegated), otherwise `/users/{mailbox}`.
+    pub app_only: bool,
+    /// Largest message in octets before base64. Default 3 MiB.
+    pub max_octets: u64,
+    /// Recipients in one message.
+    pub max_recipients: usize,
+}
+
+/// One way out of an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Way {
+    /// Graph.
+    Graph(GraphWay),
+    /// SMTP.
+    Smtp(SmtpWay),
+}
+
+impl Way {
+    /// Which backend carries it.
+    pub const fn kind(&self) -> BackendKind {
+        match self {
+            Self::Graph(_) => BackendKind::Graph,
+            Self::Smtp(_) => BackendKind::Smtp,
+        }
+    }
+
+    /// Largest message in octets.
+    pub const fn max_octets(&self) -> u64 {
+        match self {
+            Self::Graph(way) => way.max_octets,
+            Self::Smtp(way) => way.max_octets,
+        }
+    }
+
+    /// Recipients in one transaction or message.
+    pub const fn max_recipients(&self) -> usize {
+        match self {
+            Self::Graph(way) => way.max_recipients,
+            Self::Smtp(way) => way.max_recipients,
+        }
+    }
+}
+
+/// The provider's limits for one mailbox; all are configuration, 0 means none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Limits {
+    /// SMTP sessions at once. Microsoft: 3.
+    pub smtp_sessions: usize,
+    /// Graph requests at once. Microsoft: 4.
+    pub graph_requests: usize,
+    /// Messages in any minute. Microsoft: 30.
+    pub messages_per_minute: u32,
+    /// Recipients in any 24 hours. Microsoft: 10,000.
+    pub recipients_per_day: u32,
+}
+
+/// How an account's mail goes out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountWays {
+    /// The account's name.
+    pub account: String,
+    /// The ways out in order of preference; never empty.
+    pub ways: Vec<Way>,
+    /// Limits per mailbox.
+    pub limits: Limits,
+    /// The address reports about this account's mail come from and fall back to, unless `*@domain`.
+    pub mailbox: Option<Address>,
+}
+
+/// Settings of delivery.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// By account name.
+    pub accounts: HashMap<String, AccountWays>,
+    /// The longest wait for one step of a provider. Default 30 s.
+    pub step_timeout: Duration,
+    /// The longest wait for the answer to the end of data. Default 10 min (RFC 5321 section 4.5.3.2.6).
+    pub final_timeout: Duration,
+    /// How long an idle SMTP session is kept. Default 20 s.
+    pub idle_timeout: Duration,
+}

@@ -1,0 +1,14 @@
+//! oxpost: plain SMTP, IMAP and POP3 in, OAuth 2.0 out.
+//!
+//! The house, from the ground up (`tests/layering.rs` keeps each floor from using a higher one):
+//! `secret`, `clock`; `mail`, `sasl`; `smtp`; `account`, `telemetry`; `net`, `http`, `store`; `token`, `queue`;
+//! `delivery`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
+
+pub mod account;
+pub mod clock;
+pub mod delivery;
+pub mod mail;
+pub mod queue;
+pub mod secret;
+pub mod store;
+pub mod token;

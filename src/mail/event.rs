@@ -1,0 +1,80 @@
+//! The closed list of things that happen to mail and accounts. Log, metrics and history are fed from it alone.
+
+use std::net::IpAddr;
+
+use super::failure::BackendKind;
+use super::{Failure, QueueId};
+use crate::clock::Timestamp;
+
+/// One thing that happened. The fields are named after what they hold.
+#[expect(missing_docs, reason = "the fields are named after what they hold")]
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A message was accepted with 250; it is durable.
+    Accepted {
+        id: QueueId,
+        client: String,
+        peer: Option<IpAddr>,
+        account: String,
+        mailbox: String,
+        reverse_path: String,
+        recipients: usize,
+        octets: u64,
+        message_id: Option<String>,
+    },
+    /// A listener refused a command of a client with a permanent or temporary reply.
+    Refused { client: String, peer: Option<IpAddr>, reply: String, why: String },
+    /// A local login failed.
+    LoginRefused { peer: Option<IpAddr>, login: String, why: String },
+    /// The provider took a message for `recipients` recipients: handed over, not yet delivered.
+    Relayed {
+        id: QueueId,
+        account: String,
+        backend: BackendKind,
+        attempt: u32,
+        recipients: usize,
+        diagnostic: String,
+        millis: u64,
+    },
+    /// Recipients wait for another attempt.
+    Deferred {
+        id: QueueId,
+        account: String,
+        backend: Option<BackendKind>,
+        attempt: u32,
+        recipients: usize,
+        failure: Failure,
+        next: Timestamp,
+    },
+    /// Recipients failed for good.
+    Failed {
+        id: QueueId,
+        account: String,
+        backend: Option<BackendKind>,
+        attempt: u32,
+        recipients: usize,
+        failure: Failure,
+    },
+    /// Mail of a mailbox waits until its account is mended.
+    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Timestamp },
+    /// The hold of a mailbox ended.
+    Released { account: String, mailbox: String, why: String },
+    /// A report about a failure was queued.
+    Reported { id: QueueId, about: QueueId, to: String },
+    /// A failure that nobody can be told of by mail.
+    Unreported { about: QueueId, why: String },
+    /// A new access token was issued.
+    TokenRenewed { account: String, resource: String, expires: Timestamp },
+    /// No access token could be had; oxpost tries again.
+    TokenDeferred { account: String, why: String },
+    /// An account needs somebody to sign in or to mend its settings.
+    SignInNeeded { account: String, why: String, hint: String },
+    /// Somebody signed an account in.
+    SignedIn { account: String, name: Option<String> },
+}
+
+/// Where events go: the log now, metrics and history with it.
+pub trait Observer: Send + Sync {
+    /// Takes note. Must not block.
+    fn observe(&self, event: &Event);
+}

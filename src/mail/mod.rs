@@ -1,0 +1,17 @@
+//! The nouns of mail, as values: addresses, envelopes, what became of a delivery. No I/O.
+
+pub mod address;
+pub mod envelope;
+pub mod event;
+pub mod failure;
+pub mod id;
+pub mod sender;
+pub mod status;
+
+pub use address::{Address, Domain};
+pub use envelope::{BodyType, Envelope, Recipient, ReversePath};
+pub use event::{Event, Observer};
+pub use failure::{Attempt, BackendKind, Failure, Outcome, Reason, Receipt};
+pub use id::QueueId;
+pub use sender::SenderPolicy;
+pub use status::EnhancedStatusCode;

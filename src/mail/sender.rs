@@ -1,0 +1,16 @@
+//! What a client's mail may say of its sender.
+
+use serde::{Deserialize, Serialize};
+
+/// What happens to the sender that a client gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SenderPolicy {
+    /// Nothing is touched; the mailbox needs the right to send as whoever the client names.
+    Keep,
+    /// From and reverse path become the mailbox; a Reply-To with the old From is added if there was none.
+    #[default]
+    Rewrite,
+    /// Reverse path and From must be the mailbox already; anything else is refused at MAIL or at the end of data.
+    Strict,
+}

@@ -1,0 +1,3 @@
+//! The `oxpost` program.
+
+fn main() {}
