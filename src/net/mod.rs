@@ -1,0 +1,3 @@
+//! The network beneath the protocols.
+
+pub mod connect;

@@ -1,0 +1,3 @@
+//! SMTP (RFC 5321) as values without I/O.
+
+pub mod upstream;
