@@ -284,6 +284,11 @@ impl Upstream {
         self.expected.front().map(|expected| expected.stage())
     }
 
+    /// How many answers are owed. Each that comes is progress.
+    pub fn owed(&self) -> usize {
+        self.expected.len()
+    }
+
     /// Whether another transaction may begin: nothing is owed, nothing is left over, the server has not said that it
     /// will close, and RSET, if one is due, can leave together with MAIL.
     pub fn is_reusable(&self) -> bool {
