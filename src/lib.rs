@@ -9,6 +9,8 @@ pub mod clock;
 pub mod delivery;
 pub mod mail;
 pub mod queue;
+pub mod sasl;
 pub mod secret;
+pub mod smtp;
 pub mod store;
 pub mod token;
