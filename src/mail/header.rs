@@ -187,3 +187,55 @@ fn field_length(octets: &[u8]) -> usize {
 const fn is_blank(octet: u8) -> bool {
     matches!(octet, b' ' | b'\t')
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_octets() {
+        let head = b"Subject: a\r\n b\r\nTO : x\r\nno field\r\nX-Odd:\r\n\r\nbody: not a field\r\n";
+        let block = HeaderBlock::parse(head);
+        let raw: Vec<&[u8]> = block.fields().iter().map(Field::raw).collect();
+        assert_eq!(raw, [&b"Subject: a\r\n b\r\n"[..], b"TO : x\r\n", b"no field\r\n", b"X-Odd:\r\n"]);
+        assert_eq!(block.fields()[0].body(), b" a\r\n b\r\n");
+        assert!(block.fields()[1].is("to") && block.fields()[1].has_blank_before_colon());
+        assert!(!block.fields()[2].is_field());
+        assert_eq!(&head[block.octets()..], b"body: not a field\r\n");
+    }
+
+    #[test]
+    fn a_header_is_told_from_a_text_that_has_none() {
+        let table: [(&str, bool, Option<usize>, &str); 11] = [
+            ("Subject: x\r\n\r\nbody", true, Some(14), "an ordinary message"),
+            ("\r\nbody", true, Some(2), "an empty header"),
+            ("Subject: x\r\n", true, None, "all header"),
+            ("Hello world\r\nTo: x@y\r\n\r\n", false, Some(0), "text at once"),
+            (" Subject: x\r\n\r\n", false, Some(0), "begins with a blank"),
+            ("two words: x\r\n\r\n", false, Some(0), "a blank in the name"),
+            ("https://example.com\r\n\r\n", true, Some(23), "cannot be told from a field"),
+            ("\u{feff}Subject: x\r\n\r\n", false, Some(0), "a byte order mark"),
+            ("From a@b Fri Jul  8 12:08:34 2011\r\nTo: x\r\n\r\n", true, Some(44), "the line of a mailbox file"),
+            ("From a@b Fri Jul  8 12:08:34 2011\r\ntext\r\n", false, Some(0), "such a line before text"),
+            ("", false, Some(0), "nothing"),
+        ];
+        for (head, has_header, octets, why) in table {
+            let found = inspect(head.as_bytes());
+            assert_eq!((found.has_header, found.header_octets), (has_header, octets), "{why}");
+        }
+    }
+
+    #[test]
+    fn an_inspection_tells_what_the_listener_asks() {
+        let head =
+            b"Received: a\r\nRECEIVED: b\r\nFrom: Ann <a@x.example>, b@x.example\r\nMessage-ID:\r\n <1@x>\r\n\r\n";
+        let found = inspect(head);
+        assert_eq!(found.received, 2);
+        assert!(found.has_from && !found.has_date && found.has_message_id);
+        assert_eq!(found.message_id.as_deref(), Some("<1@x>"));
+        assert_eq!(found.from, ["a@x.example".parse().unwrap(), "b@x.example".parse().unwrap()]);
+        let found = inspect(b"From: Scanner\r\nMessage-ID: \r\n\r\n");
+        assert_eq!((found.has_from, found.from.len()), (true, 0));
+        assert_eq!((found.has_message_id, found.message_id), (true, None));
+    }
+}

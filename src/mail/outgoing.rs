@@ -4,7 +4,8 @@
 
 use super::edits::{Edit, Edits};
 use super::header::HeaderBlock;
-use super::{Address, Envelope, ReversePath, Sender, SenderPolicy, originator, reconcile};
+pub use super::sender::Sender;
+use super::{Address, Envelope, ReversePath, SenderPolicy, originator, reconcile};
 
 /// A header that is ready to leave.
 #[derive(Clone, PartialEq, Eq, Debug)]
