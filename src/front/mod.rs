@@ -1,0 +1,5 @@
+//! The doors: what clients and administrators speak to.
+
+pub mod admin;
+mod settings;
+pub mod submission;
