@@ -11,9 +11,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::desk::Desk;
-use super::{Door, replies};
+use super::{Door, replies as ours};
+use crate::account::LineEndings;
 use crate::net::{Stream, hello};
-use crate::smtp::{Action, Session};
+use crate::smtp::{Action, Reply, Session, replies};
 
 /// Octets read at once.
 const READ: usize = 16 * 1024;
@@ -31,8 +32,11 @@ pub(super) enum End {
     #[error("the connection broke: {0}")]
     Broken(#[from] io::Error),
     /// The client was silent, or slower than is served.
-    #[error("the client was silent too long; if it ends lines with LF alone, set `line_endings = \"lf\"` for its `[[client]]`")]
+    #[error("the client was silent too long")]
     TimedOut,
+    /// The client ended its message with bare LF, which is not the end.
+    #[error("the client ends lines with LF alone, so its message had no end; set `line_endings = \"lf\"` for its `[[client]]`")]
+    LineEndings,
     /// A TLS handshake did not succeed.
     #[error("TLS failed: {0}")]
     Tls(String),
@@ -85,7 +89,7 @@ impl Connection {
             let count = match self.read(&mut buffer).await? {
                 Some(0) => return Ok(()),
                 Some(count) => count,
-                None => return self.say_goodbye(&replies::stopping()).await,
+                None => return self.say_goodbye(&replies::SHUTTING_DOWN).await,
             };
             self.session.receive(&buffer[..count]);
         }
@@ -98,8 +102,9 @@ impl Connection {
             read = timeout_at(self.deadline, self.stream.read(buffer)) => match read {
                 Ok(count) => Ok(Some(count?)),
                 Err(_) => {
-                    self.say_goodbye(&replies::timed_out()).await?;
-                    Err(End::TimedOut)
+                    let lone_dot = self.session.saw_lone_dot();
+                    self.say_goodbye(&replies::TIMED_OUT).await?;
+                    Err(if lone_dot { End::LineEndings } else { End::TimedOut })
                 }
             },
             () = self.stopping.cancelled(), if idle => Ok(None),
@@ -116,6 +121,9 @@ impl Connection {
             Action::StartTls => self.start_tls().await?,
             Action::Authenticate(credentials) => {
                 let result = self.desk.authenticate(credentials).await;
+                if let Some(client) = self.desk.client() {
+                    self.session.set_line_endings(line_endings(client.line_endings));
+                }
                 self.session.authenticated(result);
             }
             Action::Mail(request) => {
@@ -133,8 +141,9 @@ impl Connection {
                 self.session.data_answered(answer);
             }
             Action::Body(octets) => self.take_content(&octets).await,
+            Action::DiscardBody => self.desk.discard_body(),
             Action::EndOfBody => {
-                let reply = self.desk.end_of_body(self.session.helo(), self.stream.is_tls()).await;
+                let reply = self.desk.end_of_body(&self.session).await;
                 self.session.accepted(reply);
             }
         }
@@ -174,7 +183,7 @@ impl Connection {
         timeout(WRITE, write).await.map_err(|_| End::TimedOut)?.map_err(End::Broken)
     }
 
-    async fn say_goodbye(&mut self, reply: &crate::smtp::Reply) -> Result<(), End> {
+    async fn say_goodbye(&mut self, reply: &Reply) -> Result<(), End> {
         let mut octets = Vec::new();
         reply.write_to(&mut octets);
         self.write(&octets).await?;
@@ -183,10 +192,17 @@ impl Connection {
     }
 }
 
+pub(super) const fn line_endings(endings: LineEndings) -> crate::smtp::LineEndings {
+    match endings {
+        LineEndings::Crlf => crate::smtp::LineEndings::Crlf,
+        LineEndings::Lf => crate::smtp::LineEndings::Lf,
+    }
+}
+
 /// Nobody from that address may come in, with or without a login.
 async fn turn_away(mut stream: Stream, peer: IpAddr) -> Result<(), End> {
     let mut octets = Vec::new();
-    replies::stranger(peer).write_to(&mut octets);
+    ours::stranger(peer).write_to(&mut octets);
     timeout(WRITE, stream.write_all(&octets)).await.map_err(|_| End::TimedOut)??;
     let _closed = timeout(WRITE, stream.shutdown()).await;
     Ok(())

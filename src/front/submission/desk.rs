@@ -5,14 +5,18 @@ use std::sync::Arc;
 
 use super::intake::{Intake, Received, storing_failed};
 use super::prefix::{Arrival, made_message_id, prefix, protocol};
-use super::replies;
+use super::connection::line_endings;
+use super::replies as ours;
 use super::rules::{Leave, Rules};
 use super::Door;
 use crate::account::password::{Login, Verdict};
-use crate::account::{Client, LineEndings};
+use crate::account::Client;
 use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy};
 use crate::queue::NewMessage;
-use crate::smtp::{AuthResult, AuthRule, Credentials, MailRequest, Options, RcptRequest, RcptTarget, Reply, Session};
+use crate::smtp::{AuthResult, AuthRule, Credentials, MailRequest, Options, RcptRequest, RcptTarget, Reply, Session, replies};
+
+/// Errors a client may make without sending a message.
+const MAX_ERRORS: u32 = 20;
 
 /// One client's desk.
 pub(super) struct Desk {
@@ -50,7 +54,8 @@ impl Desk {
         Some((Self { door: Arc::clone(door), rules, peer, by_network, by_login, transaction }, session))
     }
 
-    fn client(&self) -> Option<&Arc<Client>> {
+    /// The client, as far as it is known.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
         self.by_login.as_ref().or(self.by_network.as_ref())
     }
 
@@ -66,7 +71,7 @@ impl Desk {
         }
         let login = Login { peer: self.peer, name: credentials.login, password: credentials.password };
         // Acting for another (RFC 4616) is nothing a mail client here has a right to; many send their own name.
-        let acts_for_another = !credentials.authorization_id.is_empty() && credentials.authorization_id != login.name;
+        let acts_for_another = credentials.authorization_id.is_some_and(|other| other != login.name);
         let verdict = if acts_for_another { Verdict::Refused } else { self.rules.log_in(&login, &self.door.settings.clients).await };
         match verdict {
             Verdict::Accepted(client) => {
@@ -76,12 +81,12 @@ impl Desk {
             Verdict::Refused => {
                 let why = if acts_for_another { "a login may not act for another" } else { "wrong login or password" };
                 self.observe(&Event::LoginRefused { peer: Some(self.peer), login: login.name, why: why.to_owned() });
-                AuthResult::Refused(replies::WRONG_PASSWORD.into())
+                AuthResult::Refused(replies::AUTH_FAILED)
             }
             Verdict::Busy => {
                 let why = "too many logins are being checked or have failed".to_owned();
                 self.observe(&Event::LoginRefused { peer: Some(self.peer), login: login.name, why });
-                AuthResult::Refused(replies::LOGIN_BUSY.into())
+                AuthResult::Refused(replies::AUTH_BUSY)
             }
         }
     }
@@ -89,11 +94,11 @@ impl Desk {
     /// MAIL: decides account and mailbox now, and whether any way out can carry the message.
     pub(super) fn mail(&mut self, request: &MailRequest) -> Result<(), Reply> {
         self.transaction = None;
-        let Some(client) = self.client() else { return Err(replies::AUTH_NEEDED.into()) };
+        let Some(client) = self.client() else { return Err(replies::AUTH_REQUIRED) };
         let leave = self.rules.may_send(client, &request.reverse_path);
         let leave = leave.map_err(|reply| self.refused(reply, "the sender is not allowed"))?;
         if request.size.is_some_and(|size| size > leave.max_octets) {
-            return Err(self.refused(replies::too_large(leave.max_octets), "the declared size is too large"));
+            return Err(self.refused(ours::too_large(leave.max_octets), "the declared size is too large"));
         }
         let (reverse_path, recipients) = (request.reverse_path.clone(), Vec::new());
         self.transaction = Some(Transaction { leave, reverse_path, request: request.clone(), recipients, intake: None });
@@ -102,7 +107,7 @@ impl Desk {
 
     /// RCPT.
     pub(super) fn recipient(&mut self, request: RcptRequest) -> Result<(), Reply> {
-        let Some(transaction) = &mut self.transaction else { return Err(replies::BAD_SEQUENCE.into()) };
+        let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
         let address: Address = match request.target {
             RcptTarget::Address(address) => address,
             RcptTarget::Postmaster => transaction.leave.postmaster.clone(),
@@ -115,7 +120,7 @@ impl Desk {
     pub(super) fn start_body(&mut self) -> Result<(), Reply> {
         let queue = &self.door.submission.queue;
         queue.check_room().map_err(|error| storing_failed(&error))?;
-        let Some(transaction) = &mut self.transaction else { return Err(replies::BAD_SEQUENCE.into()) };
+        let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
         transaction.intake = Some(Intake::new(queue.body_writer(), transaction.leave.max_octets));
         Ok(())
     }
@@ -132,33 +137,38 @@ impl Desk {
         })
     }
 
+    /// The session refused the content itself.
+    pub(super) fn discard_body(&mut self) {
+        self.transaction = None;
+    }
+
     /// The end of data: 250 only once the message is durable.
-    pub(super) async fn end_of_body(&mut self, helo: &str, tls: bool) -> Reply {
-        let Some(transaction) = self.transaction.take() else { return replies::BAD_SEQUENCE.into() };
-        match self.accept(transaction, helo, tls).await {
-            Ok(id) => replies::queued(id),
+    pub(super) async fn end_of_body(&mut self, session: &Session) -> Reply {
+        let Some(transaction) = self.transaction.take() else { return replies::MAIL_FIRST };
+        match self.accept(transaction, session).await {
+            Ok(id) => ours::queued(id),
             Err(reply) => self.refused(reply, "the message is not taken"),
         }
     }
 
-    async fn accept(&self, mut transaction: Transaction, helo: &str, tls: bool) -> Result<QueueId, Reply> {
-        let Some(intake) = transaction.intake.take() else { return Err(replies::BAD_SEQUENCE.into()) };
+    async fn accept(&self, mut transaction: Transaction, session: &Session) -> Result<QueueId, Reply> {
+        let Some(intake) = transaction.intake.take() else { return Err(replies::MAIL_FIRST) };
         let Received { body, found } = intake.finish().await?;
         let route = transaction.leave.route;
         if route.sender == SenderPolicy::Strict && found.from.iter().any(|from| *from != route.mailbox) {
-            return Err(replies::sender_refused(&route.mailbox));
+            return Err(ours::sender_refused(&route.mailbox));
         }
         let mut envelope = Envelope::new(transaction.reverse_path, transaction.recipients)
-            .map_err(|_| Reply::from(replies::BAD_SEQUENCE))?;
+            .map_err(|_| replies::RCPT_FIRST)?;
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
         let id = QueueId::fresh();
         let submission = &self.door.submission;
-        let authenticated = self.by_login.is_some();
+        let (helo, extended) = session.hello().map_or(("", false), |hello| (hello.name.as_str(), hello.extended));
         let arrival = Arrival {
             helo,
             peer: self.peer,
             hostname: &submission.hostname,
-            protocol: protocol(transaction.request.extended, tls, authenticated),
+            protocol: protocol(extended, session.is_tls(), session.is_authenticated()),
             id,
             now: submission.clock.now(),
         };
@@ -171,7 +181,7 @@ impl Desk {
 
     fn refused(&self, reply: Reply, why: &str) -> Reply {
         let client = self.client().map(|client| client.name.clone()).unwrap_or_default();
-        self.observe(&Event::Refused { client, peer: Some(self.peer), reply: reply.to_string(), why: why.to_owned() });
+        self.observe(&Event::Refused { client, peer: Some(self.peer), reply: String::from_utf8_lossy(&reply.to_octets()).trim_end().to_owned(), why: why.to_owned() });
         reply
     }
 
@@ -188,7 +198,6 @@ impl Door {
             (true, true) => AuthRule::Always,
             (true, false) => AuthRule::OverTlsOnly,
         };
-        let line_endings = by_network.map_or(LineEndings::Crlf, |client| client.line_endings);
         Options {
             hostname: self.submission.hostname.clone(),
             max_octets: self.settings.max_octets.unwrap_or(u64::MAX).min(rules.max_octets(names)),
@@ -197,12 +206,9 @@ impl Door {
             auth_required: by_network.is_none(),
             starttls: self.offers_starttls(),
             smtputf8: rules.carries_smtputf8(names),
-            max_errors: self.settings.max_errors,
+            max_errors: MAX_ERRORS,
             strict_line_ends: self.settings.strict_line_ends,
-            line_endings: match line_endings {
-                LineEndings::Crlf => crate::smtp::LineEndings::Crlf,
-                LineEndings::Lf => crate::smtp::LineEndings::Lf,
-            },
+            line_endings: by_network.map_or_else(Default::default, |client| line_endings(client.line_endings)),
         }
     }
 }

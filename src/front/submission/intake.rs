@@ -48,11 +48,12 @@ impl Intake {
         }
         // The empty line may straddle two pieces.
         let from = self.head.len().saturating_sub(3);
-        self.head.extend_from_slice(&octets[..octets.len().min(MAX_HEADER + 4 - self.head.len().min(MAX_HEADER))]);
+        let room = (MAX_HEADER + 4).saturating_sub(self.head.len());
+        self.head.extend_from_slice(&octets[..octets.len().min(room)]);
         let begins_empty = self.head.starts_with(b"\r\n");
         self.head_is_complete = begins_empty || memchr::memmem::find(&self.head[from..], b"\r\n\r\n").is_some();
         if !self.head_is_complete && self.head.len() > MAX_HEADER {
-            return Err(replies::HEADER_TOO_LARGE.into());
+            return Err(replies::HEADER_TOO_LARGE);
         }
         Ok(())
     }
@@ -61,7 +62,7 @@ impl Intake {
     pub(super) async fn finish(self) -> Result<Received, Reply> {
         let found = inspect(&self.head);
         if found.received > MAX_RECEIVED {
-            return Err(replies::LOOP.into());
+            return Err(replies::LOOP);
         }
         let body = self.writer.finish().await.map_err(|error| storing_failed(&error))?;
         Ok(Received { body, found })

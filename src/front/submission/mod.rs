@@ -104,15 +104,13 @@ impl Door {
 
 /// A full house says so in one write that cannot block, and hangs up.
 fn say_full(tcp: &TcpStream, peer: SocketAddr) {
-    let mut octets = Vec::new();
-    replies::full().write_to(&mut octets);
-    let _best_effort = tcp.try_write(&octets);
+    let _best_effort = tcp.try_write(&crate::smtp::replies::TOO_MANY_SESSIONS.to_octets());
     tracing::warn!(%peer, "too many sessions; a connection was refused with 421");
 }
 
 fn log_end(end: &End) {
     match end {
         End::Broken(_) => tracing::debug!(%end, "session ended"),
-        End::TimedOut | End::Tls(_) => tracing::info!(%end, "session ended"),
+        End::TimedOut | End::LineEndings | End::Tls(_) => tracing::info!(%end, "session ended"),
     }
 }

@@ -8,7 +8,7 @@ use super::replies;
 use crate::account::password::{Login, Passwords, Verdict};
 use crate::account::{Account, Client, Clients, MailboxRule};
 use crate::delivery::AccountWays;
-use crate::mail::{Address, QueueId, ReversePath, SenderPolicy};
+use crate::mail::{Address, ReversePath, SenderPolicy};
 use crate::queue::Route;
 use crate::smtp::Reply;
 
@@ -79,6 +79,7 @@ impl Rules {
             account: account.name.clone(),
             provider: account.provider.clone(),
             client: client.name.clone(),
+            bounces_to: client.bounces_to.clone(),
             sender: client.sender,
             reports_to: self.reports_to(client, reverse_path, &mailbox),
             mailbox: mailbox.clone(),
@@ -105,11 +106,6 @@ impl Rules {
             MailboxRule::Domain(domain) => domain == address.domain(),
         })
     }
-}
-
-/// The reply to an accepted message.
-pub(super) fn queued(id: QueueId) -> Reply {
-    replies::queued(id)
 }
 
 fn serves(names: &[String], client: &Client) -> bool {
