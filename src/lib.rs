@@ -7,8 +7,11 @@
 pub mod account;
 pub mod clock;
 pub mod delivery;
+pub mod http;
 pub mod mail;
+pub mod net;
 pub mod queue;
 pub mod secret;
 pub mod store;
+pub mod telemetry;
 pub mod token;
