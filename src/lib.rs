@@ -7,6 +7,7 @@
 pub mod account;
 pub mod clock;
 pub mod delivery;
+pub mod http;
 pub mod mail;
 pub mod net;
 pub mod queue;
