@@ -10,6 +10,8 @@ use crate::secret::Secret;
 use crate::token::Purpose;
 
 mod settings;
+pub mod smtp;
+
 pub use settings::{AccountWays, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
 
 /// A future behind a pointer, so that the traits below can be made into objects.

@@ -9,6 +9,7 @@ mod path;
 pub mod replies;
 pub mod reply;
 pub mod session;
+pub mod upstream;
 
 pub use action::{Action, AuthResult, Credentials, MailRequest, Mechanism, RcptRequest, RcptTarget};
 pub use data::DotStuffer;
