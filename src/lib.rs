@@ -6,7 +6,9 @@
 
 pub mod account;
 pub mod clock;
+pub mod config;
 pub mod delivery;
+pub mod front;
 pub mod mail;
 pub mod queue;
 pub mod secret;

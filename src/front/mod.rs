@@ -1,0 +1,3 @@
+//! The doors: where clients come in.
+mod settings;
+pub use settings::{ListenerSettings, ListenerTls, SubmissionSettings, TlsFiles};
