@@ -5,8 +5,12 @@
 //! `delivery`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
 
 pub mod account;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod delivery;
+pub mod front;
+pub mod gateway;
 pub mod http;
 pub mod mail;
 pub mod net;
@@ -17,3 +21,4 @@ pub mod smtp;
 pub mod store;
 pub mod telemetry;
 pub mod token;
+pub mod unix;

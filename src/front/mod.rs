@@ -3,3 +3,5 @@
 pub mod admin;
 mod settings;
 pub mod submission;
+
+pub use settings::{ListenerSettings, ListenerTls, SubmissionSettings, TlsFiles};
