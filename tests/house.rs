@@ -23,11 +23,11 @@ fn files() -> Vec<PathBuf> {
         for entry in std::fs::read_dir(root().join(&folder)).unwrap().map(Result::unwrap) {
             let name = entry.file_name();
             let path = folder.join(&name);
-            if !entry.file_type().unwrap().is_dir() {
-                files.push(path);
-            } else if !["target", ".git", "node_modules", "data"].iter().any(|other| name == *other) {
-                folders.push(path);
+            if ["target", ".git", "node_modules", "data"].iter().any(|other| name == *other) {
+                continue;
             }
+            let found = if entry.file_type().unwrap().is_dir() { &mut folders } else { &mut files };
+            found.push(path);
         }
     }
     files.sort();
