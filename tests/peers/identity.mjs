@@ -7,6 +7,7 @@
 //
 // Beside the provider's own endpoints (/auth, /token, /token/introspection) there is a desk for the tests:
 //   POST /desk/lifetime/SECONDS   access tokens issued from now on live that long
+//   POST /desk/expire             every access token is over, its grant is not
 //   POST /desk/revoke             the administrator takes every grant back
 //   GET  /desk/counts             how often each grant type was served, as JSON
 import { randomBytes } from 'node:crypto';
@@ -23,6 +24,7 @@ const ACCESS_TOKEN_OCTETS = 1500;
 
 let lifetime = 3600;
 const grants = new Set();
+const accessTokens = new Set();
 const counts = { authorization_code: 0, refresh_token: 0, client_credentials: 0, refused: 0 };
 
 const policy = interactionPolicy.base();
@@ -61,7 +63,9 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
     token.accountId ? { mailbox: token.accountId, tenant: 'none' } : { mailbox: 'none', tenant: `any@${domain}` }),
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { policy, url: (ctx, interaction) => `/interaction/${interaction.uid}` },
-  issueRefreshToken: (ctx, client, code) => code.scopes.has('offline_access'),
+  // Not only with `prompt=consent`, which oidc-provider wants to see with offline_access: mail providers do not.
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+  expiresWithSession: () => false,
   loadExistingGrant: async (ctx) => {
     const { accountId } = ctx.oidc.session;
     const grant = new ctx.oidc.provider.Grant({ accountId, clientId: ctx.oidc.client.clientId });
@@ -86,6 +90,15 @@ provider.on('grant.success', (ctx) => { counts[ctx.oidc.params.grant_type] += 1;
 provider.on('grant.error', () => { counts.refused += 1; });
 provider.on('server_error', (ctx, error) => console.error(error));
 
+for (const event of ['access_token.saved', 'client_credentials.saved']) {
+  provider.on(event, (token) => accessTokens.add(token));
+}
+
+async function expireAccessTokens() {
+  for (const token of accessTokens) await token.destroy();
+  accessTokens.clear();
+}
+
 async function revokeAll() {
   for (const id of grants) {
     await provider.AccessToken.revokeByGrantId(id);
@@ -98,6 +111,9 @@ async function revokeAll() {
 async function desk(ctx, [what, value]) {
   if (ctx.method === 'GET' && what === 'counts') {
     ctx.body = counts;
+  } else if (ctx.method === 'POST' && what === 'expire') {
+    await expireAccessTokens();
+    ctx.status = 204;
   } else if (ctx.method === 'POST' && what === 'revoke') {
     await revokeAll();
     ctx.status = 204;
