@@ -131,7 +131,7 @@ fn no_page_is_unfinished() {
 #[test]
 fn the_readme_starts_with_the_two_commands() {
     let readme = read_to_string(root().join("README.md")).expect("README.md is the first page a person reads");
-    for command in ["cargo build --release", "./target/release/oxpost try"] {
+    for command in ["cargo run --release -- try", "./test"] {
         assert!(readme.lines().any(|line| line.trim() == command), "README.md has no line `{command}`");
     }
 }
