@@ -31,7 +31,8 @@ use reader::Reader;
 
 use crate::account::{Account, Clients};
 use crate::secret::Secret;
-use crate::{delivery, front, queue, token};
+use crate::token::{SealingKeyError, SealingKey};
+use crate::{delivery, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.
 const KEY_VARIABLE: &str = "OXPOST_KEY";
@@ -91,7 +92,33 @@ pub struct Config {
     pub secret_files: Vec<PathBuf>,
 }
 
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 impl Config {
+    /// Where commands reach the running gateway.
+    pub fn control_socket(&self) -> PathBuf {
+        self.data.join("control.sock")
+    }
+
+    /// The key that seals tokens; made at the first start where it comes from a file.
+    ///
+    /// # Errors
+    /// The key cannot be read, or others can read it.
+    pub fn sealing_key(&self) -> Result<SealingKey, SealingKeyError> {
+        match &self.key {
+            KeySource::Environment(text) => SealingKey::from_base64(text, KEY_VARIABLE),
+            KeySource::Credential(path) => SealingKey::load(path),
+            KeySource::File(path) => SealingKey::load_or_create(path),
+        }
+    }
+
     /// Reads the file at `path`; `environment` looks up environment variables.
     ///
     /// # Errors
