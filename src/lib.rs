@@ -5,6 +5,7 @@
 //! `delivery`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
 
 pub mod account;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
