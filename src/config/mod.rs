@@ -5,6 +5,7 @@
 //! says what the keys mean together.
 
 mod accounts;
+pub mod check;
 mod clients;
 mod document;
 mod fault;

@@ -121,7 +121,7 @@ fn read(text: &str, units: &[(&str, u64)]) -> Result<u64, NotAQuantity> {
 }
 
 /// A time in the largest unit that leaves no remainder, such as `4 days`.
-pub fn duration_words(duration: Duration) -> String {
+pub(super) fn duration_words(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let (unit, factor) = match millis {
         0 => ("s", 1_000),
@@ -136,7 +136,7 @@ pub fn duration_words(duration: Duration) -> String {
 }
 
 /// A size in the largest unit that leaves no remainder, such as `3 MiB`.
-pub fn size_words(octets: u64) -> String {
+pub(super) fn size_words(octets: u64) -> String {
     let fits = |(_, factor): &&(&str, u64)| octets > 0 && octets % factor == 0;
     match SIZES.iter().filter(fits).max_by_key(|(_, factor)| *factor) {
         Some((unit, factor)) => format!("{} {unit}", octets / factor),
