@@ -1,6 +1,8 @@
 //! The configuration: files that are fine, with what the gateway would do; files that are not, with exactly what is
 //! said about them; and what is rendered from the doc comments. `OXPOST_BLESS=1` writes what should be there anew.
 
+#![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
+
 use std::path::{Path, PathBuf};
 
 use oxpost::cli::check::{self, Verdict};

@@ -37,6 +37,7 @@ impl OneOrMany {
 /// The configuration of oxpost.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(title = "oxpost.toml")]
 pub struct File {
     /// The folder that holds the queue, the tokens and the key they are sealed with. One process owns it. A path that
     /// does not begin with `/` counts from the folder of this file, here and at every other path.
