@@ -229,6 +229,26 @@ fn long_recipient_lists_are_folded() {
 }
 
 #[test]
+fn bombs_in_a_header_take_bounded_time() {
+    let room = crate::mail::header::MAX_HEADER;
+    let fill = |piece: &str| piece.repeat(room / piece.len());
+    for (head, what) in [
+        (format!("To: {}\r\n\r\n", fill("a@x.ex,")), "addresses"),
+        (format!("To: {}\r\n\r\n", fill("(")), "parentheses"),
+        (format!("{}\r\n", fill("To: a@x.ex\r\n")), "fields"),
+        (format!("X: y\r\n{}\r\n", fill(" \r\n")), "folded lines"),
+        (format!("X: y\r\n{}\r\n", fill("z\r\n")), "lines that are no fields"),
+        (format!("From: {}\r\n\r\n", fill("a b <c@x.ex>,")), "authors"),
+    ] {
+        let start = std::time::Instant::now();
+        crate::mail::header::inspect(head.as_bytes());
+        let out = headers(&head, &["a@x.ex", "z@x.example"]);
+        assert!(start.elapsed() < std::time::Duration::from_secs(3), "{what}: {:?}", start.elapsed());
+        assert!(out.header.len() < 16 * room, "{what}: {} octets", out.header.len());
+    }
+}
+
+#[test]
 fn whom_only_the_header_names_is_told_apart() {
     let named = |head: &str, recipients: &[&str]| header_only_recipients(head.as_bytes(), &envelope(recipients));
     let head = "To: A@x.example, l@x.example\r\nCc: l@x.example, m@x.example\r\nBcc: b@x.example\r\n\r\n";
