@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::spool::Content;
-use super::{MailboxKey, NewMessage};
+use super::{MailboxKey, NewMessage, Route};
 use crate::clock::Timestamp;
 use crate::mail::{BodyType, QueueId};
 
@@ -93,8 +93,7 @@ pub(super) const HELD_SO_FAR: &str = "(SELECT lane.held + coalesce((SELECT max(0
 pub(super) struct Row {
     pub(super) id: QueueId,
     pub(super) key: MailboxKey,
-    account: String,
-    route: String,
+    route: Route,
     reverse_path: Option<String>,
     recipients: Vec<String>,
     eight_bit: bool,
@@ -107,13 +106,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(id: QueueId, message: &NewMessage) -> rusqlite::Result<Self> {
+    pub(super) fn new(message: &NewMessage) -> Self {
         let envelope = &message.envelope;
-        Ok(Self {
-            id,
+        Self {
+            id: message.id,
             key: message.route.key(),
-            account: message.route.account.clone(),
-            route: json(&message.route)?,
+            route: message.route.clone(),
             reverse_path: envelope.reverse_path().address().map(ToString::to_string),
             recipients: envelope.recipients().iter().map(|to| to.address.to_string()).collect(),
             eight_bit: envelope.body == BodyType::EightBitMime,
@@ -123,13 +121,13 @@ impl Row {
             content: message.body.content(),
             message_id: message.message_id.clone(),
             report_about: message.report_about,
-        })
+        }
     }
 
     /// Makes the message; due at once. Returns the row of its lane.
     pub(super) fn insert(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<i64> {
         let lane = lane(connection, &self.key)?;
-        let insert = const_format(HELD_SO_FAR);
+        let insert = insert_message();
         let (octets, spool) = match &self.content {
             Content::Memory(octets) => (Some(&**octets), None),
             Content::File(name) => (None, Some(name)),
@@ -138,8 +136,8 @@ impl Row {
         let seq = connection.prepare_cached(&insert)?.insert(named_params! {
             ":id": self.id.as_bytes(),
             ":lane": lane,
-            ":account": self.account,
-            ":route": self.route,
+            ":account": self.route.account,
+            ":route": json(&self.route)?,
             ":reverse_path": self.reverse_path,
             ":eight_bit": self.eight_bit,
             ":smtputf8": self.smtputf8,
@@ -161,10 +159,10 @@ impl Row {
     }
 }
 
-fn const_format(held_so_far: &str) -> String {
+fn insert_message() -> String {
     format!(
         "INSERT INTO message (id, lane, state, account, route, reverse_path, eight_bit, smtputf8, size, spool, message_id, \
          report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, 0, :account, :route, \
-         :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :report_about, :now, :now, {held_so_far}, :now)"
+         :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :report_about, :now, :now, {HELD_SO_FAR}, :now)"
     )
 }
