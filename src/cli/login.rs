@@ -21,6 +21,7 @@ use super::reach::{Reach, load};
 use super::report::{Report, say};
 use crate::config::Config;
 use crate::front::admin::{FinishSignIn, SignInBegun, SignInFinished};
+use crate::token::Provider;
 
 #[derive(Args, Debug)]
 pub(super) struct LoginArguments {
@@ -44,8 +45,8 @@ pub(super) fn run(config: &Path, arguments: &LoginArguments) -> Result<(), Repor
 
 async fn sign_in(reach: &Reach, config: &Config, arguments: &LoginArguments) -> Result<(), Report> {
     let account = &arguments.account;
-    let settings = config.sign_in(account).ok_or_else(|| unknown_account(config, account))?;
-    let (redirect_uri, listeners) = way_back(settings.redirect_uri.as_ref()).await?;
+    let provider = provider_of(config, account).ok_or_else(|| unknown_account(config, account))?;
+    let (redirect_uri, listeners) = way_back(provider.redirect_uri.as_ref()).await?;
     let begin = serde_json::json!({ "redirect_uri": redirect_uri });
     let begun: SignInBegun = reach.call(Method::POST, &format!("/v1/accounts/{account}/sign-in"), Some(&begin)).await?;
 
@@ -58,8 +59,10 @@ async fn sign_in(reach: &Reach, config: &Config, arguments: &LoginArguments) -> 
         }
         say("Waiting for the browser. If it runs on another machine, paste the address it ends at here, and press Enter:");
     }
-    let url = tokio::time::timeout(settings.timeout, returned_url(listeners, redirect_uri)).await.map_err(|_| {
-        Report::new(format!("nobody signed in within {} s", settings.timeout.as_secs())).hint(format!("run `oxpost login {account}` again"))
+    let patience = provider.sign_in_timeout;
+    let url = tokio::time::timeout(patience, returned_url(listeners, redirect_uri)).await.map_err(|_| {
+        Report::new(format!("nobody signed in within {} s", patience.as_secs()))
+            .hint(format!("run `oxpost login {account}` again; `sign_in_timeout` of the provider gives more time"))
     })??;
     let done: SignInFinished = reach.call(Method::POST, "/v1/sign-in", Some(&FinishSignIn { url })).await?;
     let name = done.name.map(|name| format!(" as {name}")).unwrap_or_default();
@@ -70,8 +73,13 @@ async fn sign_in(reach: &Reach, config: &Config, arguments: &LoginArguments) -> 
     Ok(())
 }
 
+fn provider_of<'a>(config: &'a Config, account: &str) -> Option<&'a Provider> {
+    let account = config.token.accounts.iter().find(|known| known.name == account)?;
+    config.token.providers.iter().find(|provider| provider.name == account.provider)
+}
+
 fn unknown_account(config: &Config, account: &str) -> Report {
-    let known: Vec<_> = config.tokens.accounts.iter().map(|a| a.name.as_str()).collect();
+    let known: Vec<_> = config.token.accounts.iter().map(|a| a.name.as_str()).collect();
     Report::new(format!("no account `{account}` that can be signed in")).hint(format!("the configuration has: {}", known.join(", ")))
 }
 

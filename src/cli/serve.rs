@@ -19,7 +19,7 @@ const MAX_WORKERS: usize = 8;
 /// Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 pub(super) fn run(path: &Path) -> Result<(), Report> {
     let config = load(path)?;
-    telemetry::start(config.log.format, &config.log.level);
+    telemetry::start(config.log.format.into(), config.log.level.as_str());
     unix::raise_descriptor_limit();
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();

@@ -48,8 +48,9 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             purposes: ways.iter().map(purpose).collect(),
             login_hint: address.as_ref().map(Address::to_string),
         });
-        read.ways.push(AccountWays { account: name.clone(), ways, limits: limits.pace, mailbox: address });
-        read.accounts.push(Arc::new(Account { name: name.clone(), provider: provider.clone(), mailbox }));
+        let (account, provider) = (name.clone(), provider.clone());
+        read.ways.push(AccountWays { account, provider: provider.clone(), ways, limits: limits.pace, mailbox: address });
+        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox }));
     }
     if reader.file.account.is_empty() && !reader.is_faulty(&KeyPath::root().key("account")) {
         let remedy = "write a `[provider.NAME]` and an `[account.NAME]`";

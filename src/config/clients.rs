@@ -28,7 +28,7 @@ pub(super) fn read(reader: &mut Reader<'_>, accounts: &[Arc<Account>]) -> Client
         check_that_it_can_come_in(reader, &at, typed);
         let mailbox = mailbox(reader, &at, typed, &accounts);
         let bounces_to = address(reader, at.key("bounces_to"), typed.bounces_to.as_deref());
-        clients.push(Arc::new(Client {
+        clients.push(Client {
             name,
             networks,
             login,
@@ -41,9 +41,9 @@ pub(super) fn read(reader: &mut Reader<'_>, accounts: &[Arc<Account>]) -> Client
                 file::LineEndings::Crlf => LineEndings::Crlf,
                 file::LineEndings::Lf => LineEndings::Lf,
             },
-        }));
+        });
     }
-    Clients(clients)
+    Clients::new(clients)
 }
 
 /// What only one client can have.

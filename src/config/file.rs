@@ -37,6 +37,7 @@ impl OneOrMany {
 /// The configuration of oxpost.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(title = "oxpost.toml")]
 pub struct File {
     /// The folder that holds the queue, the tokens and the key they are sealed with. One process owns it. A path that
     /// does not begin with `/` counts from the folder of this file, here and at every other path.
@@ -119,6 +120,19 @@ pub enum LogFormat {
     Human,
     /// One JSON object a line, for machines.
     Json,
+}
+
+impl LogLevel {
+    /// The word that a log filter takes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
 }
 
 /// How important a log line is.

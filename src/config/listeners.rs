@@ -1,6 +1,6 @@
 //! `[[listener]]` and `[tls]`: where clients come in, and the certificate they are shown.
 
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::fault::KeyPath;
@@ -74,7 +74,7 @@ fn addresses(reader: &mut Reader<'_>, at: KeyPath, typed: &file::Listener) -> Ve
     addresses
 }
 
-/// A literal address as it is; a name as this machine resolves it.
+/// No name but `localhost`: another may lead to another address tomorrow.
 fn resolve(text: &str) -> Result<Vec<SocketAddr>, String> {
     if let Ok(address) = text.parse::<SocketAddr>() {
         return Ok(vec![address]);
@@ -87,13 +87,14 @@ fn resolve(text: &str) -> Result<Vec<SocketAddr>, String> {
     if host == "*" || host.is_empty() {
         return Err("it does not say whether IPv4 (`0.0.0.0`) or IPv6 (`[::]`) is meant".to_owned());
     }
-    (host, port).to_socket_addrs().map(Iterator::collect).map_err(|error| error.to_string())
+    Err(format!("`{host}` is no address of this machine"))
 }
 
 fn check_who_comes_in(reader: &mut Reader<'_>, at: &KeyPath, listener: &ListenerSettings, clients: &Clients) {
     let admitted: Vec<&Client> = clients.0.iter().map(AsRef::as_ref).filter(|c| listener.admits(&c.name)).collect();
     let somebody_is_faulty = (0..reader.file.client.len()).any(|i| reader.is_faulty(&client_key(i)));
-    if admitted.is_empty() && listener.is_reachable() {
+    let a_name_is_faulty = (0..listener.clients.len()).any(|i| reader.is_faulty(&at.key("clients").item(i)));
+    if admitted.is_empty() && listener.is_reachable() && !a_name_is_faulty {
         let cause = "other machines can reach this listener, and no client says who may use it";
         let remedy = "add a `[[client]]` with `networks` or a `login`, or listen on `localhost`";
         reader.fault(at.key("listen"), cause, remedy);

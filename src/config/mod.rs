@@ -5,6 +5,7 @@
 //! says what the keys mean together.
 
 mod accounts;
+pub mod check;
 mod clients;
 mod document;
 mod fault;
@@ -17,6 +18,8 @@ mod reader;
 pub mod reference;
 mod shape;
 mod suggest;
+#[cfg(test)]
+mod tests;
 
 pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
@@ -26,12 +29,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use document::Document;
-use fault::{Faults, KeyPath as Key};
+use fault::Faults;
 use reader::Reader;
 
 use crate::account::{Account, Clients};
 use crate::secret::Secret;
-use crate::{delivery, front, queue, token};
+use crate::token::{SealingKeyError, SealingKey};
+use crate::{delivery, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.
 const KEY_VARIABLE: &str = "OXPOST_KEY";
@@ -91,7 +95,33 @@ pub struct Config {
     pub secret_files: Vec<PathBuf>,
 }
 
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Human => Self::Human,
+            LogFormat::Json => Self::Json,
+        }
+    }
+}
+
 impl Config {
+    /// Where commands reach the running gateway.
+    pub fn control_socket(&self) -> PathBuf {
+        self.data.join("control.sock")
+    }
+
+    /// The key that seals tokens; made at the first start where it comes from a file.
+    ///
+    /// # Errors
+    /// The key cannot be read, or others can read it.
+    pub fn sealing_key(&self) -> Result<SealingKey, SealingKeyError> {
+        match &self.key {
+            KeySource::Environment(text) => SealingKey::from_base64(text, KEY_VARIABLE),
+            KeySource::Credential(path) => SealingKey::load(path),
+            KeySource::File(path) => SealingKey::load_or_create(path),
+        }
+    }
+
     /// Reads the file at `path`; `environment` looks up environment variables.
     ///
     /// # Errors
@@ -100,7 +130,7 @@ impl Config {
         let text = std::fs::read_to_string(path).map_err(|error| {
             let fault = ConfigError {
                 position: None,
-                key: Key::root(),
+                key: KeyPath::root(),
                 cause: format!("the file cannot be read: {error}"),
                 remedy: "give the path of a TOML file that this user may read".to_owned(),
             };
@@ -142,11 +172,11 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     listeners::refuse_circles(reader, &submission, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
-        reader.known_account(Key::root().key("notify"), name);
+        reader.known_account(KeyPath::root().key("notify"), name);
     }
     Config {
         file: path.to_owned(),
-        ca_file: file.ca_file.as_deref().map(|path| reader.readable(Key::root().key("ca_file"), path)),
+        ca_file: file.ca_file.as_deref().map(|path| reader.readable(KeyPath::root().key("ca_file"), path)),
         key: key_source(reader, &data),
         log: LogSettings { format: file.log.format, level: file.log.level },
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
@@ -164,10 +194,12 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
 
 /// The name the file gives, else the machine's.
 fn hostname(reader: &mut Reader<'_>) -> String {
-    let key = Key::root().key("hostname");
+    let key = KeyPath::root().key("hostname");
     match &reader.file.hostname {
         Some(name) => {
-            let _: Option<crate::mail::Domain> = reader.parsed(key, name, "write a name such as `mail.contoso.com`");
+            if name.parse::<crate::mail::Domain>().is_err() {
+                reader.fault(key, format!("`{name}` is no host name"), "write a name such as `mail.contoso.com`");
+            }
             name.to_lowercase()
         }
         None => machine::hostname(),
@@ -189,7 +221,7 @@ fn key_source(reader: &mut Reader<'_>, data: &Path) -> KeySource {
 }
 
 fn queue_settings(reader: &mut Reader<'_>, typed: &file::Queue, data: &Path) -> queue::Settings {
-    let at = Key::root().key("queue");
+    let at = KeyPath::root().key("queue");
     let count = |octets: u64| usize::try_from(octets).unwrap_or(usize::MAX);
     queue::Settings {
         data: data.to_owned(),
@@ -208,7 +240,7 @@ fn delivery_settings(
     typed: &file::Delivery,
     ways: Vec<delivery::AccountWays>,
 ) -> delivery::Settings {
-    let at = Key::root().key("delivery");
+    let at = KeyPath::root().key("delivery");
     delivery::Settings {
         accounts: ways.into_iter().map(|ways| (ways.account.clone(), ways)).collect(),
         step_timeout: reader.time_to_wait(at.key("step_timeout"), &typed.step_timeout),

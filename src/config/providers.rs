@@ -135,6 +135,13 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Services {
 
 fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Kind, &file::Provider)) -> Service {
     refuse_keys_of_another_kind(reader, at, kind, typed);
+    if typed.client_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
+        reader.fault(
+            at.key("client_id"),
+            "the client id is empty",
+            "write the id of the app as its registration shows it",
+        );
+    }
     let known = Known::of(kind, typed.cloud, tenant(reader, at, typed));
     let secret = typed.client_secret.as_ref().map(|source| reader.secret(&at.key("client_secret"), source));
     let has_secret = secret.is_some() || reader.is_faulty(&at.key("client_secret"));

@@ -111,7 +111,7 @@ fn read(text: &str, units: &[(&str, u64)]) -> Result<u64, NotAQuantity> {
     let text = text.trim();
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    if number.is_empty() {
+    if number.is_empty() || unit.starts_with(['.', ',']) {
         return Err(NotAQuantity::Number);
     }
     let number: u64 = number.parse().map_err(|_| NotAQuantity::TooLarge)?;
@@ -121,7 +121,7 @@ fn read(text: &str, units: &[(&str, u64)]) -> Result<u64, NotAQuantity> {
 }
 
 /// A time in the largest unit that leaves no remainder, such as `4 days`.
-pub fn duration_words(duration: Duration) -> String {
+pub(super) fn duration_words(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let (unit, factor) = match millis {
         0 => ("s", 1_000),
@@ -136,8 +136,8 @@ pub fn duration_words(duration: Duration) -> String {
 }
 
 /// A size in the largest unit that leaves no remainder, such as `3 MiB`.
-pub fn size_words(octets: u64) -> String {
-    let fits = |(_, factor): &&(&str, u64)| octets > 0 && octets % factor == 0;
+pub(super) fn size_words(octets: u64) -> String {
+    let fits = |(_, factor): &&(&str, u64)| octets > 0 && octets.is_multiple_of(*factor);
     match SIZES.iter().filter(fits).max_by_key(|(_, factor)| *factor) {
         Some((unit, factor)) => format!("{} {unit}", octets / factor),
         None => format!("{octets} B"),
@@ -185,7 +185,7 @@ mod tests {
             ("30", Err(NotAQuantity::Unit), "thirty of what"),
             ("30 parsecs", Err(NotAQuantity::Unit), "not a unit"),
             ("-1 s", Err(NotAQuantity::Number), "time does not run backwards"),
-            ("1.5 h", Err(NotAQuantity::Unit), "whole numbers alone"),
+            ("1.5 h", Err(NotAQuantity::Number), "whole numbers alone"),
             ("", Err(NotAQuantity::Number), "nothing"),
             ("99999999999999999999 s", Err(NotAQuantity::TooLarge), "more than a u64"),
             ("99999999999999999 days", Err(NotAQuantity::TooLarge), "more than a u64 of milliseconds"),

@@ -111,18 +111,7 @@ impl<'a> Reader<'a> {
     /// A secret from the environment or a file.
     pub(super) fn secret(&mut self, at: &KeyPath, source: &SecretSource) -> Option<Secret> {
         match (&source.env, &source.file) {
-            (Some(name), None) => {
-                let value = (self.environment)(name).filter(|value| !value.is_empty());
-                if value.is_none() {
-                    let cause = format!("the environment variable `{name}` is not set");
-                    self.fault(
-                        at.key("env"),
-                        cause,
-                        "set it where the gateway is started, or use `{ file = \"PATH\" }`",
-                    );
-                }
-                value.map(Secret::new)
-            }
+            (Some(name), None) => self.secret_variable(at.key("env"), name),
             (None, Some(file)) => self.secret_file(at.key("file"), file),
             (Some(_), Some(_)) => {
                 self.fault(at.clone(), "there are two places for one secret", "keep either `env` or `file`");
@@ -138,6 +127,24 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// What is no name of a variable may be the secret itself, so it is not shown.
+    fn secret_variable(&mut self, at: KeyPath, name: &str) -> Option<Secret> {
+        let is_name = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+        if name.is_empty() || !name.chars().all(is_name) {
+            let remedy =
+                "write the name of a variable in capital letters, such as `OXPOST_SECRET`, and put the secret there";
+            self.fault(at, "this is not the name of an environment variable", remedy);
+            return None;
+        }
+        let value = (self.environment)(name).filter(|value| !value.is_empty());
+        if value.is_none() {
+            let remedy = "set it where the gateway is started, or use `{ file = \"PATH\" }`";
+            self.fault(at, format!("the environment variable `{name}` is not set"), remedy);
+        }
+        value.map(Secret::new)
+    }
+
+    /// What should be a path may be the secret itself, so it is not shown.
     fn secret_file(&mut self, at: KeyPath, typed: &str) -> Option<Secret> {
         let path = self.path(typed);
         match std::fs::read_to_string(&path) {
@@ -146,12 +153,14 @@ impl<'a> Reader<'a> {
                 Some(Secret::new(text.trim_end_matches(['\r', '\n'])))
             }
             Ok(_) => {
-                self.fault(at, format!("`{}` is empty", path.display()), "write the secret into that file");
+                self.fault(at, "the file is empty", "write the secret into it");
                 None
             }
             Err(error) => {
-                let cause = format!("`{}` cannot be read: {error}", path.display());
-                self.fault(at, cause, "write the secret into that file, readable by the user of the gateway");
+                let cause = format!("the file cannot be read: {error}");
+                let remedy = "write the path of a file with the secret in it, readable by the user of the gateway; a \
+                              relative path counts from the folder of this file";
+                self.fault(at, cause, remedy);
                 None
             }
         }

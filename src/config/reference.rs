@@ -43,10 +43,8 @@ fn toml_text(value: &Value) -> String {
     }
 }
 
-/// A doc comment as one line.
-fn description(schema: &Value) -> String {
-    let text = schema.get("description").and_then(Value::as_str).unwrap_or_default();
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+fn description(schema: &Value) -> &str {
+    schema.get("description").and_then(Value::as_str).unwrap_or_default()
 }
 
 /// How a key is to be rendered.
@@ -92,7 +90,8 @@ fn is_required(schema: &Value, key: &str) -> bool {
     required.is_some_and(|keys| keys.iter().any(|required| required == key))
 }
 
-/// Takes null out, and says the bounds of whole numbers in a form that everything understands.
+/// Takes null out, says the bounds of whole numbers in a form that everything understands, and joins the lines of
+/// doc comments.
 fn clean(schema: &mut Value) {
     match schema {
         Value::Object(object) => clean_object(object),
@@ -120,6 +119,9 @@ fn clean_object(object: &mut Map<String, Value>) {
             object.shift_remove("anyOf");
             object.extend(only);
         }
+    }
+    if let Some(Value::String(text)) = object.get_mut("description") {
+        *text = text.replace('\n', " ");
     }
     let most = match object.get("format").and_then(Value::as_str) {
         Some("uint8") => Some(u64::from(u8::MAX)),

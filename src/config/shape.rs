@@ -59,20 +59,20 @@ impl<'s> Walk<'s> {
             return self.value(value, chosen, at, faults);
         }
         let expected = type_of(schema);
-        match value {
-            DeValue::Table(table) if expected == "object" => Some(self.table(table, schema, at, faults)),
-            DeValue::Array(items) if expected == "array" => {
+        match (expected, value) {
+            ("object", DeValue::Table(table)) => Some(self.table(table, schema, at, faults)),
+            ("array", DeValue::Array(items)) => {
                 let item_schema = schema.get("items").unwrap_or(&Value::Null);
                 let item = |(index, item): (usize, &toml::Spanned<DeValue<'_>>)| {
                     self.value(item.get_ref(), item_schema, &at.item(index), faults)
                 };
                 Some(items.iter().enumerate().filter_map(item).collect())
             }
-            DeValue::String(text) if expected == "string" => Some(Value::String(text.to_string())),
-            DeValue::Boolean(truth) if expected == "boolean" => Some(Value::Bool(*truth)),
-            DeValue::Integer(number) if expected == "integer" => integer(number, schema, at, faults),
-            other => {
-                wrong_type(other, name, expected, at, faults);
+            ("string", DeValue::String(text)) => Some(Value::String(text.to_string())),
+            ("boolean", DeValue::Boolean(truth)) => Some(Value::Bool(*truth)),
+            ("integer", DeValue::Integer(number)) => integer(number, schema, at, faults),
+            _ => {
+                wrong_type(value, name, expected, at, faults);
                 None
             }
         }

@@ -13,7 +13,10 @@ use super::{AccountWays, Backend, Delivery, Limits};
 use crate::clock::Clock;
 use crate::mail::outgoing::header_only_recipients;
 use crate::mail::{Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason};
-use crate::queue::{Lease, MailboxKey, Queue};
+use crate::queue::{Lease, MailboxKey, Queue, QueueError};
+
+/// The longest wait before an outcome is written once more.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
 /// The ways out that exist: replaced as a whole by a reload.
 pub struct Ways {
@@ -54,6 +57,9 @@ impl Carrier {
 
     /// Tries the ways in turn until one takes the message or says something about it that another way cannot mend.
     pub(super) async fn attempt(&self, lease: &Lease) -> Attempt {
+        if let Some(decided) = lease.decided() {
+            return decided;
+        }
         let recipients = lease.envelope.recipients().len();
         let failed = |failure: Failure| Attempt::uniform(None, recipients, failure.into());
         let content = match LeaseContent::open(&self.queue, lease).await {
@@ -82,28 +88,21 @@ impl Carrier {
         last.unwrap_or_else(|| failed(Failure::new(Reason::NoWayOut, "no backend for the account's ways")))
     }
 
-    /// The attempt that says a message's time is up.
-    pub(super) fn expired(&self, lease: &Lease) -> Attempt {
-        let reason = if lease.on_hold { Reason::HoldExpired } else { Reason::Expired };
-        let failure = Failure::new(reason, lease.last_diagnostic.clone().unwrap_or_default());
-        Attempt::uniform(None, lease.envelope.recipients().len(), Outcome::Failed(failure))
-    }
-
     /// Writes down what became of an attempt. While it cannot be written it stays here, and the message is not sent
     /// again.
-    pub(super) async fn settle(&self, mut lease: Lease, mut attempt: Attempt) {
-        let mut waits = ExponentialBuilder::default().with_max_delay(Duration::from_secs(30)).without_max_times().build();
-        loop {
-            let verdict = self.queue.verdict(&lease, &attempt);
-            let report = self.report(&lease, &verdict).await;
-            match self.queue.settle(lease, attempt, verdict, report).await {
-                Ok(()) => return,
-                Err(unsettled) => {
-                    tracing::error!(error = %unsettled.error, id = %unsettled.lease.id, "cannot write an outcome; it is kept in memory and written later");
-                    (lease, attempt) = (unsettled.lease, unsettled.attempt);
-                }
+    pub(super) async fn settle(&self, lease: Lease, attempt: Attempt) {
+        let verdict = self.queue.verdict(&lease, &attempt);
+        let report = self.report(&lease, &verdict).await;
+        let mut settled = self.queue.settle(lease, attempt, verdict, report).await;
+        let mut waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).without_max_times().build();
+        while let Err(unsettled) = settled {
+            tracing::error!(error = %unsettled, "an outcome is kept in memory and written later");
+            if matches!(unsettled.error, QueueError::Suspect(_)) {
+                // Nothing is written before a restart; then the attempt counts as unknown.
+                return;
             }
-            tokio::time::sleep(waits.next().unwrap_or(Duration::from_secs(30))).await;
+            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            settled = self.queue.settle_again(unsettled).await;
         }
     }
 

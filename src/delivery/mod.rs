@@ -9,6 +9,7 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+pub mod graph;
 mod settings;
 pub mod smtp;
 

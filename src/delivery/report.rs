@@ -51,7 +51,7 @@ impl Carrier {
         writer.write(&text).await?;
         let body = writer.finish().await?;
         let route = Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
-        let envelope = Envelope::new(ReversePath::Null, vec![Recipient::from(to.clone())]).map_err(|_| QueueError::Closed)?;
+        let envelope = Envelope::to_one(ReversePath::Null, Recipient::from(to.clone()));
         let (prefix, message_id, peer, report_about) = (Vec::new(), Some(message_id), None, Some(lease.id));
         Ok(NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about })
     }

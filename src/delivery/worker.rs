@@ -9,7 +9,7 @@ use tokio_util::task::TaskTracker;
 
 use super::carrier::Carrier;
 use crate::clock::{Clock, Timestamp};
-use crate::queue::pace::{Pace, Rates};
+use crate::queue::pace::Pace;
 use crate::queue::{Lease, MailboxKey, Next, Queue, QueueError};
 
 /// How far back the daily figures look.
@@ -64,10 +64,7 @@ impl Worker {
         let mut places = Places::default();
         while !self.stopping.is_cancelled() {
             let limits = self.carrier.limits(&key);
-            pace.set_rates(Rates {
-                messages_per_minute: limits.messages_per_minute,
-                recipients_per_day: limits.recipients_per_day,
-            });
+            pace.set_rates(limits.messages_per_minute, limits.recipients_per_day);
             let Some(place) = self.place(&mut places, limits.concurrency(UNLIMITED)).await else { return };
             if !self.wait_for_slot(&mut pace).await {
                 return;
@@ -75,10 +72,10 @@ impl Worker {
             let waiting = self.queue.wait(&key);
             match self.queue.lease(&key).await {
                 Ok(Next::Lease(lease)) => {
-                    pace.record(self.clock.now(), u32::try_from(lease.envelope.recipients().len()).unwrap_or(u32::MAX));
+                    pace.sent(self.clock.now(), u32::try_from(lease.envelope.recipients().len()).unwrap_or(u32::MAX));
                     let this = self.clone();
                     self.attempts.spawn(async move {
-                        this.carry_out(lease).await;
+                        this.carry_out(*lease).await;
                         drop(place);
                     });
                 }
@@ -106,7 +103,7 @@ impl Worker {
     async fn wait_for_slot(&self, pace: &mut Pace) -> bool {
         while !self.stopping.is_cancelled() {
             let now = self.clock.now();
-            let at = pace.next_slot(now);
+            let at = pace.earliest(now, 1);
             if at <= now {
                 return true;
             }
@@ -123,10 +120,10 @@ impl Worker {
     async fn pace_so_far(&self, key: &MailboxKey) -> Pace {
         let since = self.clock.now().minus(DAY);
         match self.queue.recent_sends(key, since).await {
-            Ok(sends) => Pace::with_history(sends),
+            Ok(sends) => Pace::new(0, 0, sends),
             Err(error) => {
                 tracing::error!(%error, mailbox = key.mailbox, "cannot read what was sent today; the daily figures begin anew");
-                Pace::with_history(Vec::new())
+                Pace::new(0, 0, Vec::new())
             }
         }
     }
@@ -142,11 +139,15 @@ impl Worker {
     }
 
     async fn expire(&self) -> Result<(), QueueError> {
-        for lease in self.queue.lease_expired().await? {
-            let attempt = self.carrier.expired(&lease);
-            self.carrier.settle(lease, attempt).await;
+        loop {
+            let overdue = self.queue.lease_expired().await?;
+            if overdue.is_empty() {
+                return self.queue.maintain().await;
+            }
+            for lease in overdue {
+                self.carry_out(lease).await;
+            }
         }
-        self.queue.maintain().await
     }
 
     async fn until(&self, until: Option<Timestamp>, woken: impl Future<Output = ()>) {

@@ -174,12 +174,12 @@ impl Running {
             let (this, tokens) = (Arc::clone(&this), tokens.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
-                let new = Config::load(&old.path, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
+                let new = Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
                 let rules = rules(&new, &this.clock).map_err(|error| error.to_string())?;
                 let restart = needs_restart(&old, &new);
                 this.submission.rules.store(Arc::new(rules));
                 this.carrier.replace(this.wiring.ways(&new));
-                tokens.reload(new.tokens.clone());
+                tokens.reload(new.token.clone());
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })

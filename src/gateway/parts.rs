@@ -11,7 +11,7 @@ use crate::http::{Http, HttpError, HttpSettings};
 use crate::mail::Observer;
 use crate::queue::{self, Queue, QueueError};
 use crate::store::{Store, StoreError};
-use crate::token::{self, KeyError, TokenManager, TokenStoreError};
+use crate::token::{self, SealingKeyError, TokenManager, TokenStoreError};
 
 /// The parts.
 pub struct Parts {
@@ -57,7 +57,7 @@ pub enum OpenError {
     Tokens(#[from] TokenStoreError),
     /// The key that seals tokens.
     #[error(transparent)]
-    Key(#[from] KeyError),
+    Key(#[from] SealingKeyError),
     /// Outgoing HTTP.
     #[error(transparent)]
     Http(#[from] HttpError),
@@ -79,7 +79,7 @@ impl Parts {
         let http = Http::new(&HttpSettings { ca_file: config.ca_file.clone(), ..HttpSettings::default() })?;
         let queue = Queue::open(store.clone(), config.queue.clone(), clock.clone(), Arc::clone(&observer)).await?;
         let key = config.sealing_key()?;
-        let tokens = TokenManager::open(store.clone(), key, config.tokens.clone(), http.clone(), clock, observer).await?;
+        let tokens = TokenManager::open(store.clone(), key, config.token.clone(), http.clone(), clock, observer).await?;
         Ok(Self { http, queue, tokens, store, _lock: lock })
     }
 

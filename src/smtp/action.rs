@@ -31,7 +31,7 @@ pub enum Action {
     DiscardBody,
     /// The content is complete: make it durable, then [`accepted`](super::Session::accepted).
     EndOfBody,
-    /// Close the connection. It is the last action.
+    /// Close the connection and throw away what was stored of an open message. It is the last action.
     Close,
 }
 

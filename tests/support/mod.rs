@@ -1,4 +1,5 @@
 //! What the tests with other programs share: a folder, processes that end with the test, waiting for a condition.
+#![allow(dead_code, reason = "each of the tests takes what it needs")]
 
 use std::fs::{File, OpenOptions};
 use std::net::TcpListener;

@@ -86,9 +86,10 @@ pub enum Tls {
 /// An app or device that is let in: by the network it comes from, by a login, or by both.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "accounts"]))]
 pub struct Client {
     /// A name of your choice, for the log and for `clients` of a listener.
-    #[schemars(required, example = "floor-2-printers")]
+    #[schemars(example = "floor-2-printers")]
     pub name: Option<String>,
     /// Networks it comes from. Mail from there needs no login. The longest prefix wins.
     #[schemars(example = ["192.168.10.0/24"])]
@@ -102,7 +103,7 @@ pub struct Client {
     /// From its networks any login and password succeed: for devices that insist on logging in. Needs `networks`.
     pub any_login: bool,
     /// The accounts its mail may go through. With several, the login or the reverse path says which.
-    #[schemars(required, example = ["scanner"])]
+    #[schemars(example = ["scanner"])]
     pub accounts: Vec<String>,
     /// The mailbox to use within an account for `*@domain`. Without it: the login if it is an address there, else the
     /// reverse path.

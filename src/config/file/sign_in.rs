@@ -22,15 +22,16 @@ pub struct SecretSource {
 /// An OAuth 2.0 service.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["kind", "client_id"]))]
 pub struct Provider {
     /// Whose rules it follows.
-    #[schemars(required, example = &"microsoft")]
+    #[schemars(example = &"microsoft")]
     pub kind: Option<Kind>,
     /// Microsoft: the directory, by its domain or id. `common`, `organizations` and `consumers` let any such account
     /// sign in; grants without a person need a real one.
     pub tenant: String,
     /// The id of the app that was registered with the provider.
-    #[schemars(required, example = "8f54719b-4070-41ae-91ad-f48e3c793c5f")]
+    #[schemars(example = "8f54719b-4070-41ae-91ad-f48e3c793c5f")]
     pub client_id: Option<String>,
     /// The secret of that app. It is never written here itself.
     #[schemars(example = SecretSource { env: Some("OXPOST_SECRET".to_owned()), file: None })]
@@ -135,12 +136,13 @@ pub enum UpstreamTls {
 /// What one signs in: a provider, a grant and ways out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["provider", "mailbox"]))]
 pub struct Account {
     /// The name of its provider.
-    #[schemars(required, example = &"contoso")]
+    #[schemars(example = &"contoso")]
     pub provider: Option<String>,
     /// The address whose rights and limits apply. `*@contoso.com` with client credentials: any mailbox of the domain.
-    #[schemars(required, example = "scanner@contoso.com")]
+    #[schemars(example = "scanner@contoso.com")]
     pub mailbox: Option<String>,
     /// How it gets tokens.
     pub grant: Grant,

@@ -31,7 +31,7 @@ pub fn sample() -> String {
             Property::ListOfTables(table) => (format!("[[{name}]]"), table),
         };
         sample.push_str("\n\n");
-        comment(&mut sample, &description(property));
+        comment(&mut sample, description(property));
         // A String takes whatever is written into it.
         let _ = writeln!(sample, "{heading}");
         keys(&mut sample, &schema, table);
@@ -52,7 +52,7 @@ fn keys(sample: &mut String, root: &Value, table: &Value) {
             Property::Table(_) | Property::NamedTables(_) | Property::ListOfTables(_) => continue,
         };
         sample.push('\n');
-        comment(sample, &description(property));
+        comment(sample, description(property));
         for choice in leaf.get("oneOf").and_then(Value::as_array).into_iter().flatten() {
             let word = choice.get("const").map(toml_text).unwrap_or_default();
             comment(sample, &format!("{word}: {}", description(choice)));

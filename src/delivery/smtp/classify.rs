@@ -150,12 +150,8 @@ pub(super) fn asks_for_another_transaction(response: &Response) -> bool {
 /// Whether the answer to AUTH may mean that the token is no longer good, so that a fresh one is worth a try. Not if it
 /// names a switch that no token mends.
 pub(super) fn may_be_a_stale_token(trouble: &Trouble) -> bool {
-    match trouble {
-        Trouble::Refused { stage: Stage::Auth, response, .. } => {
-            response.code == 535 && classify(Stage::Auth, response).reason == Reason::AuthenticationRejected
-        }
-        _ => false,
-    }
+    let Trouble::Refused { stage: Stage::Auth, response, .. } = trouble else { return false };
+    response.code == 535 && classify(Stage::Auth, response).reason == Reason::AuthenticationRejected
 }
 
 /// What it means that a connection is of no use.

@@ -193,8 +193,8 @@ fn outcome_of(rest: &Result<Response, Failure>) -> Outcome {
 
 /// What is said of recipients whose transaction was not begun because the one before came to `failure`.
 fn not_tried(failure: &Failure) -> Failure {
-    match failure.reason {
-        Reason::AnswerLost => Failure::new(Reason::TimedOut, "not tried after the answer for others was lost"),
-        _ => failure.clone(),
+    if failure.reason == Reason::AnswerLost {
+        return Failure::new(Reason::TimedOut, "not tried after the answer for others was lost");
     }
+    failure.clone()
 }

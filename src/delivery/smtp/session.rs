@@ -75,7 +75,6 @@ impl Session {
                 (stream, client)
             }
         };
-        let response = sasl::xoauth2(&mailbox.to_string(), &token.secret)?;
         let mut wire = Wire::new(stream, client, *timeouts);
         until(&mut wire, &Step::Authenticate).await?;
         wire.client.authenticate(&response);

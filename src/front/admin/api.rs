@@ -10,7 +10,7 @@ use url::Url;
 
 use super::Control;
 use crate::mail::QueueId;
-use crate::queue::{Detail, Filter, Hold, QueueError, Selector, Summary};
+use crate::queue::{Detail, Filter, Hold, MailboxKey, QueueError, Selector, Summary};
 use crate::token::{AccountStatus, TokenError};
 
 /// All operations, under `/v1`.
@@ -48,8 +48,8 @@ pub struct Holds {
 /// What a release set free.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Released {
-    /// How many holds ended.
-    pub holds: usize,
+    /// The mailboxes whose holds ended.
+    pub mailboxes: Vec<MailboxKey>,
 }
 
 /// What a reload did.
@@ -108,16 +108,19 @@ impl Refusal {
     fn new(status: StatusCode, error: impl ToString, hint: Option<String>) -> Self {
         Self(status, ApiError { error: error.to_string(), hint })
     }
-
-    fn no_such_message(id: QueueId) -> Self {
-        let hint = "list what there is with `oxpost queue list`".to_owned();
-        Self::new(StatusCode::NOT_FOUND, format!("no message `{id}` in the queue"), Some(hint))
-    }
 }
 
 impl From<QueueError> for Refusal {
     fn from(error: QueueError) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, error, None)
+        let status = match &error {
+            QueueError::NoSuchMessage(_) => StatusCode::NOT_FOUND,
+            QueueError::InFlight(_) | QueueError::NoContent(_) => StatusCode::CONFLICT,
+            QueueError::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
+            QueueError::Suspect(_) | QueueError::Store(_) | QueueError::Spool { .. } | QueueError::BodyDamaged(_) => {
+                StatusCode::INTERNAL_SERVER_ERROR
+            }
+        };
+        Self::new(status, error, None)
     }
 }
 
@@ -135,17 +138,17 @@ async fn list(State(control): State<Control>, Query(filter): Query<Filter>) -> R
 
 async fn show(State(control): State<Control>, Path(id): Path<String>) -> Result<Json<Detail>, Refusal> {
     let id = queue_id(&id)?;
-    control.queue.show(id).await?.map(Json).ok_or_else(|| Refusal::no_such_message(id))
+    control.queue.show(id).await?.map(Json).ok_or_else(|| QueueError::NoSuchMessage(id).into())
 }
 
 async fn retry(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
-    let id = queue_id(&id)?;
-    found(control.queue.retry(id).await?, id)
+    control.queue.retry(queue_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn drop_message(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Refusal> {
-    let id = queue_id(&id)?;
-    found(control.queue.drop_message(id).await?, id)
+    control.queue.drop_message(queue_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn holds(State(control): State<Control>) -> Result<Json<Holds>, Refusal> {
@@ -153,7 +156,7 @@ async fn holds(State(control): State<Control>) -> Result<Json<Holds>, Refusal> {
 }
 
 async fn release(State(control): State<Control>, Json(selector): Json<Selector>) -> Result<Json<Released>, Refusal> {
-    Ok(Json(Released { holds: control.queue.release(selector).await? }))
+    Ok(Json(Released { mailboxes: control.queue.release(selector, "released by hand").await? }))
 }
 
 async fn accounts(State(control): State<Control>) -> Json<Vec<AccountStatus>> {
@@ -179,7 +182,8 @@ async fn finish_sign_in(
     Json(request): Json<FinishSignIn>,
 ) -> Result<Json<SignInFinished>, Refusal> {
     let signed_in = control.tokens.finish_from_url(&request.url).await?;
-    let released = control.queue.release(Selector::Account(signed_in.account.clone())).await?;
+    let selector = Selector::Account(signed_in.account.clone());
+    let released = control.queue.release(selector, "the account was signed in").await?.len();
     Ok(Json(SignInFinished { account: signed_in.account, name: signed_in.name, released }))
 }
 
@@ -193,8 +197,4 @@ async fn reload(State(control): State<Control>) -> Result<Json<Reloaded>, Refusa
 
 fn queue_id(text: &str) -> Result<QueueId, Refusal> {
     text.parse().map_err(|error| Refusal::new(StatusCode::BAD_REQUEST, error, None))
-}
-
-fn found(found: bool, id: QueueId) -> Result<StatusCode, Refusal> {
-    if found { Ok(StatusCode::NO_CONTENT) } else { Err(Refusal::no_such_message(id)) }
 }

@@ -5,8 +5,13 @@ use memchr::memmem;
 /// What stands directly before the next octet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Before {
+    /// The beginning, or CRLF.
     Line,
+    /// An LF without a CR before it.
+    LoneLf,
+    /// A CR.
     Cr,
+    /// Anything else.
     Text,
 }
 
@@ -32,14 +37,16 @@ impl DotStuffer {
         out.reserve(canonical.len() + 1);
         let mut rest = canonical;
         while let Some(&first) = rest.first() {
-            if self.0 == Before::Line && first == b'.' {
+            if matches!(self.0, Before::Line | Before::LoneLf) && first == b'.' {
                 out.push(b'.');
             }
             let length = end_of_line_before_dot(rest);
             let (piece, behind) = rest.split_at(length);
             out.extend_from_slice(piece);
             self.0 = match piece {
-                [.., b'\n'] => Before::Line,
+                [.., b'\r', b'\n'] => Before::Line,
+                [b'\n'] if self.0 == Before::Cr => Before::Line,
+                [.., b'\n'] => Before::LoneLf,
                 [.., b'\r'] => Before::Cr,
                 _ => Before::Text,
             };
@@ -52,7 +59,7 @@ impl DotStuffer {
         out.extend_from_slice(match self.0 {
             Before::Line => b".\r\n",
             Before::Cr => b"\n.\r\n",
-            Before::Text => b"\r\n.\r\n",
+            Before::LoneLf | Before::Text => b"\r\n.\r\n",
         });
         self.0 = Before::Line;
     }

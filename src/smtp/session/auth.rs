@@ -1,6 +1,6 @@
 //! AUTH PLAIN and AUTH LOGIN (RFC 4954).
 
-use super::state::{Exchange, Identity, State};
+use super::state::{Exchange, Identity, Message, Question, State};
 use super::{Session, Step};
 use crate::sasl::{self, SaslError};
 use crate::smtp::input::Line;
@@ -8,18 +8,14 @@ use crate::smtp::{Action, AuthResult, AuthRule, Credentials, Mechanism, Reply, r
 
 impl Session {
     /// The AUTH command.
-    pub(super) fn auth(&mut self, mechanism: &str, initial_response: Option<&str>) -> Step {
-        if let Err(reply) = self.may_authenticate() {
-            self.refuse(reply);
-            return Step::Again;
+    pub(super) fn auth(&mut self, mechanism: &str, initial_response: Option<&str>, message: Message) -> Step {
+        if let Err(reply) = self.may_authenticate(&message) {
+            return self.refuse(&reply, message);
         }
         let exchange = match mechanism.to_ascii_uppercase().as_str() {
             "PLAIN" => Exchange::Plain,
             "LOGIN" => Exchange::Login,
-            _ => {
-                self.refuse(replies::UNKNOWN_MECHANISM);
-                return Step::Again;
-            }
+            _ => return self.refuse(&replies::UNKNOWN_MECHANISM, message),
         };
         match initial_response {
             // "=" is an initial response of no octets.
@@ -31,51 +27,56 @@ impl Session {
 
     /// The answer to [`Action::Authenticate`].
     pub fn authenticated(&mut self, result: AuthResult) {
-        let State::AskedCredentials = self.state else { return };
-        self.state = State::Idle;
+        let State::Asked(Question::Credentials) = self.state else { return };
         match result {
             AuthResult::Accepted => {
                 self.identity = Identity::Login;
-                self.reply(replies::AUTHENTICATED);
+                self.reply(&replies::AUTHENTICATED, Message::None);
             }
-            AuthResult::Refused(reply) => self.refuse(reply),
+            AuthResult::Refused(reply) => {
+                self.refuse(&reply, Message::None);
+            }
         }
     }
 
     /// A line of the client while AUTH waits for one.
-    pub(super) fn auth_step(&mut self) -> Step {
-        let Some(line) = self.input.line() else { return Step::Starved };
-        let State::Authenticating(exchange) = std::mem::replace(&mut self.state, State::Idle) else {
-            return Step::Again;
+    pub(super) fn auth_step(&mut self, exchange: Exchange) -> Step {
+        let line = match self.input.line() {
+            None => {
+                self.state = State::Authenticating(exchange);
+                return Step::Starved;
+            }
+            Some(Line::Whole(line)) if line.len() <= sasl::MAX_RESPONSE => line,
+            Some(Line::Whole(_) | Line::TooLong) => return self.refuse(&replies::AUTH_LINE_TOO_LONG, Message::None),
         };
-        match line {
-            Line::Whole(line) if line.len() <= sasl::MAX_RESPONSE => match std::str::from_utf8(&line) {
-                Ok("*") => self.refuse(replies::AUTH_CANCELLED),
-                Ok(response) => return self.respond(exchange, response.trim_ascii()),
-                Err(_) => self.refuse(replies::AUTH_SYNTAX),
-            },
-            Line::Whole(_) | Line::TooLong => self.refuse(replies::AUTH_LINE_TOO_LONG),
+        match std::str::from_utf8(&line) {
+            Ok("*") => self.refuse(&replies::AUTH_CANCELLED, Message::None),
+            Ok(response) => self.respond(exchange, response.trim_ascii()),
+            Err(_) => self.refuse(&replies::AUTH_SYNTAX, Message::None),
         }
-        Step::Again
     }
 
-    fn may_authenticate(&self) -> Result<(), Reply> {
-        match (self.options.auth, &self.state) {
-            (AuthRule::Never, _) => Err(replies::NO_AUTH),
-            (AuthRule::OverTlsOnly, _) if !self.tls => Err(replies::AUTH_NEEDS_TLS),
+    fn may_authenticate(&self, message: &Message) -> Result<(), Reply> {
+        match self.options.auth {
+            AuthRule::Never => return Err(replies::NO_AUTH),
+            AuthRule::OverTlsOnly if !self.tls => return Err(replies::AUTH_NEEDS_TLS),
+            AuthRule::OverTlsOnly | AuthRule::Always => {}
+        }
+        match message {
             _ if self.hello.is_none() => Err(replies::HELLO_FIRST),
             _ if self.identity == Identity::Login => Err(replies::AUTH_ALREADY),
-            (_, State::Transaction(_) | State::BetweenChunks(_)) => Err(replies::AUTH_IN_MAIL),
-            _ => Ok(()),
+            Message::Open(_) | Message::Chunked(_) => Err(replies::AUTH_IN_MAIL),
+            Message::None => Ok(()),
         }
     }
 
     fn challenge(&mut self, exchange: Exchange) -> Step {
-        self.reply(match exchange {
+        let challenge = match exchange {
             Exchange::Plain => replies::CHALLENGE_EMPTY,
             Exchange::Login => replies::CHALLENGE_LOGIN,
             Exchange::Password { .. } => replies::CHALLENGE_PASSWORD,
-        });
+        };
+        challenge.write_to(&mut self.output);
         self.state = State::Authenticating(exchange);
         Step::Again
     }
@@ -91,11 +92,8 @@ impl Session {
             Exchange::Password { login } => password(login, response),
         };
         match said {
-            Ok(credentials) => self.ask(State::AskedCredentials, Action::Authenticate(credentials)),
-            Err(error) => {
-                self.refuse(reply_to(error));
-                Step::Again
-            }
+            Ok(credentials) => self.ask(Question::Credentials, Action::Authenticate(credentials)),
+            Err(error) => self.refuse(&reply_to(error), Message::None),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::smtp::command::Chunk;
 use crate::smtp::data::{DataDecoder, Findings, LineEnds};
-use crate::smtp::{Action, Options, Reply, replies};
+use crate::smtp::{Action, LineEndings, Options, Reply, replies};
 
 /// Characters of the client's name that are kept.
 const MAX_HELLO: usize = 255;
@@ -35,47 +35,38 @@ pub(super) enum Identity {
     Login,
 }
 
-/// Where a session stands. The cases `Asked...` wait for an answer of the driver.
+/// Where a session stands.
 pub(super) enum State {
-    /// No message is open.
-    Idle,
-    /// MAIL was accepted.
-    Transaction(Transaction),
+    /// The client may give a command.
+    Command(Message),
     /// AUTH waits for a line from the client.
     Authenticating(Exchange),
-    /// 220 was said to STARTTLS and has to be written before the handshake.
+    /// Content is coming, or has just ended.
+    Content(Content),
+    /// The driver owes an answer.
+    Asked(Question),
+    /// 220 was said to STARTTLS. It is written before the handshake begins.
     StartingTls,
-    /// The content of DATA is coming.
-    Data(DataContent),
-    /// A chunk of BDAT is coming.
-    Chunk {
-        content: ChunkedContent,
-        chunk: Chunk,
-        left: u64,
-    },
-    /// BDAT has begun and waits for its next chunk.
-    BetweenChunks(ChunkedContent),
-    /// A refused chunk is read to its end; then come the reply and the state from before.
-    SkippingChunk {
-        left: u64,
-        reply: Reply,
-        then: Box<State>,
-    },
-    /// The content is complete.
-    ContentEnded(Intake),
-    /// The last reply has to be written, then the connection is closed.
+    /// The last reply was said. It is written before the connection is closed.
     Closing,
     /// It is over.
     Closed,
+}
 
-    AskedTls,
-    AskedCredentials,
-    AskedMail {
-        smtputf8: bool,
-    },
-    AskedRcpt(Transaction),
-    AskedRoom(Opening),
-    AskedAcceptance,
+impl Default for State {
+    fn default() -> Self {
+        Self::Command(Message::None)
+    }
+}
+
+/// How far a message is, while commands are read.
+pub(super) enum Message {
+    /// There is none.
+    None,
+    /// MAIL was accepted.
+    Open(Transaction),
+    /// BDAT has begun and waits for its next chunk.
+    Chunked(ChunkedContent),
 }
 
 /// An open message, before its content.
@@ -89,7 +80,17 @@ pub(super) struct Transaction {
     pub(super) refused: bool,
 }
 
-/// How the content is going to come.
+/// What the driver was asked last, and what its answer is applied to.
+pub(super) enum Question {
+    Tls,
+    Credentials,
+    Mail { smtputf8: bool },
+    Rcpt(Transaction),
+    Room(Opening),
+    Acceptance,
+}
+
+/// The command that opens the content.
 #[derive(Clone, Copy)]
 pub(super) enum Opening {
     Data,
@@ -103,22 +104,46 @@ pub(super) enum Exchange {
     Password { login: String },
 }
 
-/// The content of DATA on its way in.
+/// Content on its way in. `left` counts the octets of a chunk that have not come yet.
+pub(super) enum Content {
+    Data(DataContent),
+    Chunk {
+        content: ChunkedContent,
+        chunk: Chunk,
+        left: u64,
+    },
+    /// A refused chunk, read to its end; then come the reply and the message as it was.
+    Skipped {
+        left: u64,
+        reply: Reply,
+        then: Message,
+    },
+    /// All of it is there.
+    Ended(Intake),
+}
+
+/// The content of DATA.
 pub(super) struct DataContent {
     pub(super) decoder: DataDecoder,
     pub(super) intake: Intake,
 }
 
 impl DataContent {
-    pub(super) fn saw_lone_dot(&self) -> bool {
-        self.decoder.saw_lone_dot()
+    pub(super) fn new(endings: LineEndings) -> Self {
+        Self { decoder: DataDecoder::new(endings), intake: Intake::Open { octets: 0 } }
     }
 }
 
-/// The content of BDAT on its way in.
+/// The content of BDAT, one chunk or several.
 pub(super) struct ChunkedContent {
     pub(super) line_ends: LineEnds,
     pub(super) intake: Intake,
+}
+
+impl ChunkedContent {
+    pub(super) fn new() -> Self {
+        Self { line_ends: LineEnds::new(), intake: Intake::Open { octets: 0 } }
+    }
 }
 
 /// Whether content is still taken.

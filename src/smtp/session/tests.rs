@@ -58,7 +58,7 @@ fn options() -> Options {
 
 #[test]
 fn a_message_goes_in() {
-    let mut session = Session::new(options(), false, false);
+    let mut session = Session::new(options(), false);
     let mut driver = Driver::default();
     for octets in [
         "EHLO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nDATA\r\n",

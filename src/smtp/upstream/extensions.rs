@@ -70,7 +70,8 @@ mod tests {
 
     #[test]
     fn keywords_are_read_as_servers_write_them() {
-        let table: [(&str, fn(&Extensions) -> bool, &str); 7] = [
+        type Holds = fn(&Extensions) -> bool;
+        let table: [(&str, Holds, &str); 7] = [
             ("h\nstarttls", |e| e.starttls, "lower case"),
             ("h\nAUTH=LOGIN XOAUTH2", |e| e.xoauth2, "the old form with ="),
             ("h\nAUTH LOGIN PLAIN", |e| !e.xoauth2, "other mechanisms alone"),

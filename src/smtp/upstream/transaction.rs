@@ -179,6 +179,10 @@ impl Upstream {
         match self.advance(&mut transaction, part, response) {
             Ok(Some(ending)) => {
                 self.needs_reset = part != Part::Content;
+                if matches!(ending, Ending::Refused(Stage::Mail, _)) {
+                    // "503 no MAIL yet" says nothing about a recipient.
+                    transaction.recipients.fill(None);
+                }
                 self.due = Some(Step::Finished(Answers { recipients: transaction.recipients, ending }));
                 Ok(())
             }
