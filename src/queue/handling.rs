@@ -58,9 +58,9 @@ pub(super) fn retry(
                 "UPDATE message SET state = 0, next_attempt = :now, not_before = 0, expiry_from = :now, finished_at = NULL, \
                  held_before = {HELD_SO_FAR} WHERE seq = :seq"
             );
-            connection.prepare_cached(&sql)?.execute(
-                named_params! { ":seq": found.seq, ":lane": found.lane, ":now": now.as_millis() },
-            )?;
+            connection
+                .prepare_cached(&sql)?
+                .execute(named_params! { ":seq": found.seq, ":lane": found.lane, ":now": now.as_millis() })?;
         }
         _ => return Ok(Err(QueueError::NoContent(id))),
     }

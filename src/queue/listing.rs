@@ -135,7 +135,9 @@ const SUMMARY: &str = "SELECT message.*, lane.mailbox, hold.lane IS NOT NULL AS 
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Summary>> {
     // Each condition stands as the indexes have it.
     let wanted = match filter.state {
-        None => "(message.seq IN (SELECT seq FROM message WHERE state < 2 UNION ALL SELECT seq FROM message WHERE state > 2 AND state = 3))",
+        None => {
+            "(message.seq IN (SELECT seq FROM message WHERE state < 2 UNION ALL SELECT seq FROM message WHERE state > 2 AND state = 3))"
+        }
         Some(State::Waiting) => "state = 0 AND state < 2 AND hold.lane IS NULL",
         Some(State::Held) => "state = 0 AND state < 2 AND hold.lane IS NOT NULL",
         Some(State::Sending) => "state = 1 AND state < 2",
@@ -231,7 +233,10 @@ fn recipients(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Recipie
             at: optional_time(row, "at")?,
         })
     };
-    connection.prepare("SELECT * FROM recipient WHERE message = ?1 ORDER BY position")?.query_map([seq], read)?.collect()
+    connection
+        .prepare("SELECT * FROM recipient WHERE message = ?1 ORDER BY position")?
+        .query_map([seq], read)?
+        .collect()
 }
 
 fn attempts(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<AttemptDetail>> {
@@ -252,7 +257,8 @@ pub(super) fn recent_sends(
     lane: i64,
     since: Timestamp,
 ) -> rusqlite::Result<Vec<(Timestamp, u32)>> {
-    let sql = "SELECT started_at, sent FROM attempt WHERE lane = ?1 AND started_at >= ?2 AND sent > 0 ORDER BY started_at";
+    let sql =
+        "SELECT started_at, sent FROM attempt WHERE lane = ?1 AND started_at >= ?2 AND sent > 0 ORDER BY started_at";
     let read = |row: &Row<'_>| Ok((time(row, "started_at")?, row.get("sent")?));
     connection.prepare_cached(sql)?.query_map((lane, since.as_millis()), read)?.collect()
 }

@@ -222,11 +222,7 @@ impl Queue {
     ///
     /// # Errors
     /// What the store says.
-    pub async fn recent_sends(
-        &self,
-        key: &MailboxKey,
-        since: Timestamp,
-    ) -> Result<Vec<(Timestamp, u32)>, QueueError> {
+    pub async fn recent_sends(&self, key: &MailboxKey, since: Timestamp) -> Result<Vec<(Timestamp, u32)>, QueueError> {
         let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(Vec::new()) };
         let sends = move |connection: &_| listing::recent_sends(connection, lane, since);
         Ok(self.inner.store.read(sends).await?)
@@ -343,7 +339,7 @@ impl Inner {
                 account: found.account,
                 backend: None,
                 attempt: found.attempt,
-                recipients: found.recipients,
+                recipients: usize::try_from(found.recipients).unwrap_or(usize::MAX),
                 failure: recover::stopped(),
                 next,
             });

@@ -21,7 +21,7 @@ pub(super) struct Interrupted {
     pub(super) id: QueueId,
     pub(super) account: String,
     pub(super) attempt: u32,
-    pub(super) recipients: usize,
+    pub(super) recipients: u32,
 }
 
 /// What became of an attempt that was under way when the program stopped: nobody knows.
@@ -46,7 +46,8 @@ pub(super) fn leases(connection: &Connection, now: Timestamp, next: Timestamp) -
     let mut interrupted = Vec::new();
     for (seq, found) in leased {
         let open = end_attempt(connection, seq, &found, now)?;
-        let waiting = "UPDATE message SET state = 0, next_attempt = CASE ?2 WHEN 1 THEN ?3 ELSE next_attempt END WHERE seq = ?1";
+        let waiting =
+            "UPDATE message SET state = 0, next_attempt = CASE ?2 WHEN 1 THEN ?3 ELSE next_attempt END WHERE seq = ?1";
         connection.prepare_cached(waiting)?.execute((seq, open, next.as_millis()))?;
         if open {
             interrupted.push(found);
@@ -60,7 +61,7 @@ pub(super) fn leases(connection: &Connection, now: Timestamp, next: Timestamp) -
 fn end_attempt(connection: &Connection, seq: i64, found: &Interrupted, now: Timestamp) -> rusqlite::Result<bool> {
     let failure = stopped();
     let result = AttemptResult {
-        outstanding: u32::try_from(found.recipients).unwrap_or(u32::MAX),
+        outstanding: found.recipients,
         words: vec![failure.to_string()],
         notes: vec![MAY_ARRIVE_TWICE.to_owned()],
         ..AttemptResult::default()

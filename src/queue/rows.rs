@@ -33,10 +33,7 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &s
 }
 
 /// A JSON column that may be empty.
-pub(super) fn optional_json<T: DeserializeOwned>(
-    row: &rusqlite::Row<'_>,
-    column: &str,
-) -> rusqlite::Result<Option<T>> {
+pub(super) fn optional_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
     row.get_ref(column)?.as_str_or_null()?.map(decode).transpose()
 }
 
@@ -76,7 +73,8 @@ pub(super) fn optional_time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::
 /// The row of a mailbox, made if it is not there.
 pub(super) fn lane(connection: &Connection, key: &MailboxKey) -> rusqlite::Result<i64> {
     let known = "SELECT id FROM lane WHERE provider = ?1 AND mailbox = ?2";
-    let row = connection.prepare_cached(known)?.query_row((&key.provider, &key.mailbox), |row| row.get(0)).optional()?;
+    let row =
+        connection.prepare_cached(known)?.query_row((&key.provider, &key.mailbox), |row| row.get(0)).optional()?;
     if let Some(row) = row {
         return Ok(row);
     }
@@ -147,9 +145,11 @@ impl Row {
             ":report_about": self.report_about.as_ref().map(QueueId::as_bytes),
             ":now": now.as_millis(),
         })?;
-        connection
-            .prepare_cached("INSERT INTO body (message, prefix, content) VALUES (?1, ?2, ?3)")?
-            .insert((seq, &self.prefix, octets))?;
+        connection.prepare_cached("INSERT INTO body (message, prefix, content) VALUES (?1, ?2, ?3)")?.insert((
+            seq,
+            &self.prefix,
+            octets,
+        ))?;
         let mut recipient =
             connection.prepare_cached("INSERT INTO recipient (message, position, address) VALUES (?1, ?2, ?3)")?;
         for (position, address) in (0_i64..).zip(&self.recipients) {

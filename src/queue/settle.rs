@@ -151,6 +151,7 @@ fn end_attempt(connection: &Connection, settlement: &Settlement, now: Timestamp)
         return Ok(());
     }
     let sent = attempt.outcomes.iter().filter(|o| matches!(o, Outcome::Relayed(_) | Outcome::Unknown(_))).count();
+    let sent = i64::try_from(sent).unwrap_or(i64::MAX);
     let sql = "UPDATE attempt SET ended_at = ?3, sent = ?4, result = ?5 WHERE message = ?1 AND number = ?2";
     let result = json(&AttemptResult::new(settlement))?;
     connection.prepare_cached(sql)?.execute((key.0, key.1, now.as_millis(), sent, result))?;
@@ -158,7 +159,8 @@ fn end_attempt(connection: &Connection, settlement: &Settlement, now: Timestamp)
 }
 
 fn recipients(connection: &Connection, lease: &Lease, verdict: &Verdict, now: Timestamp) -> rusqlite::Result<()> {
-    let sql = "UPDATE recipient SET state = ?3, failure = ?4, receipt = ?5, at = ?6 WHERE message = ?1 AND position = ?2";
+    let sql =
+        "UPDATE recipient SET state = ?3, failure = ?4, receipt = ?5, at = ?6 WHERE message = ?1 AND position = ?2";
     let mut update = connection.prepare_cached(sql)?;
     for (position, fate) in lease.record.positions.iter().zip(&verdict.recipients) {
         let (state, failure, receipt) = match fate {

@@ -74,10 +74,7 @@ impl Drop for SpoolFile {
 
 /// Opens a whole file; neither a symbolic link is followed nor a FIFO waited for.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC))
-        .open(path)
+    OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC)).open(path)
 }
 
 /// Whether `path` is a file of `size` octets, not a link to one.
