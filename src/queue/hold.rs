@@ -189,8 +189,14 @@ pub(super) fn list(connection: &Connection) -> rusqlite::Result<Vec<Hold>> {
     connection.prepare_cached(sql)?.query_map([], read)?.collect()
 }
 
-/// A hold from a row with the columns of [`list`].
-pub(super) fn read(row: &Row<'_>) -> rusqlite::Result<Hold> {
+/// The hold of a lane.
+pub(super) fn of_lane(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Hold>> {
+    let sql = "SELECT lane.provider, lane.mailbox, hold.account, hold.failure, hold.since, hold.next_probe
+        FROM hold JOIN lane ON lane.id = hold.lane WHERE lane.id = ?1";
+    connection.prepare_cached(sql)?.query_row([lane], read).optional()
+}
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Hold> {
     let (account, failure): (String, Failure) = (row.get("account")?, from_json(row, "failure")?);
     let hint = failure.reason.hint(&account);
     Ok(Hold {

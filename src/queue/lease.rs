@@ -17,7 +17,10 @@ pub(super) enum Offer {
     Lease(Box<Lease>),
     Wait(Option<Timestamp>),
     /// A message had to be set aside; there may be others.
-    SetAside { id: Option<QueueId>, why: String },
+    SetAside {
+        id: Option<QueueId>,
+        why: String,
+    },
 }
 
 /// Leases the message of the lane that is due first, if the lane may be worked on.
@@ -49,9 +52,11 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
     if let Some(gate) = &gate {
         hold::probe(connection, lane, seq, gate, now)?;
     }
-    connection
-        .prepare_cached("UPDATE message SET state = ?2, attempts = ?3 WHERE seq = ?1")?
-        .execute((seq, LEASED, lease.attempt))?;
+    connection.prepare_cached("UPDATE message SET state = ?2, attempts = ?3 WHERE seq = ?1")?.execute((
+        seq,
+        LEASED,
+        lease.attempt,
+    ))?;
     connection
         .prepare_cached("INSERT INTO attempt (message, number, lane, started_at) VALUES (?1, ?2, ?3, ?4)")?
         .insert((seq, lease.attempt, lane, now.as_millis()))?;
@@ -115,18 +120,12 @@ pub(super) fn expired(
 }
 
 /// A message whose row cannot be understood is not guessed at: it is kept as failed, and the others go on.
-fn set_aside(
-    connection: &Connection,
-    seq: i64,
-    now: Timestamp,
-    error: rusqlite::Error,
-) -> rusqlite::Result<Offer> {
+fn set_aside(connection: &Connection, seq: i64, now: Timestamp, error: rusqlite::Error) -> rusqlite::Result<Offer> {
     if error.sqlite_error().is_some() {
         return Err(error);
     }
     let sql = "UPDATE message SET state = ?2, finished_at = ?3 WHERE seq = ?1 RETURNING id";
-    let id: Vec<u8> =
-        connection.prepare_cached(sql)?.query_row((seq, FAILED, now.as_millis()), |row| row.get("id"))?;
+    let id: Vec<u8> = connection.prepare_cached(sql)?.query_row((seq, FAILED, now.as_millis()), |row| row.get("id"))?;
     Ok(Offer::SetAside { id: QueueId::from_slice(&id), why: error.to_string() })
 }
 
@@ -147,18 +146,14 @@ pub(super) fn load(connection: &Connection, seq: i64, now: Timestamp) -> rusqlit
          FROM message JOIN lane ON lane.id = message.lane LEFT JOIN body ON body.message = seq WHERE seq = :seq"
     );
     let (positions, recipients) = outstanding(connection, seq)?;
-    connection.prepare_cached(&sql)?.query_row(
-        named_params! { ":seq": seq, ":lane": lane, ":now": now.as_millis() },
-        |row| lease(row, now, positions, recipients),
-    )
+    connection
+        .prepare_cached(&sql)?
+        .query_row(named_params! { ":seq": seq, ":lane": lane, ":now": now.as_millis() }, |row| {
+            lease(row, now, positions, recipients)
+        })
 }
 
-fn lease(
-    row: &Row<'_>,
-    now: Timestamp,
-    positions: Vec<i64>,
-    recipients: Vec<Recipient>,
-) -> rusqlite::Result<Lease> {
+fn lease(row: &Row<'_>, now: Timestamp, positions: Vec<i64>, recipients: Vec<Recipient>) -> rusqlite::Result<Lease> {
     let prefix: Option<Vec<u8>> = row.get("prefix")?;
     let lost = Failure::new(Reason::BodyDamaged, "the content is not in the database");
     let decided = if prefix.is_some() { Vec::new() } else { vec![lost; positions.len()] };
@@ -195,7 +190,8 @@ fn millis(row: &Row<'_>, column: &str) -> rusqlite::Result<Duration> {
 }
 
 fn envelope(row: &Row<'_>, recipients: Vec<Recipient>) -> rusqlite::Result<Envelope> {
-    let path = row.get_ref("reverse_path")?.as_str_or_null()?.map(str::parse::<Address>).transpose().map_err(damaged)?;
+    let path =
+        row.get_ref("reverse_path")?.as_str_or_null()?.map(str::parse::<Address>).transpose().map_err(damaged)?;
     let mut envelope =
         Envelope::new(path.map_or(ReversePath::Null, ReversePath::Mailbox), recipients).map_err(damaged)?;
     envelope.body = if row.get("eight_bit")? { BodyType::EightBitMime } else { BodyType::SevenBit };
@@ -205,7 +201,7 @@ fn envelope(row: &Row<'_>, recipients: Vec<Recipient>) -> rusqlite::Result<Envel
 
 fn outstanding(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<i64>, Vec<Recipient>)> {
     let sql = "SELECT position, address FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
-    let read = |row: &Row<'_>| Ok((row.get("position")?, Recipient::from(parsed::<Address>(row, "address")?)));
+    let read = |row: &Row<'_>| Ok((row.get::<_, i64>("position")?, Recipient::from(parsed::<Address>(row, "address")?)));
     connection.prepare_cached(sql)?.query_map((seq, OUTSTANDING), read)?.collect()
 }
 

@@ -48,6 +48,8 @@ impl Route {
 /// A message that is to be accepted.
 #[derive(Debug)]
 pub struct NewMessage {
+    /// Its name, fresh: the caller may have written it into its own header lines already.
+    pub id: QueueId,
     /// Who it is from and who receives it.
     pub envelope: Envelope,
     /// How it leaves.
@@ -60,6 +62,8 @@ pub struct NewMessage {
     pub message_id: Option<String>,
     /// The message that this one reports about.
     pub report_about: Option<QueueId>,
+    /// Where it came from over the network, for the log.
+    pub peer: Option<std::net::IpAddr>,
 }
 
 /// The right, and the duty, to make one attempt. At most one exists for a message; it ends with

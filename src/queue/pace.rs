@@ -30,6 +30,12 @@ impl Pace {
         Self { messages_per_minute, recipients_per_day, sends: sends.into(), recipients }
     }
 
+    /// Changes the limits (0: none); what was sent counts on. A limit that was off before knows nothing of the past.
+    pub fn set_rates(&mut self, messages_per_minute: u32, recipients_per_day: u32) {
+        self.messages_per_minute = messages_per_minute;
+        self.recipients_per_day = recipients_per_day;
+    }
+
     /// When a message for `recipients` recipients may go: now, or a later moment. A message larger than the day's
     /// limit goes once nothing else counts.
     pub fn earliest(&mut self, now: Timestamp, recipients: u32) -> Timestamp {

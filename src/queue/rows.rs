@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::spool::Content;
-use super::{MailboxKey, NewMessage};
+use super::{MailboxKey, NewMessage, Route};
 use crate::clock::Timestamp;
 use crate::mail::{BodyType, QueueId};
 
@@ -33,10 +33,7 @@ pub(super) fn from_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &s
 }
 
 /// A JSON column that may be empty.
-pub(super) fn optional_json<T: DeserializeOwned>(
-    row: &rusqlite::Row<'_>,
-    column: &str,
-) -> rusqlite::Result<Option<T>> {
+pub(super) fn optional_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
     row.get_ref(column)?.as_str_or_null()?.map(decode).transpose()
 }
 
@@ -76,7 +73,8 @@ pub(super) fn optional_time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::
 /// The row of a mailbox, made if it is not there.
 pub(super) fn lane(connection: &Connection, key: &MailboxKey) -> rusqlite::Result<i64> {
     let known = "SELECT id FROM lane WHERE provider = ?1 AND mailbox = ?2";
-    let row = connection.prepare_cached(known)?.query_row((&key.provider, &key.mailbox), |row| row.get(0)).optional()?;
+    let row =
+        connection.prepare_cached(known)?.query_row((&key.provider, &key.mailbox), |row| row.get(0)).optional()?;
     if let Some(row) = row {
         return Ok(row);
     }
@@ -93,8 +91,7 @@ pub(super) const HELD_SO_FAR: &str = "(SELECT lane.held + coalesce((SELECT max(0
 pub(super) struct Row {
     pub(super) id: QueueId,
     pub(super) key: MailboxKey,
-    account: String,
-    route: String,
+    route: Route,
     reverse_path: Option<String>,
     recipients: Vec<String>,
     eight_bit: bool,
@@ -107,13 +104,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn new(id: QueueId, message: &NewMessage) -> rusqlite::Result<Self> {
+    pub(super) fn new(message: &NewMessage) -> Self {
         let envelope = &message.envelope;
-        Ok(Self {
-            id,
+        Self {
+            id: message.id,
             key: message.route.key(),
-            account: message.route.account.clone(),
-            route: json(&message.route)?,
+            route: message.route.clone(),
             reverse_path: envelope.reverse_path().address().map(ToString::to_string),
             recipients: envelope.recipients().iter().map(|to| to.address.to_string()).collect(),
             eight_bit: envelope.body == BodyType::EightBitMime,
@@ -123,13 +119,13 @@ impl Row {
             content: message.body.content(),
             message_id: message.message_id.clone(),
             report_about: message.report_about,
-        })
+        }
     }
 
     /// Makes the message; due at once. Returns the row of its lane.
     pub(super) fn insert(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<i64> {
         let lane = lane(connection, &self.key)?;
-        let insert = const_format(HELD_SO_FAR);
+        let insert = insert_message();
         let (octets, spool) = match &self.content {
             Content::Memory(octets) => (Some(&**octets), None),
             Content::File(name) => (None, Some(name)),
@@ -138,8 +134,8 @@ impl Row {
         let seq = connection.prepare_cached(&insert)?.insert(named_params! {
             ":id": self.id.as_bytes(),
             ":lane": lane,
-            ":account": self.account,
-            ":route": self.route,
+            ":account": self.route.account,
+            ":route": json(&self.route)?,
             ":reverse_path": self.reverse_path,
             ":eight_bit": self.eight_bit,
             ":smtputf8": self.smtputf8,
@@ -149,9 +145,11 @@ impl Row {
             ":report_about": self.report_about.as_ref().map(QueueId::as_bytes),
             ":now": now.as_millis(),
         })?;
-        connection
-            .prepare_cached("INSERT INTO body (message, prefix, content) VALUES (?1, ?2, ?3)")?
-            .insert((seq, &self.prefix, octets))?;
+        connection.prepare_cached("INSERT INTO body (message, prefix, content) VALUES (?1, ?2, ?3)")?.insert((
+            seq,
+            &self.prefix,
+            octets,
+        ))?;
         let mut recipient =
             connection.prepare_cached("INSERT INTO recipient (message, position, address) VALUES (?1, ?2, ?3)")?;
         for (position, address) in (0_i64..).zip(&self.recipients) {
@@ -161,10 +159,10 @@ impl Row {
     }
 }
 
-fn const_format(held_so_far: &str) -> String {
+fn insert_message() -> String {
     format!(
         "INSERT INTO message (id, lane, state, account, route, reverse_path, eight_bit, smtputf8, size, spool, message_id, \
          report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, 0, :account, :route, \
-         :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :report_about, :now, :now, {held_so_far}, :now)"
+         :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :report_about, :now, :now, {HELD_SO_FAR}, :now)"
     )
 }

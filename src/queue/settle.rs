@@ -7,7 +7,6 @@ use rusqlite::Connection;
 use serde::{Deserialize, Serialize};
 
 use super::rows::{FAILED, OUTSTANDING, REFUSED, RELAYED, Row, TAKEN, WAITING, json};
-use super::spool::Content;
 use super::verdict::{Fate, Verdict};
 use super::{Lease, NewMessage, QueueError, hold};
 use crate::clock::Timestamp;
@@ -20,6 +19,17 @@ pub(super) struct Settlement {
     pub(super) attempt: Attempt,
     pub(super) verdict: Verdict,
     pub(super) report: Option<(NewMessage, Row)>,
+}
+
+impl Settlement {
+    pub(super) fn new(lease: Lease, attempt: Attempt, verdict: Verdict, report: Option<NewMessage>) -> Self {
+        let report = report.map(|mut message| {
+            message.body.keep();
+            let row = Row::new(&message);
+            (message, row)
+        });
+        Self { lease, attempt, verdict, report }
+    }
 }
 
 /// A settlement that could not be written. It stays in memory, the lease with it, so the message is not sent again;
@@ -141,6 +151,7 @@ fn end_attempt(connection: &Connection, settlement: &Settlement, now: Timestamp)
         return Ok(());
     }
     let sent = attempt.outcomes.iter().filter(|o| matches!(o, Outcome::Relayed(_) | Outcome::Unknown(_))).count();
+    let sent = i64::try_from(sent).unwrap_or(i64::MAX);
     let sql = "UPDATE attempt SET ended_at = ?3, sent = ?4, result = ?5 WHERE message = ?1 AND number = ?2";
     let result = json(&AttemptResult::new(settlement))?;
     connection.prepare_cached(sql)?.execute((key.0, key.1, now.as_millis(), sent, result))?;
@@ -148,7 +159,8 @@ fn end_attempt(connection: &Connection, settlement: &Settlement, now: Timestamp)
 }
 
 fn recipients(connection: &Connection, lease: &Lease, verdict: &Verdict, now: Timestamp) -> rusqlite::Result<()> {
-    let sql = "UPDATE recipient SET state = ?3, failure = ?4, receipt = ?5, at = ?6 WHERE message = ?1 AND position = ?2";
+    let sql =
+        "UPDATE recipient SET state = ?3, failure = ?4, receipt = ?5, at = ?6 WHERE message = ?1 AND position = ?2";
     let mut update = connection.prepare_cached(sql)?;
     for (position, fate) in lease.record.positions.iter().zip(&verdict.recipients) {
         let (state, failure, receipt) = match fate {
@@ -195,26 +207,3 @@ pub(super) fn forget_content(connection: &Connection, seq: i64) -> rusqlite::Res
     connection.prepare_cached(sql)?.execute([seq])?;
     Ok(())
 }
-
-/// The spool file that is no longer named once the lease is settled with all recipients relayed.
-pub(super) fn spool_file(lease: &Lease) -> Option<String> {
-    match &lease.record.content {
-        Content::File(name) => Some(name.clone()),
-        Content::Memory(_) | Content::Stored => None,
-    }
-}
-
-pub(super) fn prepare(
-    lease: Lease,
-    attempt: Attempt,
-    verdict: Verdict,
-    report: Option<NewMessage>,
-) -> rusqlite::Result<Settlement> {
-    let with_row = |message: NewMessage| {
-        let row = Row::new(crate::mail::QueueId::fresh(), &message)?;
-        rusqlite::Result::Ok((message, row))
-    };
-    let report = report.map(with_row).transpose()?;
-    Ok(Settlement { lease, attempt, verdict, report })
-}
-

@@ -16,7 +16,7 @@ pub(in crate::queue) const WHOLE: &str = "body";
 
 /// A spool file that no row names yet; removed when dropped.
 #[derive(Debug)]
-pub(super) struct SpoolFile {
+pub(in crate::queue) struct SpoolFile {
     path: PathBuf,
     keep: bool,
 }
@@ -53,9 +53,14 @@ impl SpoolFile {
         &self.path
     }
 
-    /// A row names it now, or may do so.
-    pub(super) fn keep(mut self) {
+    /// A row names it now, or may do so: dropping it leaves the file.
+    pub(super) fn keep(&mut self) {
         self.keep = true;
+    }
+
+    /// No row names it: the file goes.
+    pub(in crate::queue) fn discard(mut self) {
+        self.keep = false;
     }
 }
 
@@ -69,10 +74,7 @@ impl Drop for SpoolFile {
 
 /// Opens a whole file; neither a symbolic link is followed nor a FIFO waited for.
 pub(super) fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC))
-        .open(path)
+    OpenOptions::new().read(true).custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC)).open(path)
 }
 
 /// Whether `path` is a file of `size` octets, not a link to one.

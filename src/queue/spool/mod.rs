@@ -15,13 +15,12 @@ pub use reader::BodyReader;
 pub use writer::BodyWriter;
 
 pub(super) use budget::{Budget, Recent};
-pub(super) use file::{PART, WHOLE, is_regular};
+pub(super) use file::{PART, SpoolFile, WHOLE, is_regular};
 
 use super::{QueueError, Settings};
 use crate::mail::QueueId;
 use crate::store::StoreError;
 use budget::Charge;
-use file::SpoolFile;
 
 /// Where content is kept until it is relayed.
 #[derive(Debug)]
@@ -125,18 +124,24 @@ impl SpooledBody {
         }
     }
 
-    /// The row is committed: the content now belongs to the queue.
-    pub(super) fn accepted(self, id: QueueId, recent: &Recent) {
-        match self.place {
-            Place::Memory(octets, charge) => recent.keep(id, octets, charge),
-            Place::File(file) => file.keep(),
+    /// A row that names the content is about to be committed. From here on a file stays, even if nobody learns how
+    /// that ended: the next start compares rows and files.
+    pub(super) fn keep(&mut self) {
+        if let Place::File(file) = &mut self.place {
+            file.keep();
         }
     }
 
-    /// Nobody knows whether the row was committed: the next start compares rows and files.
-    pub(super) fn leave(self) {
-        if let Place::File(file) = self.place {
-            file.keep();
+    /// As [`SpooledBody::keep`], and content in memory stays there for the first attempt at message `id`. Returns the
+    /// file, to be discarded if the row was surely not committed.
+    pub(super) fn hand_over(mut self, id: QueueId, recent: &Recent) -> Option<SpoolFile> {
+        self.keep();
+        match self.place {
+            Place::Memory(octets, charge) => {
+                recent.keep(id, octets, charge);
+                None
+            }
+            Place::File(file) => Some(file),
         }
     }
 }

@@ -82,7 +82,7 @@ fn open(path: &Path, size: u64) -> Result<File, QueueError> {
     if found.is_file() && found.len() == size { Ok(file) } else { Err(missing(path, size)) }
 }
 
-fn read(mut file: &File, left: u64) -> io::Result<Vec<u8>> {
+fn read(file: &File, left: u64) -> io::Result<Vec<u8>> {
     let mut piece = Vec::with_capacity(CHUNK.min(usize::try_from(left).unwrap_or(CHUNK)));
     file.take(left.min(CHUNK as u64)).read_to_end(&mut piece)?;
     Ok(piece)

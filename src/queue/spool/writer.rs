@@ -20,7 +20,10 @@ pub struct BodyWriter {
 
 #[derive(Debug)]
 enum State {
-    Memory { octets: Vec<u8>, charge: Charge },
+    Memory {
+        octets: Vec<u8>,
+        charge: Charge,
+    },
     File(Open),
     /// A write failed or was abandoned; what follows is refused.
     Broken,
