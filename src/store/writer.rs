@@ -56,7 +56,9 @@ where
     }
 
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
-        let Self { result, waiting, .. } = *self;
+        let Self { work, result, waiting } = *self;
+        // What the job holds is free again before its result is known.
+        drop(work);
         // Whoever asked may have gone; the change is made all the same.
         let _ = waiting.send(outcome.and_then(|()| result.ok_or(StoreError::Closed)));
     }

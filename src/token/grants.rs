@@ -14,8 +14,8 @@ use url::{Host, Url};
 use super::error::TokenError;
 use super::explain::ErrorWords;
 use super::provider;
+use super::registration::Registration;
 use super::settings::Grant;
-use super::state::Registration;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 

@@ -13,9 +13,11 @@ mod explain;
 mod grants;
 mod manager;
 mod provider;
+mod registration;
 mod renewal;
 mod seal;
 mod settings;
+mod sign_in;
 mod state;
 mod tables;
 #[cfg(test)]

@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::causes::Kind;
 use super::error::TokenError;
 use super::explain::Refusal;
-use super::provider::{self, Resource};
-use super::settings::{AccountSettings, ClientAuthentication, Grant, Provider, Purpose};
+use super::provider::Resource;
+use super::registration::{Generation, Registration, Root, StoredGrant};
+use super::settings::{Grant, Purpose};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -21,94 +22,6 @@ const BACK_OFF: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15)
 const SETUP_MEMORY: Duration = Duration::from_secs(60);
 /// A refresh token that lies idle is used at least this often: that keeps it alive and shows in time that it is not.
 const IDLE_RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// Counts what makes earlier answers void.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) struct Generation(pub(super) i64);
-
-/// An account with its provider, as configured.
-#[derive(Debug)]
-pub(super) struct Registration {
-    pub(super) account: AccountSettings,
-    pub(super) provider: Provider,
-}
-
-impl Registration {
-    /// Which app of which server the account's refresh tokens belong to.
-    pub(super) fn app(&self) -> App {
-        let token_server = provider::server(&self.provider.token_url);
-        App { client_id: self.provider.client_id.clone(), token_server }
-    }
-
-    pub(super) fn resource(&self, purpose: Purpose) -> Resource {
-        Resource::of(&self.provider, &self.account.grant, purpose)
-    }
-
-    /// The imported refresh token, and a mark by which it is known again.
-    fn import(&self) -> Option<(&Secret, String)> {
-        match &self.account.grant {
-            Grant::RefreshToken(Some(token)) => Some((token, fingerprint(token))),
-            Grant::RefreshToken(None) | Grant::AuthorizationCode | Grant::ClientCredentials => None,
-        }
-    }
-
-    /// The mark of the configured import, to be stored with a new grant: from then on the import is the older one.
-    pub(super) fn import_mark(&self) -> Option<String> {
-        self.import().map(|(_, mark)| mark)
-    }
-
-    /// Whether the token endpoint would answer both alike.
-    fn asks_like(&self, other: &Self) -> bool {
-        let (a, b) = (&self.provider, &other.provider);
-        let same_secret = match (&a.authentication, &b.authentication) {
-            (ClientAuthentication::None, ClientAuthentication::None) => true,
-            (ClientAuthentication::SecretPost(a), ClientAuthentication::SecretPost(b)) => a.same_as(b.expose()),
-            (ClientAuthentication::None | ClientAuthentication::SecretPost(_), _) => false,
-        };
-        let resources =
-            |p: &Provider| [p.graph_resource.clone(), p.exchange_resource.clone(), p.exchange_app_resource.clone()];
-        let same_grant = std::mem::discriminant(&self.account.grant) == std::mem::discriminant(&other.account.grant)
-            && self.import_mark() == other.import_mark();
-        same_secret
-            && same_grant
-            && (a.kind, &a.token_url, &a.client_id, &a.scopes) == (b.kind, &b.token_url, &b.client_id, &b.scopes)
-            && resources(a) == resources(b)
-    }
-}
-
-fn fingerprint(token: &Secret) -> String {
-    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, token.expose().as_bytes());
-    digest.as_ref().iter().map(|octet| format!("{octet:02x}")).collect()
-}
-
-/// An app at a token endpoint. A refresh token is sent to the one it came from and to no other.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct App {
-    pub(super) client_id: String,
-    pub(super) token_server: String,
-}
-
-/// A refresh token with what belongs to it.
-#[derive(Clone, Debug)]
-pub(super) struct StoredGrant {
-    pub(super) refresh_token: Secret,
-    pub(super) app: App,
-    /// When it was issued.
-    pub(super) obtained: Timestamp,
-    /// Who signed in, as the provider says.
-    pub(super) name: Option<String>,
-    /// The mark of the imported refresh token that was configured then: that one is older than this grant.
-    pub(super) import: Option<String>,
-}
-
-/// What tokens are minted from.
-#[derive(Clone, Debug)]
-pub(super) enum Root {
-    /// The app itself: client credentials.
-    App,
-    /// A refresh token.
-    Grant(StoredGrant),
-}
 
 /// An access token, ready for use.
 #[derive(Clone, Debug)]
@@ -194,6 +107,8 @@ pub(super) struct Job {
     pub(super) registration: Arc<Registration>,
     pub(super) root: Root,
     pub(super) resource: Resource,
+    /// Somebody waits for the token; else it is renewed in the background.
+    pub(super) wanted: bool,
 }
 
 /// What there is for a caller.
@@ -261,6 +176,7 @@ impl AccountState {
                     registration: Arc::clone(registration),
                     root: root.clone(),
                     resource,
+                    wanted: true,
                 }))
             }
         }
@@ -297,7 +213,7 @@ impl AccountState {
     pub(super) fn issued(&mut self, job: &Job, token: AccessToken, lifetime: Duration) -> bool {
         let Some(TokenState::Active { access, obstacles, .. }) = self.current(job) else { return false };
         obstacles.remove(&job.resource);
-        access.insert(job.resource.clone(), Issued { token, lifetime, used: false });
+        access.insert(job.resource.clone(), Issued { token, lifetime, used: job.wanted });
         true
     }
 
@@ -398,7 +314,7 @@ impl AccountState {
         };
         let (due, resource) = due.into_iter().filter_map(held_up).min_by_key(|(due, _)| *due)?;
         let registration = Arc::clone(registration);
-        Some((due, Job { generation: self.generation, registration, root: root.clone(), resource }))
+        Some((due, Job { generation: self.generation, registration, root: root.clone(), resource, wanted: false }))
     }
 
     /// What to show of the account; `None` if it is not configured.
@@ -512,6 +428,8 @@ fn refusal_now(obstacle: &Obstacle, account: &str, now: Timestamp) -> Option<Tok
     let left = obstacle.stands(now)?;
     Some(match obstacle.refusal.error(account) {
         TokenError::TryLater { why, .. } => TokenError::TryLater { why, retry_after: Some(left) },
-        error => error,
+        lasting @ (TokenError::SignInNeeded { .. }
+        | TokenError::Configuration { .. }
+        | TokenError::UnknownAccount(_)) => lasting,
     })
 }

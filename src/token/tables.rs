@@ -4,8 +4,8 @@ use rusqlite::{Connection, params};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::registration::{App, Generation, StoredGrant};
 use super::seal::SealingKey;
-use super::state::{App, Generation, StoredGrant};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 use crate::store::{Migration, Store, StoreError};
