@@ -8,6 +8,7 @@ pub mod account;
 pub mod clock;
 pub mod delivery;
 pub mod mail;
+pub mod practice;
 pub mod queue;
 pub mod secret;
 pub mod store;
