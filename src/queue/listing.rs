@@ -33,6 +33,19 @@ pub enum State {
     Dropped,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Sending => "sending",
+            Self::Relayed => "relayed",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        })
+    }
+}
+
 /// Which messages to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +54,8 @@ pub struct Filter {
     pub account: Option<String>,
     /// In this state alone; `None`: all but relayed and dropped ones.
     pub state: Option<State>,
+    /// Without a state: relayed and dropped ones as well.
+    pub all: bool,
     /// At most so many, newest first; `None`: 10,000.
     pub limit: Option<u32>,
 }
@@ -135,6 +150,7 @@ const SUMMARY: &str = "SELECT message.*, lane.mailbox, hold.lane IS NOT NULL AS 
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Summary>> {
     // Each condition stands as the indexes have it.
     let wanted = match filter.state {
+        None if filter.all => "TRUE",
         None => {
             "(message.seq IN (SELECT seq FROM message WHERE state < 2 UNION ALL SELECT seq FROM message WHERE state > 2 AND state = 3))"
         }

@@ -49,7 +49,7 @@ impl Desk {
             return None;
         }
         let options = door.options(&rules, by_network.as_deref());
-        let session = Session::new(options, tls, by_network.is_some());
+        let session = Session::new(options, tls).identified(by_network.is_some());
         let (by_login, transaction) = (None, None);
         Some((Self { door: Arc::clone(door), rules, peer, by_network, by_login, transaction }, session))
     }

@@ -48,7 +48,7 @@ pub(super) fn prefix(arrival: &Arrival<'_>, found: &Inspection, sender: &Reverse
     if !found.has_date {
         lines.push_str(&format!("Date: {date}\r\n"));
     }
-    if found.message_id.is_none() {
+    if !found.has_message_id {
         lines.push_str(&format!("Message-ID: {}\r\n", made_message_id(*id, mailbox)));
     }
     if !found.has_header {
