@@ -138,10 +138,13 @@ mod tests {
         BASE64.encode(message)
     }
 
+    /// Authorization identity, login, password.
+    type Parts = Result<[&'static str; 3], SaslError>;
+
     #[test]
     fn plain_is_read_or_refused() {
         let name = |count: usize| "n".repeat(count);
-        let table: [(Vec<u8>, Result<[&str; 3], SaslError>, &str); 20] = [
+        let table: [(Vec<u8>, Parts, &str); 20] = [
             (b"\0scanner\0pw".to_vec(), Ok(["", "scanner", "pw"]), "no authorization identity"),
             (b"scanner\0scanner\0pw".to_vec(), Ok(["scanner", "scanner", "pw"]), "its own"),
             (b"admin\0scanner\0pw".to_vec(), Ok(["admin", "scanner", "pw"]), "that of another is told, not followed"),
