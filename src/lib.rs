@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod http;
 pub mod mail;
 pub mod net;
+pub mod practice;
 pub mod queue;
 pub mod sasl;
 pub mod secret;

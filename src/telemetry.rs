@@ -55,6 +55,7 @@ impl Observer for Log {
             }
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
+            | Event::TokenUnsaved { .. }
             | Event::SignInNeeded { .. }
             | Event::SignedIn { .. } => {
                 sign_in(event);
@@ -134,6 +135,9 @@ fn sign_in(event: &Event) {
             info!(account, resource, %expires, "access token renewed")
         }
         Event::TokenDeferred { account, why } => warn!(account, why, "no access token for now; trying again"),
+        Event::TokenUnsaved { account, why } => {
+            warn!(account, why, "the renewed refresh token is not on disk yet: do not stop oxpost before it is");
+        }
         Event::SignInNeeded { account, why, hint } => warn!(account, why, hint, "sign-in needed"),
         Event::SignedIn { account, name } => info!(account, name = name.as_deref().unwrap_or(""), "signed in"),
         _ => {}

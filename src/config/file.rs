@@ -220,7 +220,8 @@ impl Default for Delivery {
     }
 }
 
-/// The provider's limits for one mailbox. A key that is not written has the value of the provider's kind; 0 means no limit.
+/// The provider's limits for one mailbox. A key that is not written has the value of the provider's kind; 0 means no
+/// limit.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {

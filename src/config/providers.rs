@@ -76,7 +76,8 @@ impl Known {
         }
     }
 
-    /// Hosts of the national clouds: <https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>
+    /// Hosts of the national clouds:
+    /// <https://learn.microsoft.com/en-us/entra/identity-platform/authentication-national-cloud>
     /// and <https://learn.microsoft.com/en-us/graph/deployments>.
     fn microsoft(cloud: Cloud, tenant: &str) -> Self {
         let (login, graph, smtp, delegated, app) = match cloud {

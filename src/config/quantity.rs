@@ -150,7 +150,8 @@ impl JsonSchema for DurationText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": pattern(TIMES), "description": "A time, such as `30s`, `5 min` or `4 days`." })
+        let description = "A time, such as `30s`, `5 min` or `4 days`.";
+        json_schema!({ "type": "string", "pattern": pattern(TIMES), "description": description })
     }
 }
 
@@ -160,7 +161,8 @@ impl JsonSchema for SizeText {
     }
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": pattern(SIZES), "description": "A size, such as `25 MB` or `3 MiB`." })
+        let description = "A size, such as `25 MB` or `3 MiB`.";
+        json_schema!({ "type": "string", "pattern": pattern(SIZES), "description": description })
     }
 }
 

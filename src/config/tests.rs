@@ -72,8 +72,8 @@ fn the_cloud_decides_every_endpoint() {
 #[test]
 fn an_endpoint_that_is_written_wins_over_the_one_that_is_known() {
     let config = microsoft(
-        "token_url = 'http://127.0.0.1:8080/token'\ngraph_url = 'http://localhost:8081/v1.0/'\nsmtp_host = 'localhost'\n\
-         smtp_port = 465\nscopes = 'one  two'",
+        "token_url = 'http://127.0.0.1:8080/token'\ngraph_url = 'http://localhost:8081/v1.0/'\n\
+         smtp_host = 'localhost'\nsmtp_port = 465\nscopes = 'one  two'",
         "",
     );
     let provider = &config.token.providers[0];
@@ -101,8 +101,10 @@ fn limits_are_the_accounts_own_else_the_files_else_those_of_the_kind() {
 #[test]
 fn client_credentials_act_for_a_domain_without_anybody() {
     let config = load(
-        "[provider.p]\nkind = 'microsoft'\nclient_id = 'id'\ntenant = 't.example'\nclient_secret = { env = 'OXPOST_SECRET' }\n\
-         [account.a]\nprovider = 'p'\nmailbox = '*@Example.com'\ngrant = 'client-credentials'\nsend = ['smtp', 'graph']\n",
+        "[provider.p]\nkind = 'microsoft'\nclient_id = 'id'\ntenant = 't.example'\n\
+         client_secret = { env = 'OXPOST_SECRET' }\n\
+         [account.a]\nprovider = 'p'\nmailbox = '*@Example.com'\ngrant = 'client-credentials'\n\
+         send = ['smtp', 'graph']\n",
     );
     let account = &config.token.accounts[0];
     assert!(matches!(account.grant, Grant::ClientCredentials));
@@ -169,7 +171,11 @@ fn what_is_not_written_has_its_default() {
 
 proptest! {
     #[test]
-    fn a_damaged_file_is_refused_or_read_and_never_a_panic(from in 0..9_000_usize, len in 0..40_usize, with in ".{0,8}") {
+    fn a_damaged_file_is_refused_or_read_and_never_a_panic(
+        from in 0..9_000_usize,
+        len in 0..40_usize,
+        with in ".{0,8}",
+    ) {
         let text = reference::sample();
         let (before, rest) = split(&text, from);
         let (_, after) = split(rest, len);

@@ -67,6 +67,8 @@ pub enum Event {
     TokenRenewed { account: String, resource: String, expires: Timestamp },
     /// No access token could be had; oxpost tries again.
     TokenDeferred { account: String, why: String },
+    /// A renewed refresh token could not be written; it is used from memory and the write is tried again.
+    TokenUnsaved { account: String, why: String },
     /// An account needs somebody to sign in or to mend its settings.
     SignInNeeded { account: String, why: String, hint: String },
     /// Somebody signed an account in.

@@ -61,12 +61,7 @@ impl Graph {
         (graph, base)
     }
 
-    async fn take(
-        State(graph): State<Arc<Self>>,
-        uri: Uri,
-        headers: HeaderMap,
-        body: Bytes,
-    ) -> impl IntoResponse {
+    async fn take(State(graph): State<Arc<Self>>, uri: Uri, headers: HeaderMap, body: Bytes) -> impl IntoResponse {
         graph.seen.lock().unwrap().push(Seen { path: uri.path().to_owned(), headers, body: body.to_vec() });
         graph.answers.lock().unwrap().pop_front().unwrap_or(TAKEN)
     }

@@ -40,10 +40,12 @@ fn parts(message: &str) -> [String; 3] {
     assert_eq!(types, ["text/plain", "message/delivery-status", "text/rfc822-headers"]);
     let texts: Vec<String> = leaves
         .iter()
-        .map(|part| match &part.body {
-            PartType::Text(text) => text.to_string(),
-            PartType::Binary(octets) => String::from_utf8(octets.to_vec()).unwrap(),
-            other => panic!("{other:?}"),
+        .map(|part| {
+            if let PartType::Binary(octets) = &part.body {
+                String::from_utf8(octets.to_vec()).unwrap()
+            } else {
+                part.text_contents().unwrap().to_owned()
+            }
         })
         .collect();
     texts.try_into().unwrap()
