@@ -43,10 +43,7 @@ pub enum QueueError {
 
 impl QueueError {
     pub(super) fn spool(path: &Path, source: io::Error) -> Self {
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom,
-            _ => Self::Spool { path: path.to_owned(), source: Arc::new(source) },
-        }
+        if is_full(&source) { Self::NoRoom } else { Self::Spool { path: path.to_owned(), source: Arc::new(source) } }
     }
 
     /// What it means for a delivery that needed the content: damaged content fails, anything else is tried again.
@@ -54,6 +51,11 @@ impl QueueError {
         let reason = if matches!(self, Self::BodyDamaged(_)) { Reason::BodyDamaged } else { Reason::Unexpected };
         Failure::new(reason, self.to_string())
     }
+}
+
+/// Whether the disk, or its owner's share of it, is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 impl From<StoreError> for QueueError {

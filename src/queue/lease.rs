@@ -201,7 +201,8 @@ fn envelope(row: &Row<'_>, recipients: Vec<Recipient>) -> rusqlite::Result<Envel
 
 fn outstanding(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<i64>, Vec<Recipient>)> {
     let sql = "SELECT position, address FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
-    let read = |row: &Row<'_>| Ok((row.get::<_, i64>("position")?, Recipient::from(parsed::<Address>(row, "address")?)));
+    let read =
+        |row: &Row<'_>| Ok((row.get::<_, i64>("position")?, Recipient::from(parsed::<Address>(row, "address")?)));
     connection.prepare_cached(sql)?.query_map((seq, OUTSTANDING), read)?.collect()
 }
 

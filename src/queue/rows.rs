@@ -38,7 +38,7 @@ pub(super) fn optional_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column
 }
 
 fn decode<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
-    serde_json::from_str(text).map_err(|error| damaged(error))
+    serde_json::from_str(text).map_err(damaged)
 }
 
 /// A column that does not hold what it must.

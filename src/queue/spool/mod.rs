@@ -17,6 +17,7 @@ pub use writer::BodyWriter;
 pub(super) use budget::{Budget, Recent};
 pub(super) use file::{PART, SpoolFile, WHOLE, is_regular};
 
+use super::error::is_full;
 use super::{QueueError, Settings};
 use crate::mail::QueueId;
 use crate::store::StoreError;
@@ -55,8 +56,7 @@ impl Spool {
     }
 
     fn flush_failed(&self, path: &Path, error: &io::Error) {
-        let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-        if !full && self.failed.set(error.to_string().into()).is_ok() {
+        if !is_full(error) && self.failed.set(error.to_string().into()).is_ok() {
             let path = path.display();
             tracing::error!(%path, %error, "a spool file could not be flushed; no mail is taken until a restart");
         }

@@ -73,10 +73,7 @@ fn open(path: &Path, size: u64) -> Result<File, QueueError> {
     if !file::is_regular(path, size) {
         return Err(missing(path, size));
     }
-    let file = file::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => missing(path, size),
-        _ => QueueError::spool(path, error),
-    })?;
+    let file = file::open(path).map_err(|error| QueueError::spool(path, error))?;
     // The name was looked at before; what was opened is what counts.
     let found = file.metadata().map_err(|error| QueueError::spool(path, error))?;
     if found.is_file() && found.len() == size { Ok(file) } else { Err(missing(path, size)) }

@@ -112,7 +112,7 @@ impl BodyWriter {
                 let open = written.await.map_err(|error| QueueError::spool(&path, error))?;
                 self.state = State::File(open);
             }
-            other => self.state = other,
+            unchanged @ (State::Memory { .. } | State::File(_) | State::Broken) => self.state = unchanged,
         }
         Ok(())
     }
