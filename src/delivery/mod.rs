@@ -1,3 +1,102 @@
-//! The ways out.
+//! The ways out. A [`Backend`] takes one message, hands it to a provider and says what became of each recipient; it
+//! never returns anything else.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::clock::Timestamp;
+use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Reason, SenderPolicy};
+use crate::secret::Secret;
+use crate::token::Purpose;
+
+pub mod graph;
 mod settings;
+pub mod smtp;
+
 pub use settings::{AccountWays, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
+
+/// A future behind a pointer, so that the traits below can be made into objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One message on its way out, as a backend sees it. Everything is borrowed from the worker that holds the lease.
+#[derive(Clone, Copy)]
+pub struct Delivery<'a> {
+    /// The queue id, for log lines.
+    pub id: QueueId,
+    /// The name of the account whose tokens are used.
+    pub account: &'a str,
+    /// The upstream address whose rights and limits apply.
+    pub mailbox: &'a Address,
+    /// Who gets it: the recipients that are still outstanding.
+    pub envelope: &'a Envelope,
+    /// What the client may say of its sender.
+    pub sender: SenderPolicy,
+    /// Our own header lines and the first part of the content: it holds the whole header block.
+    pub head: &'a [u8],
+    /// The whole message; it begins with the octets of `head`.
+    pub content: &'a dyn Content,
+    /// Octets of the whole message: our own header lines and the content.
+    pub size: u64,
+}
+
+/// A message that can be read as often as needed, each time from its start.
+pub trait Content: Send + Sync {
+    /// Starts reading: first our own header lines, then what the client sent.
+    fn open(&self) -> BoxFuture<'_, Result<Box<dyn Chunks>, ContentError>>;
+}
+
+/// A message that is being read.
+pub trait Chunks: Send {
+    /// The next octets, in pieces of whatever size suits the place they come from; `None` after the last.
+    fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, ContentError>>;
+}
+
+/// Why a stored message cannot be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ContentError {
+    /// It is missing, shorter than it was, or fails its checksum: no wait mends it.
+    #[error("the stored message is missing or damaged: {0}")]
+    Damaged(String),
+    /// It could not be read this time, as when the disk gives an error.
+    #[error("the stored message could not be read: {0}")]
+    Unreadable(String),
+}
+
+impl From<ContentError> for Failure {
+    fn from(error: ContentError) -> Self {
+        let reason = match error {
+            ContentError::Damaged(_) => Reason::BodyDamaged,
+            ContentError::Unreadable(_) => Reason::Unexpected,
+        };
+        Self::new(reason, error.to_string())
+    }
+}
+
+/// An access token as a backend uses it.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What is sent to the provider.
+    pub secret: Secret,
+    /// When it stops being good.
+    pub expires: Timestamp,
+    /// Which issue of the token it is: another number is another token. Backends hand it back and do not read it.
+    pub generation: u64,
+}
+
+/// Where backends get their tokens from.
+pub trait Tokens: Send + Sync {
+    /// A token that opens the resource of `purpose` for the account, renewed if need be.
+    fn access_token<'a>(&'a self, account: &'a str, purpose: Purpose) -> BoxFuture<'a, Result<Token, Failure>>;
+
+    /// Takes note that the provider refused `token`: the next call of [`Tokens::access_token`] gives another.
+    fn invalidate<'a>(&'a self, account: &'a str, purpose: Purpose, token: &'a Token) -> BoxFuture<'a, ()>;
+}
+
+/// A way out.
+pub trait Backend: Send + Sync {
+    /// Which one it is.
+    fn kind(&self) -> BackendKind;
+
+    /// Hands the message over. The attempt has one outcome for each recipient of the envelope, in its order.
+    fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Attempt>;
+}
