@@ -163,12 +163,12 @@ impl Desk {
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
         let id = QueueId::fresh();
         let submission = &self.door.submission;
-        let (helo, extended) = session.hello().map_or(("", false), |hello| (hello.name.as_str(), hello.extended));
+        let helo = session.hello().map_or("", |hello| hello.name.as_str());
         let arrival = Arrival {
             helo,
             peer: self.peer,
             hostname: &submission.hostname,
-            protocol: protocol(extended, session.is_tls(), session.is_authenticated()),
+            protocol: protocol(session),
             id,
             now: submission.clock.now(),
         };
