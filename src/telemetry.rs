@@ -116,7 +116,7 @@ fn refusal(event: &Event) {
 fn aftermath(event: &Event) {
     match event {
         Event::Held { id, account, mailbox, failure, probe } => {
-            warn!(%id, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = %probe, "held");
+            warn!(%id, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
         }
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),

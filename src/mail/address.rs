@@ -174,6 +174,8 @@ fn is_utf8_text(c: char) -> bool {
         && !c.is_control()
         && !c.is_whitespace()
         && !matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+        // The Kelvin sign and its like: their small form is ASCII, so two mailboxes would be filed as one.
+        && !c.to_lowercase().any(|small| small.is_ascii())
 }
 
 /// RFC 5321 `Quoted-string`.
@@ -258,6 +260,7 @@ mod tests {
             ("a@b.example\r\nRCPT TO:<x@y>", false, "a line end"),
             ("a\0@b.example", false, "NUL"),
             ("a\u{202e}b@c.example", false, "a direction mark"),
+            ("\u{212a}urt@c.example", false, "the Kelvin sign, which would be filed as a k"),
             ("\"\"@b.example", false, "an empty quoted string"),
             ("a@-b.example", false, "label begins with a hyphen"),
             ("a@b..example", false, "empty label"),

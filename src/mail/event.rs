@@ -56,7 +56,7 @@ pub enum Event {
         failure: Failure,
     },
     /// Mail of a mailbox waits until its account is mended.
-    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Timestamp },
+    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Option<Timestamp> },
     /// The hold of a mailbox ended.
     Released { account: String, mailbox: String, why: String },
     /// A report about a failure was queued.

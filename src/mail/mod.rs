@@ -1,10 +1,17 @@
 //! The nouns of mail, as values: addresses, envelopes, what became of a delivery. No I/O.
 
 pub mod address;
+pub mod address_list;
+pub mod dsn;
+mod edits;
 pub mod envelope;
 pub mod event;
 pub mod failure;
+pub mod header;
 pub mod id;
+mod originator;
+pub mod outgoing;
+mod reconcile;
 pub mod sender;
 pub mod status;
 
@@ -13,5 +20,5 @@ pub use envelope::{BodyType, Envelope, Recipient, ReversePath};
 pub use event::{Event, Observer};
 pub use failure::{Attempt, BackendKind, Failure, Outcome, Reason, Receipt};
 pub use id::QueueId;
-pub use sender::SenderPolicy;
+pub use sender::{Sender, SenderPolicy};
 pub use status::EnhancedStatusCode;

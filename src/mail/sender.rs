@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Address;
+
 /// What happens to the sender that a client gives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -13,4 +15,13 @@ pub enum SenderPolicy {
     Rewrite,
     /// Reverse path and From must be the mailbox already; anything else is refused at MAIL or at the end of data.
     Strict,
+}
+
+/// What the sender of a message may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sender<'a> {
+    /// What happens to the sender that the client gives.
+    pub policy: SenderPolicy,
+    /// The upstream address whose rights apply.
+    pub mailbox: &'a Address,
 }

@@ -1,6 +1,7 @@
 //! Sockets: listeners, streams in clear or under TLS, certificates.
 
 pub mod certificate;
+pub mod connect;
 pub mod hello;
 pub mod listener;
 pub mod stream;

@@ -174,9 +174,10 @@ impl TokenManager {
     }
 
     /// Takes note that the provider did not accept a token (401, 535): the next call asks for another.
-    pub async fn invalidate(&self, account: &str, purpose: Purpose, token: &AccessToken) {
+    /// `generation` says which one it was; a newer one stays.
+    pub async fn invalidate(&self, account: &str, purpose: Purpose, generation: u64) {
         if let Ok(entry) = self.entry(account) {
-            entry.state().invalidate(purpose, token.generation);
+            entry.state().invalidate(purpose, generation);
         }
     }
 
