@@ -149,11 +149,11 @@ async fn an_app_is_never_asked_to_sign_in() {
 async fn a_token_that_the_provider_did_not_accept_is_not_handed_out_again() {
     let bench = Bench::new(imported()).await;
     let first = bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
-    bench.manager.invalidate("scanner", Purpose::Smtp, &first).await;
+    bench.manager.invalidate("scanner", Purpose::Smtp, first.generation).await;
     let second = bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
     assert_ne!(first.generation, second.generation);
     // A second worker that had the first token, too, does not throw the second away.
-    bench.manager.invalidate("scanner", Purpose::Smtp, &first).await;
+    bench.manager.invalidate("scanner", Purpose::Smtp, first.generation).await;
     bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
     assert_eq!(bench.endpoint.seen().len(), 2);
 }
