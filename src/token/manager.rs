@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
 
+use super::access::AccessToken;
 use super::endpoint::{self, Exchange, Minted};
 use super::error::{TokenError, TokenStoreError};
 use super::explain::Refusal;
@@ -14,7 +15,7 @@ use super::provider::Resource;
 use super::registration::{Generation, Registration, Root, StoredGrant};
 use super::seal::SealingKey;
 use super::settings::{AccountSettings, Purpose, Settings};
-use super::state::{AccessToken, AccountState, Job, Lookup, News, Standing};
+use super::state::{AccountState, Job, Lookup, News, Standing};
 use super::tables::{self, Record};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;

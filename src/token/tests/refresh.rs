@@ -138,14 +138,22 @@ async fn a_wrong_secret_is_a_matter_of_configuration_and_is_asked_again_after_a_
 }
 
 #[tokio::test]
+async fn an_app_is_never_asked_to_sign_in() {
+    let bench = Bench::new(Grant::ClientCredentials).await;
+    bench.endpoint.reply(Reply::error(400, "invalid_grant"));
+    let refused = bench.manager.access_token("scanner", Purpose::Graph).await.unwrap_err();
+    assert!(matches!(&refused, TokenError::Configuration { hint, .. } if !hint.contains("login")), "{refused:?}");
+}
+
+#[tokio::test]
 async fn a_token_that_the_provider_did_not_accept_is_not_handed_out_again() {
     let bench = Bench::new(imported()).await;
     let first = bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
-    bench.manager.invalidate("scanner", Purpose::Smtp, &first).await;
+    bench.manager.invalidate("scanner", Purpose::Smtp, first.generation).await;
     let second = bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
     assert_ne!(first.generation, second.generation);
     // A second worker that had the first token, too, does not throw the second away.
-    bench.manager.invalidate("scanner", Purpose::Smtp, &first).await;
+    bench.manager.invalidate("scanner", Purpose::Smtp, first.generation).await;
     bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
     assert_eq!(bench.endpoint.seen().len(), 2);
 }

@@ -133,11 +133,13 @@ fn tokens(number: usize, asked: &Fields, changes: &Value) -> Value {
     answer
 }
 
+type Look = Box<dyn Fn(&Event) + Send>;
+
 /// Takes down every event, and lets a test look at the world when one happens.
 #[derive(Default)]
 pub(super) struct Witness {
     pub(super) events: Mutex<Vec<Event>>,
-    pub(super) at_each: Mutex<Option<Box<dyn Fn(&Event) + Send>>>,
+    pub(super) at_each: Mutex<Option<Look>>,
 }
 
 impl Observer for Witness {
