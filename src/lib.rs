@@ -5,13 +5,21 @@
 //! `delivery`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
 
 pub mod account;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod delivery;
+pub mod front;
+pub mod gateway;
+pub mod http;
 pub mod mail;
 pub mod net;
+pub mod practice;
 pub mod queue;
 pub mod sasl;
 pub mod secret;
 pub mod smtp;
 pub mod store;
+pub mod telemetry;
 pub mod token;
+pub mod unix;

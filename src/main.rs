@@ -1,3 +1,10 @@
 //! The `oxpost` program.
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use oxpost::cli::{Arguments, run};
+
+fn main() -> ExitCode {
+    run(Arguments::parse())
+}

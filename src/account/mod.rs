@@ -1,5 +1,8 @@
 //! Who is let in, and as whom they may send.
 
+pub mod password;
+
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -65,16 +68,160 @@ pub struct Client {
     pub line_endings: LineEndings,
 }
 
-/// All clients.
+impl Client {
+    /// The account and mailbox for mail with this reverse path. Headers have no say: they are not the envelope.
+    ///
+    /// With several accounts the one whose mailbox the reverse path (or else the login) names is taken, otherwise the
+    /// first. Within `*@domain` the mailbox is the client's own, else its login, else the reverse path.
+    pub fn account_for(&self, reverse_path: Option<&Address>) -> Result<(&Arc<Account>, Address), NoMailbox> {
+        let login = self.login.as_ref().and_then(|(name, _)| name.parse::<Address>().ok());
+        let wishes = [self.mailbox.as_ref(), login.as_ref(), reverse_path];
+        let named = [reverse_path, login.as_ref()]
+            .into_iter()
+            .flatten()
+            .find_map(|wish| self.accounts.iter().find(|account| account.mailbox == MailboxRule::One(wish.clone())));
+        let account = named.or(self.accounts.first()).ok_or(NoMailbox::NoAccount)?;
+        match &account.mailbox {
+            MailboxRule::One(mailbox) => Ok((account, mailbox.clone())),
+            MailboxRule::Domain(domain) => {
+                let mailbox = wishes.into_iter().flatten().find(|wish| wish.domain() == domain);
+                mailbox.map(|mailbox| (account, mailbox.clone())).ok_or_else(|| NoMailbox::NotInDomain(domain.clone()))
+            }
+        }
+    }
+}
+
+/// Why no mailbox can send a client's mail.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoMailbox {
+    /// The client has no account.
+    #[error("this client has no account")]
+    NoAccount,
+    /// Neither the client's mailbox nor its login nor the reverse path is in the account's domain.
+    #[error("the sender is not in {0}")]
+    NotInDomain(Domain),
+}
+
+/// All clients, found by network or login.
 #[derive(Clone, Debug, Default)]
-pub struct Clients(pub Vec<Arc<Client>>);
+pub struct Clients {
+    all: Vec<Arc<Client>>,
+    by_login: HashMap<String, Arc<Client>>,
+}
 
 impl Clients {
+    /// Files the clients; of two with one login (the configuration refuses that) the first counts.
+    pub fn new(all: Vec<Client>) -> Self {
+        let all: Vec<_> = all.into_iter().map(Arc::new).collect();
+        let mut by_login = HashMap::new();
+        for client in &all {
+            if let Some((login, _)) = &client.login {
+                by_login.entry(login.clone()).or_insert_with(|| Arc::clone(client));
+            }
+        }
+        Self { all, by_login }
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Client>> {
+        self.all.iter()
+    }
+
+    /// The client with this login.
+    pub fn by_login(&self, login: &str) -> Option<&Arc<Client>> {
+        self.by_login.get(login)
+    }
+
     /// The client whose network holds `address`; the longest prefix wins.
     pub fn by_network(&self, address: IpAddr) -> Option<&Arc<Client>> {
         let address = address.to_canonical();
-        let longest =
-            |client: &Arc<Client>| client.networks.iter().filter(|n| n.contains(&address)).map(IpNet::prefix_len).max();
-        self.0.iter().filter_map(|c| longest(c).map(|len| (len, c))).max_by_key(|(len, _)| *len).map(|(_, c)| c)
+        let longest = |client: &Arc<Client>| {
+            client.networks.iter().filter(|network| network.contains(&address)).map(IpNet::prefix_len).max()
+        };
+        self.all
+            .iter()
+            .filter_map(|c| longest(c).map(|length| (length, c)))
+            .max_by_key(|(length, _)| *length)
+            .map(|(_, c)| c)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A client without networks that logs in.
+    pub(crate) fn client_with_login(login: &str, hash: &str) -> Client {
+        Client { login: Some((login.to_owned(), PasswordHash(Secret::new(hash)))), ..client("by-login", &[], vec![]) }
+    }
+
+    fn client(name: &str, networks: &[&str], accounts: Vec<Arc<Account>>) -> Client {
+        Client {
+            name: name.to_owned(),
+            networks: networks.iter().map(|n| n.parse().unwrap()).collect(),
+            login: None,
+            any_login: false,
+            accounts,
+            mailbox: None,
+            sender: SenderPolicy::Rewrite,
+            bounces_to: None,
+            line_endings: LineEndings::Crlf,
+        }
+    }
+
+    fn account(name: &str, mailbox: MailboxRule) -> Arc<Account> {
+        Arc::new(Account { name: name.to_owned(), provider: "p".to_owned(), mailbox })
+    }
+
+    fn one(text: &str) -> MailboxRule {
+        MailboxRule::One(text.parse().unwrap())
+    }
+
+    #[test]
+    fn the_longest_network_prefix_wins() {
+        let clients = Clients::new(vec![
+            client("all", &["0.0.0.0/0"], vec![]),
+            client("floor", &["192.168.10.0/24", "fd00::/8"], vec![]),
+            client("printer", &["192.168.10.7/32"], vec![]),
+        ]);
+        for (address, name) in [
+            ("192.168.10.7", "printer"),
+            ("192.168.10.8", "floor"),
+            ("10.0.0.1", "all"),
+            ("fd00::1", "floor"),
+            ("::ffff:192.168.10.7", "printer"),
+        ] {
+            assert_eq!(clients.by_network(address.parse().unwrap()).map(|c| c.name.as_str()), Some(name), "{address}");
+        }
+        assert!(clients.by_network("2001:db8::1".parse().unwrap()).is_none());
+    }
+
+    #[test]
+    fn the_reverse_path_chooses_among_a_clients_accounts() {
+        let accounts = vec![account("a", one("a@x.example")), account("b", one("b@x.example"))];
+        let client = client("c", &[], accounts);
+        let chosen = |path: Option<&str>| {
+            let path = path.map(|p| p.parse().unwrap());
+            client.account_for(path.as_ref()).map(|(account, mailbox)| (account.name.clone(), mailbox.to_string()))
+        };
+        assert_eq!(chosen(Some("B@x.example")), Ok(("b".to_owned(), "b@x.example".to_owned())));
+        assert_eq!(chosen(Some("other@y.example")), Ok(("a".to_owned(), "a@x.example".to_owned())));
+        assert_eq!(chosen(None), Ok(("a".to_owned(), "a@x.example".to_owned())));
+    }
+
+    #[test]
+    fn a_domain_account_takes_the_mailbox_from_client_login_or_reverse_path() {
+        let domain: Domain = "x.example".parse().unwrap();
+        let mut client = client("c", &[], vec![account("d", MailboxRule::Domain(domain.clone()))]);
+        let chosen = |client: &Client, path: &str| {
+            let path = path.parse().unwrap();
+            client.account_for(Some(&path)).map(|(_, mailbox)| mailbox.to_string())
+        };
+        assert_eq!(chosen(&client, "me@x.example"), Ok("me@x.example".to_owned()));
+        assert_eq!(chosen(&client, "me@y.example"), Err(NoMailbox::NotInDomain(domain)));
+        client.login = Some(("login@x.example".to_owned(), PasswordHash(Secret::new(""))));
+        assert_eq!(chosen(&client, "me@x.example"), Ok("login@x.example".to_owned()));
+        client.mailbox = Some("box@x.example".parse().unwrap());
+        assert_eq!(chosen(&client, "me@x.example"), Ok("box@x.example".to_owned()));
     }
 }

@@ -94,11 +94,27 @@ pub struct Limits {
     pub recipients_per_day: u32,
 }
 
+impl Limits {
+    /// For a mailbox that no account owns any longer: one at a time.
+    pub(super) const STRICTEST: Self = Self { smtp_sessions: 1, graph_requests: 1, messages_per_minute: 30, recipients_per_day: 10_000 };
+
+    /// Attempts at once for a mailbox: the larger of both, for each backend also bounds itself; `unlimited` if neither
+    /// is limited.
+    pub fn concurrency(&self, unlimited: usize) -> usize {
+        match (self.smtp_sessions, self.graph_requests) {
+            (0, _) | (_, 0) => unlimited,
+            (sessions, requests) => sessions.max(requests),
+        }
+    }
+}
+
 /// How an account's mail goes out.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AccountWays {
     /// The account's name.
     pub account: String,
+    /// The name of its provider.
+    pub provider: String,
     /// The ways out in order of preference; never empty.
     pub ways: Vec<Way>,
     /// Limits per mailbox.

@@ -87,6 +87,11 @@ impl Envelope {
         Ok(Self { reverse_path, recipients, body: BodyType::default(), smtputf8: false })
     }
 
+    /// An envelope with one recipient.
+    pub fn to_one(reverse_path: ReversePath, recipient: Recipient) -> Self {
+        Self { reverse_path, recipients: vec![recipient], body: BodyType::default(), smtputf8: false }
+    }
+
     /// Where reports go.
     pub fn reverse_path(&self) -> &ReversePath {
         &self.reverse_path

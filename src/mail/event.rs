@@ -56,7 +56,7 @@ pub enum Event {
         failure: Failure,
     },
     /// Mail of a mailbox waits until its account is mended.
-    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Timestamp },
+    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Option<Timestamp> },
     /// The hold of a mailbox ended.
     Released { account: String, mailbox: String, why: String },
     /// A report about a failure was queued.
@@ -67,6 +67,8 @@ pub enum Event {
     TokenRenewed { account: String, resource: String, expires: Timestamp },
     /// No access token could be had; oxpost tries again.
     TokenDeferred { account: String, why: String },
+    /// A renewed refresh token could not be written; it is used from memory and the write is tried again.
+    TokenUnsaved { account: String, why: String },
     /// An account needs somebody to sign in or to mend its settings.
     SignInNeeded { account: String, why: String, hint: String },
     /// Somebody signed an account in.

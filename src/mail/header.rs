@@ -153,6 +153,13 @@ pub struct Inspection {
     pub from: Vec<Address>,
 }
 
+/// Octets up to and including the empty line that ends the header block; `None` if there is none within `head`, which
+/// may still grow.
+pub fn header_octets(head: &[u8]) -> Option<usize> {
+    let block = HeaderBlock::parse(head);
+    block.is_terminated().then_some(block.octets())
+}
+
 /// Looks at the header at the start of `head`, which is in canonical form (CRLF line ends).
 pub fn inspect(head: &[u8]) -> Inspection {
     let block = HeaderBlock::parse(head);
@@ -222,6 +229,14 @@ mod tests {
         for (head, has_header, octets, why) in table {
             let found = inspect(head.as_bytes());
             assert_eq!((found.has_header, found.header_octets), (has_header, octets), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_header_is_found_wherever_its_octets_are_cut() {
+        let head = b"Subject: x\r\n folded\r\n\r\nbody\r\n\r\n";
+        for length in 0..head.len() {
+            assert_eq!(header_octets(&head[..length]), (length >= 23).then_some(23), "{length}");
         }
     }
 

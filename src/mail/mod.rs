@@ -2,6 +2,7 @@
 
 pub mod address;
 pub mod address_list;
+pub mod dsn;
 mod edits;
 pub mod envelope;
 pub mod event;

@@ -1,3 +1,322 @@
 //! What must survive: accepted messages until they are handed over or reported.
+//!
+//! A message is durable before it is acknowledged, an attempt before it is made, and what became of it before the
+//! message can be tried again. See [`Queue`] for the way of a message through it.
+
+mod error;
+mod events;
+mod handling;
+mod hold;
+mod inner;
+mod lanes;
+mod lease;
+mod listing;
+mod message;
+pub mod pace;
+mod recover;
+pub mod retry;
+mod room;
+mod rows;
 mod settings;
+mod settle;
+mod spool;
+mod tables;
+#[cfg(test)]
+mod tests;
+mod verdict;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::sync::mpsc::UnboundedReceiver;
+
+pub use error::QueueError;
+pub use hold::{Hold, Selector, is_probed};
+pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary};
+pub use message::{Lease, MailboxKey, NewMessage, Next, Route};
 pub use settings::Settings;
+pub use settle::{AttemptResult, Unsettled};
+pub use spool::{BodyReader, BodyWriter, SpooledBody};
+pub use tables::MIGRATIONS;
+pub use verdict::{Fate, Verdict};
+
+use crate::clock::{Clock, Timestamp};
+use crate::mail::{Attempt, Event, Observer, QueueId};
+use crate::store::{Store, StoreError};
+use inner::Inner;
+use lanes::Lanes;
+use lease::Offer;
+use retry::Jitter;
+use room::Room;
+use settle::Settlement;
+use spool::{Content, Spool};
+
+/// Overdue messages that are leased at once.
+const OVERDUE_BATCH: usize = 100;
+
+/// The queue. Clones share it.
+///
+/// A front receives content through [`Queue::body_writer`] and hands the message to [`Queue::accept`]. A worker for
+/// each mailbox (told of by [`Queue::new_lanes`]) takes leases, makes attempts, asks for the [`Queue::verdict`] and
+/// settles; while there is nothing to do it waits for [`Queue::wait`] or the time it was given.
+#[derive(Clone)]
+pub struct Queue {
+    inner: Arc<Inner>,
+}
+
+impl Queue {
+    /// Opens the queue and picks up where the last run stopped: attempts that were under way become unknown, spool
+    /// files without a message are removed. Memory does not depend on the number of messages.
+    ///
+    /// # Errors
+    /// [`QueueError::Spool`] if the spool folder cannot be used, otherwise what the store says.
+    pub async fn open(
+        store: Store,
+        settings: Settings,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, QueueError> {
+        let spool = Arc::new(Spool::open(&settings)?);
+        let room = Room::new(settings.reserve_octets, settings.reserve_percent);
+        let inner = Inner { store, settings, clock, observer, spool, room, lanes: Lanes::new() };
+        inner.recover().await?;
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Whether mail can be taken. Cheap: the system is asked once a second.
+    ///
+    /// # Errors
+    /// [`QueueError::NoRoom`] below the disk reserve, [`QueueError::Suspect`] once the disk has failed.
+    pub fn check_room(&self) -> Result<(), QueueError> {
+        let Inner { store, spool, room, settings, clock, .. } = &*self.inner;
+        store.check()?;
+        spool.check()?;
+        if room.is_left(&settings.data, clock) { Ok(()) } else { Err(QueueError::NoRoom) }
+    }
+
+    /// Takes the content of one message.
+    pub fn body_writer(&self) -> BodyWriter {
+        BodyWriter::new(Arc::clone(&self.inner.spool))
+    }
+
+    /// Accepts a message: on `Ok` it is on the disk and ours.
+    ///
+    /// # Errors
+    /// [`QueueError::NoRoom`], [`QueueError::Suspect`], or what the store says. The message is not accepted then.
+    pub async fn accept(&self, message: NewMessage) -> Result<QueueId, QueueError> {
+        self.check_room()?;
+        let inner = Arc::clone(&self.inner);
+        // A task of its own: a caller that gives up must not leave the message half announced.
+        let accepting = tokio::spawn(async move { inner.accept(message).await });
+        accepting.await.map_err(|_| StoreError::Closed)?
+    }
+
+    /// Leases the message of a mailbox that is due first. The attempt is on the disk before this returns. While the
+    /// mailbox is held, one message is leased as a probe when that is due.
+    ///
+    /// A lease that is already [decided](Lease::decided) is settled, not sent.
+    ///
+    /// # Errors
+    /// What the store says; nothing is leased then.
+    pub async fn lease(&self, key: &MailboxKey) -> Result<Next, QueueError> {
+        let inner = &self.inner;
+        let Some(&lane) = inner.lanes.lane(key).row.get() else { return Ok(Next::Wait(None)) };
+        loop {
+            let now = inner.clock.now();
+            match inner.store.write(move |connection| lease::next(connection, lane, now)).await? {
+                Offer::Wait(until) => return Ok(Next::Wait(until)),
+                Offer::SetAside { id, why } => inner.set_aside(id, &why),
+                Offer::Lease(mut lease) => {
+                    inner.find_content(&mut lease).await;
+                    return Ok(Next::Lease(lease));
+                }
+            }
+        }
+    }
+
+    /// Leases messages whose time is up while they wait or are held; each is [decided](Lease::decided). Up to 100 at
+    /// once, so ask again until none come.
+    ///
+    /// # Errors
+    /// What the store says; nothing is leased then.
+    pub async fn lease_expired(&self) -> Result<Vec<Lease>, QueueError> {
+        let inner = &self.inner;
+        let (now, settings) = (inner.clock.now(), inner.settings.clone());
+        let overdue = move |connection: &_| lease::overdue(connection, &settings, now, OVERDUE_BATCH);
+        let overdue = inner.store.read(overdue).await?;
+        if overdue.is_empty() {
+            return Ok(Vec::new());
+        }
+        let settings = inner.settings.clone();
+        let expired = move |connection: &_| lease::expired(connection, &settings, now, &overdue);
+        let mut leases = Vec::new();
+        for offer in inner.store.write(expired).await? {
+            match offer {
+                Offer::Lease(lease) => leases.push(*lease),
+                Offer::SetAside { id, why } => inner.set_aside(id, &why),
+                Offer::Wait(_) => {}
+            }
+        }
+        Ok(leases)
+    }
+
+    /// What follows from an attempt. Changes nothing.
+    pub fn verdict(&self, lease: &Lease, attempt: &Attempt) -> Verdict {
+        let jitter = Jitter::new(rand::random());
+        verdict::judge(lease, attempt, &self.inner.settings, self.inner.clock.now(), jitter)
+    }
+
+    /// Writes down what became of an attempt, with the report about it. On `Ok` it is on the disk and the lease is
+    /// given back.
+    ///
+    /// # Errors
+    /// [`Unsettled`] holds everything for [`Queue::settle_again`]; until that succeeds the message is not sent again.
+    pub async fn settle(
+        &self,
+        lease: Lease,
+        attempt: Attempt,
+        verdict: Verdict,
+        report: Option<NewMessage>,
+    ) -> Result<(), Unsettled> {
+        let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
+        self.write_settlement(settlement).await
+    }
+
+    /// Tries once more to write down what became of an attempt.
+    ///
+    /// # Errors
+    /// As [`Queue::settle`].
+    pub async fn settle_again(&self, unsettled: Unsettled) -> Result<(), Unsettled> {
+        self.write_settlement(unsettled.settlement).await
+    }
+
+    async fn write_settlement(&self, settlement: Arc<Settlement>) -> Result<(), Unsettled> {
+        let (inner, work) = (Arc::clone(&self.inner), Arc::clone(&settlement));
+        let settling = tokio::spawn(async move { inner.settle(work).await });
+        let settled = settling.await.map_err(|_| QueueError::from(StoreError::Closed)).flatten();
+        settled.map_err(|error| Unsettled { error, settlement })
+    }
+
+    /// Completes when the mailbox has something to do: mail was accepted, retried or released. One waiter for each
+    /// mailbox; a wake that comes while nobody waits is kept.
+    pub fn wait(&self, key: &MailboxKey) -> impl Future<Output = ()> + Send + 'static {
+        let lane = self.inner.lanes.lane(key);
+        async move { lane.wake.notified().await }
+    }
+
+    /// Tells each mailbox that has mail once: those there are at the start, then new ones. For one caller.
+    pub fn new_lanes(&self) -> UnboundedReceiver<MailboxKey> {
+        self.inner.lanes.announcements()
+    }
+
+    /// When messages of a mailbox were sent since `since`, and to how many recipients; attempts whose answer was lost
+    /// count.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn recent_sends(&self, key: &MailboxKey, since: Timestamp) -> Result<Vec<(Timestamp, u32)>, QueueError> {
+        let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(Vec::new()) };
+        let sends = move |connection: &_| listing::recent_sends(connection, lane, since);
+        Ok(self.inner.store.read(sends).await?)
+    }
+
+    /// The content of a leased message, from its beginning.
+    ///
+    /// # Errors
+    /// [`QueueError::BodyDamaged`] if it is not what was accepted.
+    pub async fn body(&self, lease: &Lease) -> Result<BodyReader, QueueError> {
+        let (spool, seq) = (&self.inner.spool, lease.record.seq);
+        match &lease.record.content {
+            Content::Memory(octets) => BodyReader::memory(Arc::clone(octets), lease.size),
+            Content::File(name) => BodyReader::file(spool.path(name), lease.size).await,
+            Content::Stored => {
+                let octets = self.inner.store.read(move |connection| listing::content(connection, seq)).await?;
+                let missing = || QueueError::BodyDamaged("the content is not in the database".to_owned());
+                BodyReader::memory(octets.ok_or_else(missing)?, lease.size)
+            }
+        }
+    }
+
+    /// The messages that `filter` asks for, newest first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn list(&self, filter: Filter) -> Result<Vec<Summary>, QueueError> {
+        Ok(self.inner.store.read(move |connection| listing::list(connection, &filter)).await?)
+    }
+
+    /// Everything about one message.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn show(&self, id: QueueId) -> Result<Option<Detail>, QueueError> {
+        Ok(self.inner.store.read(move |connection| listing::show(connection, id)).await?)
+    }
+
+    /// The mailboxes that are held, oldest hold first.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn holds(&self) -> Result<Vec<Hold>, QueueError> {
+        Ok(self.inner.store.read(hold::list).await?)
+    }
+
+    /// Ends holds: their messages are due now. `why` goes into the log. Returns the mailboxes.
+    ///
+    /// # Errors
+    /// What the store says; nothing is released then.
+    pub async fn release(&self, selector: Selector, why: &str) -> Result<Vec<MailboxKey>, QueueError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let released = inner.store.write(move |connection| hold::release(connection, &selector, now)).await?;
+        let mut keys = Vec::new();
+        for (key, account) in released {
+            let mailbox = key.mailbox.clone();
+            inner.observer.observe(&Event::Released { account, mailbox, why: why.to_owned() });
+            inner.lanes.wake(&key);
+            keys.push(key);
+        }
+        Ok(keys)
+    }
+
+    /// Makes a message due now. If it failed, the failed recipients are tried again and its time begins anew.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`], [`QueueError::NoContent`].
+    pub async fn retry(&self, id: QueueId) -> Result<(), QueueError> {
+        let now = self.inner.clock.now();
+        let (key, lane) = self.inner.store.write(move |connection| handling::retry(connection, id, now)).await??;
+        self.inner.lanes.has_mail(&key, lane);
+        Ok(())
+    }
+
+    /// Drops a message: its content goes at once, its history when its time is over. Nobody is told.
+    ///
+    /// # Errors
+    /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`].
+    pub async fn drop_message(&self, id: QueueId) -> Result<(), QueueError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        let spool = inner.store.write(move |connection| handling::drop_message(connection, id, now)).await??;
+        inner.spool.recent.forget(id);
+        inner.spool.remove(spool.into_iter().collect()).await;
+        Ok(())
+    }
+
+    /// Removes messages that finished longer ago than they are kept. To be called every minute or so.
+    ///
+    /// # Errors
+    /// What the store says; the rest is removed the next time.
+    pub async fn maintain(&self) -> Result<(), QueueError> {
+        let inner = &self.inner;
+        let before = inner.clock.now().minus(inner.settings.keep);
+        loop {
+            let old = inner.store.read(move |connection| handling::old_messages(connection, before)).await?;
+            if old.is_empty() {
+                return Ok(());
+            }
+            let (_, files) = inner.store.write(move |connection| handling::purge(connection, before)).await?;
+            inner.spool.remove(files).await;
+        }
+    }
+}

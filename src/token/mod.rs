@@ -1,3 +1,33 @@
 //! What opens doors: access tokens, and the grants they are minted from.
+//!
+//! A caller asks [`TokenManager::access_token`]. What the account's tokens are at a moment is a value (`state`); the
+//! manager asks the token endpoint (`endpoint`) when that value says so, one request per account at a time, and stores
+//! a rotated refresh token (`tables`, sealed by `seal`) before the access token leaves the house. A refusal is
+//! explained (`explain`) and remembered, so that many callers do not repeat a question that was just answered.
+
+mod access;
+mod answer;
+mod causes;
+mod endpoint;
+mod error;
+mod explain;
+mod grants;
+mod manager;
+mod provider;
+mod registration;
+mod renewal;
+mod seal;
 mod settings;
+mod sign_in;
+mod state;
+mod tables;
+#[cfg(test)]
+mod tests;
+
+pub use access::AccessToken;
+pub use error::{TokenError, TokenStoreError};
+pub use grants::{SignIn, SignedIn};
+pub use manager::{AccountStatus, TokenManager};
+pub use seal::{SealingKey, SealingKeyError};
 pub use settings::{AccountSettings, ClientAuthentication, Grant, Provider, ProviderKind, Purpose, Settings};
+pub use tables::MIGRATIONS;

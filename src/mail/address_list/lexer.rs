@@ -17,6 +17,18 @@ pub(super) enum Token<'a> {
     Special(u8),
 }
 
+impl<'a> Token<'a> {
+    /// The character, if it is one of the special ones.
+    pub(super) fn special(self) -> Option<u8> {
+        if let Self::Special(octet) = self { Some(octet) } else { None }
+    }
+
+    /// The text of a comment.
+    pub(super) fn comment(self) -> Option<&'a [u8]> {
+        if let Self::Comment(text) = self { Some(text) } else { None }
+    }
+}
+
 /// A token, and whether it follows the one before without a blank.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Lexeme<'a> {

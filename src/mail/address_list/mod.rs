@@ -51,29 +51,20 @@ impl<'a> AddressList<'a> {
         let mut lexer = Lexer::new(body);
         let mut element = Vec::new();
         let mut in_brackets = false;
-        while let Some(lexeme) = lexer.next() {
-            match lexeme.token {
-                Token::Special(b',') if !in_brackets => list.take(&mut element),
-                Token::Special(b':') if !in_brackets => {
+        for lexeme in lexer.by_ref() {
+            match lexeme.token.special() {
+                Some(b',') if !in_brackets => list.take(&mut element),
+                Some(b':') if !in_brackets => {
                     // The name of a group; its members follow like others.
                     list.plain = false;
                     element.clear();
                 }
-                Token::Special(b';') if !in_brackets => {
+                Some(b';') if !in_brackets => {
                     list.plain = false;
                     list.take(&mut element);
                 }
-                token => {
-                    in_brackets = match token {
-                        Token::Special(b'<') => true,
-                        Token::Special(b'>') => false,
-                        Token::Special(_)
-                        | Token::Atom(_)
-                        | Token::EncodedWord(_)
-                        | Token::Quoted(_)
-                        | Token::Literal(_)
-                        | Token::Comment(_) => in_brackets,
-                    };
+                special => {
+                    in_brackets = special == Some(b'<') || (in_brackets && special != Some(b'>'));
                     if element.len() <= MAX_TOKENS {
                         element.push(lexeme);
                     }
@@ -126,14 +117,9 @@ impl<'a> Element<'a> {
 
     fn read(lexemes: &[Lexeme<'a>]) -> Self {
         let is = |special: u8| move |lexeme: &Lexeme<'a>| lexeme.token == Token::Special(special);
-        let comment = lexemes.iter().find_map(|lexeme| match lexeme.token {
-            Token::Comment(text) => Some(text),
-            Token::Atom(_) | Token::EncodedWord(_) | Token::Quoted(_) | Token::Literal(_) | Token::Special(_) => None,
-        });
-        let plain_comments = lexemes.iter().all(|lexeme| match lexeme.token {
-            Token::Comment(text) => !text.iter().any(|c| b"<>@,;:\"\\".contains(c)),
-            Token::Atom(_) | Token::EncodedWord(_) | Token::Quoted(_) | Token::Literal(_) | Token::Special(_) => true,
-        });
+        let mut comments = lexemes.iter().filter_map(|lexeme| lexeme.token.comment());
+        let comment = comments.clone().next();
+        let plain_comments = comments.all(|text| !text.iter().any(|c| b"<>@,;:\"\\".contains(c)));
         let mut element = match (lexemes.iter().position(is(b'<')), lexemes.iter().rposition(is(b'>'))) {
             (Some(open), Some(close)) if open < close => {
                 Self::bracketed(&lexemes[..open], &lexemes[open + 1..close], &lexemes[close + 1..])
@@ -156,7 +142,7 @@ impl<'a> Element<'a> {
             Token::Special(_) | Token::Literal(_) => false,
         });
         let name = DisplayName::from_lexemes(name);
-        if !behind.iter().all(|lexeme| matches!(lexeme.token, Token::Comment(_))) {
+        if !behind.iter().all(|lexeme| lexeme.token.comment().is_some()) {
             return Self { name, ..Self::nothing() };
         }
         // RFC 5322 section 4.4: a source route is read over.
@@ -177,7 +163,7 @@ impl<'a> Element<'a> {
     fn bare(lexemes: &[Lexeme<'a>]) -> Self {
         let all_names = DisplayName::from_lexemes(lexemes);
         let words: Vec<Lexeme<'a>> =
-            lexemes.iter().filter(|lexeme| !matches!(lexeme.token, Token::Comment(_))).copied().collect();
+            lexemes.iter().filter(|lexeme| lexeme.token.comment().is_none()).copied().collect();
         let start =
             words.iter().rposition(|word| word.token == Token::Special(b'@')).map(|at| start_of_spec(&words, at));
         let Some(start) = start else { return Self { name: all_names, ..Self::nothing() } };
@@ -218,7 +204,7 @@ fn belong_together(words: &[Lexeme<'_>], at: usize) -> bool {
 /// Whether no comment stands between the first and the last token of the address: `a@own.test(x)evil.test` is read in
 /// more than one way.
 fn address_stands_unbroken(lexemes: &[Lexeme<'_>]) -> bool {
-    let is_comment = |lexeme: &Lexeme<'_>| matches!(lexeme.token, Token::Comment(_));
+    let is_comment = |lexeme: &Lexeme<'_>| lexeme.token.comment().is_some();
     let first = lexemes.iter().position(|lexeme| !is_comment(lexeme)).unwrap_or(0);
     let last = lexemes.iter().rposition(|lexeme| !is_comment(lexeme)).unwrap_or(0);
     !lexemes[first..=last].iter().any(is_comment)

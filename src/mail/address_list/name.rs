@@ -37,6 +37,11 @@ impl<'a> DisplayName<'a> {
         Self { words: lexemes.iter().filter_map(word).collect() }
     }
 
+    /// A name that is ours.
+    pub fn from_text(text: &'a str) -> Self {
+        Self { words: vec![Word::Text { octets: Cow::Borrowed(text.as_bytes()), glued: false }] }
+    }
+
     /// A name out of the comment in `bob@example.com (Bob)`.
     pub(super) fn from_comment(text: &'a [u8]) -> Self {
         let words = text.split(|&c| is_space(c)).filter(|word| !word.is_empty()).take(MAX_NAME).map(|word| {

@@ -1,0 +1,88 @@
+//! The command line: one file for each subcommand. What goes wrong becomes a [`Report`]: what happened, why, what to do.
+
+mod account;
+pub mod check;
+mod login;
+mod password;
+mod queue;
+mod reach;
+mod report;
+mod serve;
+mod try_it;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use self::report::Report;
+use crate::config::machine::Machine;
+
+/// Plain SMTP in, OAuth 2.0 out: a mail gateway for programs that cannot do a browser sign-in.
+#[derive(Parser, Debug)]
+#[command(name = "oxpost", version, about, arg_required_else_help = true)]
+pub struct Arguments {
+    /// The configuration file.
+    #[arg(long, short, global = true, env = "OXPOST_CONFIG", default_value = "/etc/oxpost/oxpost.toml", value_name = "FILE")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand, Debug)]
+enum Command {
+    /// Run the gateway.
+    Serve,
+    /// Try the whole way on this machine alone: a practice tenant, the gateway, a first message.
+    Try(try_it::TryArguments),
+    /// Read a configuration file and say what the gateway would do, and what is risky about it.
+    Check {
+        /// The file; default: the one given with --config.
+        file: Option<PathBuf>,
+    },
+    /// Sign an account in, in a browser.
+    Login(login::LoginArguments),
+    /// Show the accounts and whether they are signed in.
+    Account,
+    /// Show the queue and work on it.
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
+    /// Make the hash of a local password, for a client's `password`.
+    Password,
+}
+
+/// Runs the command line; prints what went wrong.
+pub fn run(arguments: Arguments) -> ExitCode {
+    let config = arguments.config;
+    let done = match arguments.command {
+        Command::Serve => serve::run(&config),
+        Command::Try(arguments) => try_it::run(&arguments),
+        Command::Check { file } => return check(&file.unwrap_or(config)),
+        Command::Login(arguments) => login::run(&config, &arguments),
+        Command::Account => account::run(&config),
+        Command::Queue(command) => queue::run(&config, command),
+        Command::Password => password::run(),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(report) => {
+            report.print();
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Risks are no failure: the gateway would start.
+fn check(file: &Path) -> ExitCode {
+    let environment = |name: &str| std::env::var(name).ok();
+    match check::run(file, &environment, &Machine::read(), &mut std::io::stdout()) {
+        Ok(check::Verdict::Sound | check::Verdict::Risky) => ExitCode::SUCCESS,
+        Ok(check::Verdict::Faulty) | Err(_) => ExitCode::FAILURE,
+    }
+}
+
+/// A runtime for commands that do a thing and end.
+fn block_on<T>(work: impl Future<Output = Result<T, Report>>) -> Result<T, Report> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?.block_on(work)
+}

@@ -1,0 +1,270 @@
+//! `[account.NAME]`: whose mail it is, how it gets tokens, and its ways out.
+
+use std::sync::Arc;
+
+use super::fault::KeyPath;
+use super::file::{self, Kind, WayOut};
+use super::providers::{Service, Services};
+use super::quantity::SizeText;
+use super::reader::Reader;
+use crate::account::{Account, MailboxRule};
+use crate::delivery::{AccountWays, GraphWay, Limits, SmtpWay, Way};
+use crate::mail::{Address, Domain};
+use crate::token::{AccountSettings, Grant, Purpose};
+
+/// What each part is told of the accounts.
+#[derive(Default)]
+pub(super) struct Read {
+    pub(super) accounts: Vec<Arc<Account>>,
+    pub(super) grants: Vec<AccountSettings>,
+    pub(super) ways: Vec<AccountWays>,
+}
+
+/// Reads all accounts. One with a fault that leaves nothing to build is left out.
+pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str) -> Read {
+    let mut read = Read::default();
+    let providers: Vec<&str> = reader.file.provider.keys().map(String::as_str).collect();
+    for (name, typed) in &reader.file.account {
+        let at = KeyPath::root().key("account").key(name);
+        check_name(reader, &at, name);
+        let mailbox = typed.mailbox.as_deref().and_then(|text| mailbox(reader, &at, typed, text));
+        let Some(provider) = &typed.provider else { continue };
+        if !reader.known_name(at.key("provider"), provider, "provider", &providers) {
+            continue;
+        }
+        let Some(service) = services.get(provider) else { continue };
+        let grant = grant(reader, &at, typed, service);
+        let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
+        let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
+        let Some(mailbox) = mailbox else { continue };
+        let address = match &mailbox {
+            MailboxRule::One(address) => Some(address.clone()),
+            MailboxRule::Domain(_) => None,
+        };
+        read.grants.push(AccountSettings {
+            name: name.clone(),
+            provider: provider.clone(),
+            grant,
+            purposes: ways.iter().map(purpose).collect(),
+            login_hint: address.as_ref().map(Address::to_string),
+        });
+        let (account, provider) = (name.clone(), provider.clone());
+        read.ways.push(AccountWays { account, provider: provider.clone(), ways, limits: limits.pace, mailbox: address });
+        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox }));
+    }
+    if reader.file.account.is_empty() && !reader.is_faulty(&KeyPath::root().key("account")) {
+        let remedy = "write a `[provider.NAME]` and an `[account.NAME]`";
+        reader.fault(KeyPath::root().key("account"), "there is no account, so no mail could leave", remedy);
+    }
+    read
+}
+
+const fn purpose(way: &Way) -> Purpose {
+    match way {
+        Way::Graph(_) => Purpose::Graph,
+        Way::Smtp(_) => Purpose::Smtp,
+    }
+}
+
+/// Names of accounts are typed on command lines and stand in log lines.
+fn check_name(reader: &mut Reader<'_>, at: &KeyPath, name: &str) {
+    let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
+    if name.is_empty() || !name.chars().all(fine) {
+        let cause = "the name of an account has letters, digits and `-_.@` alone";
+        reader.fault(at.clone(), cause, "choose another name, such as `scanner`");
+    }
+}
+
+fn mailbox(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, text: &str) -> Option<MailboxRule> {
+    let key = at.key("mailbox");
+    let Some(domain) = text.strip_prefix("*@") else {
+        let remedy = "write an address such as `scanner@contoso.com`";
+        return reader.parsed::<Address>(key, text, remedy).map(MailboxRule::One);
+    };
+    if typed.grant != file::Grant::ClientCredentials && !reader.is_faulty(&at.key("grant")) {
+        let cause = format!("`{text}` needs a grant without a person; others are for one mailbox");
+        reader.fault(key, cause, "write one address, or set `grant = \"client-credentials\"`");
+        return None;
+    }
+    reader.parsed::<Domain>(key, domain, "write it as `*@contoso.com`").map(MailboxRule::Domain)
+}
+
+fn grant(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: &Service) -> Grant {
+    let key = at.key("grant");
+    if typed.refresh_token.is_some() && typed.grant != file::Grant::RefreshToken && !reader.is_faulty(&key) {
+        let remedy = "set `grant = \"refresh-token\"`, or take the key out";
+        reader.fault(at.key("refresh_token"), "this key is for the grant `refresh-token` alone", remedy);
+    }
+    match typed.grant {
+        file::Grant::AuthorizationCode => Grant::AuthorizationCode,
+        file::Grant::RefreshToken => {
+            let source = typed.refresh_token.as_ref();
+            Grant::RefreshToken(source.and_then(|source| reader.secret(&at.key("refresh_token"), source)))
+        }
+        file::Grant::ClientCredentials => {
+            check_client_credentials(reader, key, typed, service);
+            Grant::ClientCredentials
+        }
+    }
+}
+
+fn check_client_credentials(reader: &mut Reader<'_>, key: KeyPath, typed: &file::Account, service: &Service) {
+    let provider = typed.provider.as_deref().unwrap_or_default();
+    if service.kind == Kind::Google {
+        let cause = "Google has no client credentials for mailboxes";
+        reader.fault(key, cause, "set `grant = \"authorization-code\"`");
+    } else if !service.has_secret {
+        let cause = format!("client credentials need a secret, and the provider `{provider}` has none");
+        reader.fault(key, cause, format!("add `client_secret = {{ env = \"NAME\" }}` to `[provider.{provider}]`"));
+    } else if !service.has_own_tenant {
+        let cause = format!("client credentials need one directory, and the tenant of `{provider}` stands for many");
+        let remedy = format!("set `tenant` of `[provider.{provider}]` to your domain or directory id");
+        reader.fault(key, cause, remedy);
+    }
+}
+
+/// What the ways out are built from.
+struct Outlet<'a> {
+    service: &'a Service,
+    limits: &'a EffectiveLimits,
+    hostname: &'a str,
+}
+
+fn ways(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &Outlet<'_>) -> Vec<Way> {
+    let usual: &[WayOut] = match outlet.service.kind {
+        Kind::Microsoft => &[WayOut::Graph, WayOut::Smtp],
+        Kind::Google | Kind::Custom => &[WayOut::Smtp],
+    };
+    let key = at.key("send");
+    let chosen = typed.send.as_deref().unwrap_or(usual);
+    if chosen.is_empty() && (0..2).all(|index| !reader.is_faulty(&key.item(index))) {
+        reader.fault(key.clone(), "there is no way out", "write at least one, such as `send = [\"smtp\"]`");
+    }
+    let mut ways: Vec<Way> = Vec::new();
+    for (index, out) in chosen.iter().enumerate() {
+        if chosen[..index].contains(out) {
+            reader.fault(key.item(index), "this way out stands here already", "take it out");
+        } else if let Some(way) = way(reader, key.item(index), typed, (*out, outlet)) {
+            ways.push(way);
+        }
+    }
+    ways
+}
+
+fn way(
+    reader: &mut Reader<'_>,
+    at: KeyPath,
+    typed: &file::Account,
+    (out, outlet): (WayOut, &Outlet<'_>),
+) -> Option<Way> {
+    let Outlet { service, limits, hostname } = outlet;
+    let provider = typed.provider.as_deref().unwrap_or_default();
+    match out {
+        WayOut::Graph if service.graph_url.is_some() => service.graph_url.clone().map(|base| {
+            let app_only = typed.grant == file::Grant::ClientCredentials;
+            let (max_octets, max_recipients) = (limits.graph_octets, limits.recipients_per_message);
+            Way::Graph(GraphWay { base, app_only, max_octets, max_recipients })
+        }),
+        WayOut::Graph => {
+            if !reader.is_faulty(&KeyPath::root().key("provider").key(provider).key("graph_url")) {
+                let cause = format!("`graph` is Microsoft's, and the provider `{provider}` is not");
+                reader.fault(at, cause, "set `send = [\"smtp\"]`");
+            }
+            None
+        }
+        WayOut::Smtp => {
+            let Some(smtp) = &service.smtp else {
+                let key = KeyPath::root().key("provider").key(provider).key("smtp_host");
+                let cause = format!("the account `{}` sends by SMTP, so this key is needed", last_key(&at));
+                reader.fault(key, cause, "write the name of the submission server, such as `smtp.contoso.com`");
+                return None;
+            };
+            Some(Way::Smtp(SmtpWay {
+                host: smtp.host.clone(),
+                port: smtp.port,
+                tls: smtp.tls,
+                max_octets: limits.smtp_octets,
+                max_recipients: limits.recipients_per_message,
+                helo: (*hostname).to_owned(),
+            }))
+        }
+    }
+}
+
+/// The name in `account.NAME...`.
+fn last_key(at: &KeyPath) -> &str {
+    match at.steps().get(1) {
+        Some(super::Step::Key(name)) => name,
+        Some(super::Step::Item(_)) | None => "",
+    }
+}
+
+/// The limits of one account: its own, else the file's, else those of the provider's kind.
+struct EffectiveLimits {
+    pace: Limits,
+    recipients_per_message: usize,
+    smtp_octets: u64,
+    graph_octets: u64,
+}
+
+impl EffectiveLimits {
+    fn of(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, kind: Kind) -> Self {
+        let (own, common) = (&typed.limits, &reader.file.limits);
+        let usual = Usual::of(kind);
+        let number = |own: Option<u32>, common: Option<u32>, usual: u32| own.or(common).unwrap_or(usual);
+        let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let smtp_size = own.smtp_size.as_ref().or(common.smtp_size.as_ref());
+        let graph_size = own.graph_size.as_ref().or(common.graph_size.as_ref());
+        let place = |is_own: bool| if is_own { at.key("limits") } else { KeyPath::root().key("limits") };
+        let mut size = |key: &str, typed: Option<&SizeText>, is_own: bool, usual: u64| match typed {
+            Some(typed) => reader.size(place(is_own).key(key), typed),
+            None => usual,
+        };
+        Self {
+            smtp_octets: size("smtp_size", smtp_size, own.smtp_size.is_some(), usual.smtp_octets),
+            graph_octets: size("graph_size", graph_size, own.graph_size.is_some(), usual.graph_octets),
+            pace: Limits {
+                smtp_sessions: count(number(own.smtp_sessions, common.smtp_sessions, usual.smtp_sessions)),
+                graph_requests: count(number(own.graph_requests, common.graph_requests, usual.graph_requests)),
+                messages_per_minute: number(own.messages_per_minute, common.messages_per_minute, usual.per_minute),
+                recipients_per_day: number(own.recipients_per_day, common.recipients_per_day, usual.per_day),
+            },
+            recipients_per_message: count(number(
+                own.recipients_per_message,
+                common.recipients_per_message,
+                usual.per_message,
+            )),
+        }
+    }
+}
+
+/// What providers allow by default. Microsoft: the Exchange Online limits page and the Graph throttling page;
+/// Google: <https://support.google.com/a/answer/166852>.
+struct Usual {
+    smtp_sessions: u32,
+    graph_requests: u32,
+    per_minute: u32,
+    per_day: u32,
+    per_message: u32,
+    smtp_octets: u64,
+    graph_octets: u64,
+}
+
+impl Usual {
+    const fn of(kind: Kind) -> Self {
+        let (smtp_sessions, per_minute, per_day, per_message) = match kind {
+            Kind::Microsoft => (3, 30, 10_000, 500),
+            Kind::Google => (5, 0, 10_000, 100),
+            Kind::Custom => (5, 0, 0, 100),
+        };
+        Self {
+            smtp_sessions,
+            graph_requests: 4,
+            per_minute,
+            per_day,
+            per_message,
+            smtp_octets: 35 << 20,
+            graph_octets: 3 << 20,
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! What a configuration would do on this machine, and what about it is risky: the answer of `oxpost check`.
+
+mod risks;
+
+use std::fmt;
+use std::net::SocketAddr;
+
+use ipnet::IpNet;
+
+use super::machine::Machine;
+use super::quantity::{duration_words, size_words};
+use super::{Config, KeySource};
+use crate::account::{Account, Client, MailboxRule};
+use crate::delivery::{AccountWays, Limits, SmtpTls, Way};
+use crate::front::{ListenerSettings, ListenerTls};
+use crate::mail::SenderPolicy;
+use crate::token::Grant;
+
+/// A part of the report: a heading and what belongs to it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Section {
+    /// What it is about.
+    pub heading: String,
+    /// One statement a line.
+    pub lines: Vec<String>,
+}
+
+/// A risk that is not a fault.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Warning {
+    /// What could happen, and through which key.
+    pub risk: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// What a configuration would do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Report {
+    /// What the gateway would do: files, listeners, accounts.
+    pub sections: Vec<Section>,
+    /// What is risky about it.
+    pub warnings: Vec<Warning>,
+}
+
+/// Looks at a configuration in the light of the machine it would run on.
+pub fn report(config: &Config, machine: &Machine) -> Report {
+    let listeners = config.submission.listeners.iter().map(|listener| listener_section(config, listener));
+    let accounts = config.accounts.iter().filter_map(|account| account_section(config, account));
+    let sections = std::iter::once(gateway_section(config)).chain(listeners).chain(accounts).collect();
+    Report { sections, warnings: risks::warnings(config, machine) }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for section in &self.sections {
+            writeln!(f, "{}", section.heading)?;
+            for line in &section.lines {
+                writeln!(f, "  {line}")?;
+            }
+        }
+        for warning in &self.warnings {
+            writeln!(f, "warning: {}\n  hint: {}", warning.risk, warning.hint)?;
+        }
+        Ok(())
+    }
+}
+
+fn gateway_section(config: &Config) -> Section {
+    let key = match &config.key {
+        KeySource::Environment(_) => "the environment variable `OXPOST_KEY`".to_owned(),
+        KeySource::Credential(path) => format!("the credential `{}`", path.display()),
+        KeySource::File(path) => format!("`{}`", path.display()),
+    };
+    let certificate = match &config.submission.tls.certificate {
+        Some(path) => format!("`{}`", path.display()),
+        None => format!("self-made, in `{}`", config.submission.tls.folder.display()),
+    };
+    let queue = &config.queue;
+    Section {
+        heading: format!("gateway `{}`", config.hostname),
+        lines: vec![
+            format!("data: `{}`, sealed with the key from {key}", config.data.display()),
+            format!("certificate: {certificate}"),
+            format!(
+                "queue: tried for {}, on hold for {} at most, listed for {}",
+                duration_words(queue.expire_after),
+                duration_words(queue.hold_expire_after),
+                duration_words(queue.keep)
+            ),
+        ],
+    }
+}
+
+fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {
+    let tls = match listener.tls {
+        ListenerTls::None => "clear text",
+        ListenerTls::StartTls => "clear text and STARTTLS",
+        ListenerTls::Implicit => "TLS",
+        ListenerTls::Auto => "TLS or clear text, as the client begins",
+    };
+    let reach = if listener.is_reachable() { "other machines can reach it" } else { "this machine alone" };
+    let logins = match (listener.tls, listener.allow_clear_auth) {
+        (_, true) => "logins are taken without TLS too",
+        (ListenerTls::None, false) => "no logins are taken",
+        (ListenerTls::StartTls | ListenerTls::Auto, false) => "logins are taken over TLS alone",
+        (ListenerTls::Implicit, false) => "logins are taken",
+    };
+    let mut lines = vec![format!("{tls}; {reach}; {logins}")];
+    let admitted: Vec<&Client> = admitted(config, listener).collect();
+    if admitted.is_empty() {
+        lines.push("nobody may use it".to_owned());
+    }
+    lines.extend(admitted.into_iter().map(client_line));
+    if let Some(octets) = listener.max_octets {
+        lines.push(format!("messages up to {}", size_words(octets)));
+    }
+    Section { heading: format!("listener {} smtp", list_addresses(&listener.listen)), lines }
+}
+
+fn admitted<'c>(config: &'c Config, listener: &ListenerSettings) -> impl Iterator<Item = &'c Client> {
+    config.clients.iter().map(AsRef::as_ref).filter(|client| listener.admits(&client.name))
+}
+
+fn client_line(client: &Client) -> String {
+    let mut by: Vec<String> = Vec::new();
+    if !client.networks.is_empty() {
+        let networks = client.networks.iter().map(IpNet::to_string).collect::<Vec<_>>().join(", ");
+        by.push(format!("from {networks}{}", if client.any_login { " with any login" } else { "" }));
+    }
+    if let Some((login, _)) = &client.login {
+        by.push(format!("with the login `{login}`"));
+    }
+    let accounts = client.accounts.iter().map(|account| format!("`{}`", account.name)).collect::<Vec<_>>().join(" or ");
+    let sender = match client.sender {
+        SenderPolicy::Keep => "the sender is kept",
+        SenderPolicy::Rewrite => "the sender becomes the mailbox",
+        SenderPolicy::Strict => "the sender must be the mailbox",
+    };
+    format!("client `{}` {}: through {accounts}; {sender}", client.name, by.join(", or "))
+}
+
+fn account_section(config: &Config, account: &Account) -> Option<Section> {
+    let ways = config.delivery.accounts.get(&account.name)?;
+    let grant = match grant(config, account)? {
+        Grant::AuthorizationCode => format!("authorization code; sign in once with `oxpost login {}`", account.name),
+        Grant::ClientCredentials => "client credentials; nobody signs in".to_owned(),
+        Grant::RefreshToken(Some(_)) => "refresh token from this configuration".to_owned(),
+        Grant::RefreshToken(None) => "refresh token that was imported before".to_owned(),
+    };
+    let mailbox = match &account.mailbox {
+        MailboxRule::One(address) => address.to_string(),
+        MailboxRule::Domain(domain) => format!("any mailbox of {domain}"),
+    };
+    let lines = vec![
+        format!("mailbox: {mailbox}"),
+        format!("grant: {grant}"),
+        format!("ways out: {}", ways.ways.iter().map(way_words).collect::<Vec<_>>().join(", then ")),
+        format!("limits: {}", limit_words(ways)),
+    ];
+    Some(Section { heading: format!("account `{}` at `{}`", account.name, account.provider), lines })
+}
+
+fn grant<'c>(config: &'c Config, account: &Account) -> Option<&'c Grant> {
+    config.token.accounts.iter().find(|settings| settings.name == account.name).map(|settings| &settings.grant)
+}
+
+fn way_words(way: &Way) -> String {
+    let size = size_words(way.max_octets());
+    match way {
+        Way::Graph(graph) => format!("graph by {} (up to {size})", graph.base),
+        Way::Smtp(smtp) => {
+            let tls = match smtp.tls {
+                SmtpTls::StartTls => "STARTTLS",
+                SmtpTls::Implicit => "TLS",
+            };
+            format!("smtp by {}:{} with {tls} (up to {size})", smtp.host, smtp.port)
+        }
+    }
+}
+
+fn limit_words(ways: &AccountWays) -> String {
+    let Limits { smtp_sessions, graph_requests, messages_per_minute, recipients_per_day } = ways.limits;
+    let has_smtp = ways.ways.iter().any(|way| matches!(way, Way::Smtp(_)));
+    let has_graph = ways.ways.iter().any(|way| matches!(way, Way::Graph(_)));
+    let mut words: Vec<String> = Vec::new();
+    let mut say = |is_there: bool, number: u64, what: &str| {
+        if is_there && number > 0 {
+            words.push(format!("{number} {what}"));
+        }
+    };
+    say(has_smtp, smtp_sessions as u64, "SMTP sessions");
+    say(has_graph, graph_requests as u64, "Graph requests at once");
+    say(true, u64::from(messages_per_minute), "messages a minute");
+    say(true, u64::from(recipients_per_day), "recipients a day");
+    if words.is_empty() { "none".to_owned() } else { words.join(", ") }
+}
+
+fn list_addresses(addresses: &[SocketAddr]) -> String {
+    addresses.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(", ")
+}

@@ -1,0 +1,166 @@
+//! What is possible and risky: the warnings of `oxpost check`.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use ipnet::IpNet;
+
+use super::super::machine::{Machine, is_readable_by_others};
+use super::super::{Config, KeySource};
+use super::{Warning, admitted, list_addresses};
+use crate::account::{Account, Client};
+use crate::delivery::Way;
+use crate::front::{ListenerSettings, ListenerTls};
+use crate::mail::SenderPolicy;
+use crate::token::{ClientAuthentication, Provider, ProviderKind};
+
+/// Everything that is risky about a configuration.
+pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
+    let mut warnings = Vec::new();
+    for provider in &config.token.providers {
+        warn_of_provider(provider, &mut warnings);
+    }
+    for account in &config.accounts {
+        warn_of_account(config, account, &mut warnings);
+    }
+    for (index, listener) in config.submission.listeners.iter().enumerate() {
+        warn_of_listener(config, index + 1, listener, &mut warnings);
+    }
+    for client in config.clients.iter() {
+        warn_of_client(config, client, machine, &mut warnings);
+    }
+    warn_of_files(config, &mut warnings);
+    warnings
+}
+
+fn warn_of_client(config: &Config, client: &Client, machine: &Machine, warnings: &mut Vec<Warning>) {
+    let name = &client.name;
+    for network in &client.networks {
+        warn_of_network(name, network, machine, warnings);
+    }
+    let by_graph = client.accounts.iter().find(|account| {
+        let ways = config.delivery.accounts.get(&account.name);
+        ways.is_some_and(|ways| ways.ways.iter().any(|way| matches!(way, Way::Graph(_))))
+    });
+    if let (SenderPolicy::Keep, Some(account)) = (client.sender, by_graph) {
+        warnings.push(Warning {
+            risk: format!("client `{name}` keeps its sender, and account `{}` sends by Graph", account.name),
+            hint: "Graph refuses a From that the mailbox may not send as: give it the Send As right, or use \
+                   `sender = \"rewrite\"`"
+                .to_owned(),
+        });
+    }
+    if client.any_login {
+        warnings.push(Warning {
+            risk: format!("client `{name}` has `any_login`: whatever its networks say as a password is right"),
+            hint: "keep its networks as small as the devices that need it".to_owned(),
+        });
+    }
+}
+
+/// Who comes through a gateway or a bridge may be anybody behind it.
+fn warn_of_network(client: &str, network: &IpNet, machine: &Machine, warnings: &mut Vec<Warning>) {
+    if network.prefix_len() == 0 {
+        warnings.push(Warning {
+            risk: format!("client `{client}` trusts every address there is (`{network}`)"),
+            hint: "write the networks it really comes from".to_owned(),
+        });
+        return;
+    }
+    let holds = |address: &IpAddr| network.contains(address);
+    if let Some(gateway) = machine.gateways.iter().find(|gateway| holds(gateway)) {
+        warnings.push(Warning {
+            risk: format!(
+                "client `{client}` trusts `{network}`, which holds this machine's default gateway {gateway}: where it \
+                 translates addresses, mail from the internet would come in as from there"
+            ),
+            hint: "leave the gateway out, with smaller networks, or use a login".to_owned(),
+        });
+    }
+    // What comes in through a published port has the address of the bridge itself, its first.
+    let trusted = |bridge: &IpNet| bridge.hosts().next().is_some_and(|itself| holds(&itself));
+    for bridge in machine.bridges.iter().filter(|bridge| trusted(&bridge.network)) {
+        warnings.push(Warning {
+            risk: format!(
+                "client `{client}` trusts `{network}`, which holds the container bridge `{}` ({}): through a \
+                 published port everybody may seem to come from there",
+                bridge.name, bridge.network
+            ),
+            hint: "use a login for containers, or write the addresses of those that may send".to_owned(),
+        });
+    }
+}
+
+fn warn_of_listener(config: &Config, number: usize, listener: &ListenerSettings, warnings: &mut Vec<Warning>) {
+    let addresses = list_addresses(&listener.listen);
+    if listener.allow_clear_auth && listener.is_reachable() && listener.tls != ListenerTls::Implicit {
+        warnings.push(Warning {
+            risk: format!(
+                "listener {number} ({addresses}) takes passwords without TLS, and other machines can reach it"
+            ),
+            hint: "take `allow_clear_auth` out, or keep the port to a network of its own".to_owned(),
+        });
+    }
+    if admitted(config, listener).next().is_none() {
+        warnings.push(Warning {
+            risk: format!("listener {number} ({addresses}) has no client, so nobody may use it"),
+            hint: "add a `[[client]]` with `networks` or a `login`".to_owned(),
+        });
+    }
+}
+
+fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warning>) {
+    let Some(provider) = config.token.providers.iter().find(|provider| provider.name == account.provider) else {
+        return;
+    };
+    let Some(ways) = config.delivery.accounts.get(&account.name) else { return };
+    let name = &account.name;
+    let by_smtp_alone = ways.ways.iter().all(|way| matches!(way, Way::Smtp(_)));
+    if provider.kind == ProviderKind::Microsoft && by_smtp_alone {
+        warnings.push(Warning {
+            risk: format!("account `{name}` sends by SMTP alone, which many Microsoft directories have switched off"),
+            hint: "add \"graph\" to `send`, or run `Set-CASMailbox -SmtpClientAuthenticationDisabled $false` for the \
+                   mailbox"
+                .to_owned(),
+        });
+    }
+    if provider.kind == ProviderKind::Microsoft && provider.scopes.is_some() && ways.ways.len() > 1 {
+        warnings.push(Warning {
+            risk: format!(
+                "provider `{}` has `scopes`, and account `{name}` needs tokens for two resources",
+                provider.name
+            ),
+            hint: "take `scopes` out: one set of scopes gives a token for one resource alone".to_owned(),
+        });
+    }
+}
+
+fn warn_of_provider(provider: &Provider, warnings: &mut Vec<Warning>) {
+    if needs_the_secret_of_google(provider) {
+        warnings.push(Warning {
+            risk: format!(
+                "provider `{}` has no `client_secret`, which Google wants of desktop apps too",
+                provider.name
+            ),
+            hint: "add `client_secret = { file = \"PATH\" }` with the one of the Google Cloud console".to_owned(),
+        });
+    }
+}
+
+const fn needs_the_secret_of_google(provider: &Provider) -> bool {
+    matches!((provider.kind, &provider.authentication), (ProviderKind::Google, ClientAuthentication::None))
+}
+
+fn warn_of_files(config: &Config, warnings: &mut Vec<Warning>) {
+    let key = match &config.key {
+        KeySource::File(path) => Some(path),
+        KeySource::Environment(_) | KeySource::Credential(_) => None,
+    };
+    let private = config.submission.tls.key.iter().chain(&config.secret_files).chain(key);
+    for path in private.map(AsRef::<Path>::as_ref).filter(|path| is_readable_by_others(path)) {
+        warnings.push(Warning {
+            risk: format!("`{}` holds a secret, and everybody on this machine can read it", path.display()),
+            hint: format!("run `chmod o-rwx {}`", path.display()),
+        });
+    }
+}

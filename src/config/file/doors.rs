@@ -1,0 +1,130 @@
+//! `[[listener]]` and `[[client]]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::quantity::{DurationText, SizeText};
+use super::OneOrMany;
+use crate::mail::SenderPolicy;
+
+/// A place where clients come in.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listener {
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Address and port, or a list of them. `localhost`: this machine alone; `0.0.0.0` and `[::]`: every address.
+    pub listen: OneOrMany,
+    /// How TLS begins.
+    pub tls: Tls,
+    /// With `tls = "auto"`: how long to wait for a TLS hello before greeting in clear.
+    pub auto_wait: DurationText,
+    /// Whether logins are taken on a connection without TLS, where anybody on the way can read the password.
+    pub allow_clear_auth: bool,
+    /// Whether a lone LF or CR in a message is refused instead of made into a proper line end.
+    pub strict_line_ends: bool,
+    /// Names of the clients that may use it. Without it: all of them.
+    #[schemars(example = ["floor-2-printers"])]
+    pub clients: Vec<String>,
+    /// Sessions at once.
+    #[schemars(range(min = 1))]
+    pub max_sessions: u32,
+    /// Sessions at once from one address.
+    #[schemars(range(min = 1))]
+    pub max_sessions_per_address: u32,
+    /// Recipients of one message.
+    #[schemars(range(min = 100))]
+    pub max_recipients: u32,
+    /// The largest message, if smaller than what the accounts can send.
+    #[schemars(example = "25 MB")]
+    pub max_size: Option<SizeText>,
+    /// How long a client may take for its next command.
+    pub command_timeout: DurationText,
+}
+
+impl Default for Listener {
+    fn default() -> Self {
+        Self {
+            protocol: Protocol::Smtp,
+            listen: OneOrMany::One("localhost:2525".to_owned()),
+            tls: Tls::StartTls,
+            auto_wait: "1 s".into(),
+            allow_clear_auth: false,
+            strict_line_ends: false,
+            clients: Vec::new(),
+            max_sessions: 1_000,
+            max_sessions_per_address: 100,
+            max_recipients: 1_000,
+            max_size: None,
+            command_timeout: "5 min".into(),
+        }
+    }
+}
+
+/// What is spoken on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// SMTP: mail is handed in.
+    Smtp,
+}
+
+/// How TLS begins on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    /// Never.
+    None,
+    /// By the STARTTLS command; clear text is possible.
+    StartTls,
+    /// With the first octet, as on port 465.
+    Implicit,
+    /// One port for both: TLS if the client begins it, otherwise clear text with STARTTLS on offer.
+    Auto,
+}
+
+/// An app or device that is let in: by the network it comes from, by a login, or by both.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["name", "accounts"]))]
+pub struct Client {
+    /// A name of your choice, for the log and for `clients` of a listener.
+    #[schemars(example = "floor-2-printers")]
+    pub name: Option<String>,
+    /// Networks it comes from. Mail from there needs no login. The longest prefix wins.
+    #[schemars(example = ["192.168.10.0/24"])]
+    pub networks: Vec<String>,
+    /// The login it uses. Needs `password`.
+    #[schemars(example = &"scanner")]
+    pub login: Option<String>,
+    /// The argon2id hash of its password, as `oxpost password` prints it.
+    #[schemars(example = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$...")]
+    pub password: Option<String>,
+    /// From its networks any login and password succeed: for devices that insist on logging in. Needs `networks`.
+    pub any_login: bool,
+    /// The accounts its mail may go through. With several, the login or the reverse path says which.
+    #[schemars(example = ["scanner"])]
+    pub accounts: Vec<String>,
+    /// The mailbox to use within an account for `*@domain`. Without it: the login if it is an address there, else the
+    /// reverse path.
+    #[schemars(example = "scanner@contoso.com")]
+    pub mailbox: Option<String>,
+    /// What its mail may say of the sender.
+    pub sender: SenderPolicy,
+    /// Where reports about its mail go, instead of the reverse path.
+    #[schemars(example = "it@contoso.com")]
+    pub bounces_to: Option<String>,
+    /// How its lines end. `lf` only for devices that send a lone LF even around the final dot.
+    pub line_endings: LineEndings,
+}
+
+/// How a client's lines end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum LineEndings {
+    /// CR LF, as RFC 5321 has it.
+    #[default]
+    Crlf,
+    /// LF alone.
+    Lf,
+}

@@ -1,0 +1,193 @@
+//! `[provider.NAME]` and `[account.NAME]`.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::super::quantity::DurationText;
+use super::{Limits, OneOrMany};
+
+/// A secret that is kept outside this file: `{ env = "NAME" }` or `{ file = "PATH" }`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(rename = "Secret")]
+pub struct SecretSource {
+    /// The environment variable that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub env: Option<String>,
+    /// The file that holds it; a line end after it does not count.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+}
+
+/// An OAuth 2.0 service.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["kind", "client_id"]))]
+pub struct Provider {
+    /// Whose rules it follows.
+    #[schemars(example = &"microsoft")]
+    pub kind: Option<Kind>,
+    /// Microsoft: the directory, by its domain or id. `common`, `organizations` and `consumers` let any such account
+    /// sign in; grants without a person need a real one.
+    pub tenant: String,
+    /// The id of the app that was registered with the provider.
+    #[schemars(example = "8f54719b-4070-41ae-91ad-f48e3c793c5f")]
+    pub client_id: Option<String>,
+    /// The secret of that app. It is never written here itself.
+    #[schemars(example = SecretSource { env: Some("OXPOST_SECRET".to_owned()), file: None })]
+    pub client_secret: Option<SecretSource>,
+    /// Microsoft: the cloud the directory lives in. It decides the hosts of every endpoint below.
+    pub cloud: Cloud,
+    /// The authorization endpoint. Known for Microsoft and Google, needed for custom.
+    #[schemars(example = "https://login.contoso.com/oauth2/authorize")]
+    pub authorize_url: Option<String>,
+    /// The token endpoint. Known for Microsoft and Google, needed for custom.
+    #[schemars(example = "https://login.contoso.com/oauth2/token")]
+    pub token_url: Option<String>,
+    /// Microsoft Graph. Known for Microsoft.
+    #[schemars(example = "https://graph.microsoft.com/v1.0")]
+    pub graph_url: Option<String>,
+    /// The resource that tokens for Graph are asked for. Known for Microsoft.
+    #[schemars(example = "https://graph.microsoft.com")]
+    pub graph_resource: Option<String>,
+    /// The resource that tokens for SMTP are asked for. Known for Microsoft.
+    #[schemars(example = "https://outlook.office.com")]
+    pub smtp_resource: Option<String>,
+    /// The submission server. Known for Microsoft and Google, needed for custom when `smtp` is a way out.
+    #[schemars(example = "smtp.contoso.com")]
+    pub smtp_host: Option<String>,
+    /// The port of the submission server.
+    #[schemars(range(min = 1))]
+    pub smtp_port: u16,
+    /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other.
+    #[schemars(example = &"starttls")]
+    pub smtp_tls: Option<UpstreamTls>,
+    /// Where the browser is sent after signing in. Without it: `http://localhost` with a free port, on the machine
+    /// where `oxpost login` runs.
+    #[schemars(example = "https://mail.contoso.com/sign-in")]
+    pub redirect_uri: Option<String>,
+    /// Scopes to ask for instead of those that follow from the ways out: one text with blanks, or a list.
+    #[schemars(example = ["https://mail.contoso.com/send", "offline_access"])]
+    pub scopes: Option<OneOrMany>,
+    /// How long a person may take to sign in.
+    pub sign_in_timeout: DurationText,
+}
+
+impl Default for Provider {
+    fn default() -> Self {
+        Self {
+            kind: None,
+            tenant: "common".to_owned(),
+            client_id: None,
+            client_secret: None,
+            cloud: Cloud::Global,
+            authorize_url: None,
+            token_url: None,
+            graph_url: None,
+            graph_resource: None,
+            smtp_resource: None,
+            smtp_host: None,
+            smtp_port: 587,
+            smtp_tls: None,
+            redirect_uri: None,
+            scopes: None,
+            sign_in_timeout: "120 s".into(),
+        }
+    }
+}
+
+/// Whose rules an OAuth 2.0 service follows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// Microsoft 365 and Exchange Online.
+    Microsoft,
+    /// Gmail and Google Workspace.
+    Google,
+    /// Any other; its endpoints must be written.
+    Custom,
+}
+
+/// Where a Microsoft directory lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Cloud {
+    /// Worldwide, and GCC.
+    #[default]
+    Global,
+    /// GCC High (L4).
+    UsGov,
+    /// Department of Defense (L5).
+    UsDod,
+    /// Operated by 21Vianet.
+    China,
+}
+
+/// How TLS begins on the connection to a provider.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum UpstreamTls {
+    /// By the STARTTLS command.
+    StartTls,
+    /// With the first octet.
+    Implicit,
+}
+
+/// What one signs in: a provider, a grant and ways out.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["provider", "mailbox"]))]
+pub struct Account {
+    /// The name of its provider.
+    #[schemars(example = &"contoso")]
+    pub provider: Option<String>,
+    /// The address whose rights and limits apply. `*@contoso.com` with client credentials: any mailbox of the domain.
+    #[schemars(example = "scanner@contoso.com")]
+    pub mailbox: Option<String>,
+    /// How it gets tokens.
+    pub grant: Grant,
+    /// With the grant `refresh-token`: the token, imported once. A newer one that the provider gave is kept in `data`.
+    #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/scanner.token".to_owned()) })]
+    pub refresh_token: Option<SecretSource>,
+    /// The ways out, in order of preference. Without it: `graph`, then `smtp` for Microsoft, `smtp` for all others.
+    #[schemars(example = ["graph", "smtp"])]
+    pub send: Option<Vec<WayOut>>,
+    /// Limits of this account, where they differ from `[limits]`.
+    #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
+    pub limits: Limits,
+}
+
+impl Default for Account {
+    fn default() -> Self {
+        Self {
+            provider: None,
+            mailbox: None,
+            grant: Grant::AuthorizationCode,
+            refresh_token: None,
+            send: None,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// How an account gets tokens.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Grant {
+    /// A person signs in once in a browser, by `oxpost login ACCOUNT`.
+    AuthorizationCode,
+    /// The app itself, with its secret and without any person. Microsoft and custom.
+    ClientCredentials,
+    /// A refresh token from elsewhere.
+    RefreshToken,
+}
+
+/// A way out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WayOut {
+    /// Microsoft Graph `sendMail`.
+    Graph,
+    /// SMTP submission with XOAUTH2.
+    Smtp,
+}

@@ -1,0 +1,172 @@
+//! `[[listener]]` and `[tls]`: where clients come in, and the certificate they are shown.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+
+use super::fault::KeyPath;
+use super::file::{self, Tls};
+use super::machine::loopback;
+use super::providers::Services;
+use super::reader::Reader;
+use crate::account::{Client, Clients};
+use crate::front::{ListenerSettings, ListenerTls, SubmissionSettings, TlsFiles};
+
+/// Reads all listeners, and refuses those that would be useless or open.
+pub(super) fn read(reader: &mut Reader<'_>, clients: &Clients) -> Vec<ListenerSettings> {
+    let mut listeners: Vec<ListenerSettings> = Vec::new();
+    for (index, typed) in reader.file.listener.iter().enumerate() {
+        let at = KeyPath::root().key("listener").item(index);
+        let listener = listener(reader, &at, typed);
+        check_who_comes_in(reader, &at, &listener, clients);
+        refuse_taken_addresses(reader, &at, &listener, &listeners);
+        listeners.push(listener);
+    }
+    if listeners.is_empty() && !reader.is_faulty(&KeyPath::root().key("listener")) {
+        let remedy = "write `[[listener]]` on a line of its own; without more it listens on `localhost:2525`";
+        reader.fault(KeyPath::root().key("listener"), "there is no listener, so no mail could come in", remedy);
+    }
+    listeners
+}
+
+fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> ListenerSettings {
+    let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+    let known: Vec<&str> = reader.file.client.iter().filter_map(|client| client.name.as_deref()).collect();
+    for (index, name) in typed.clients.iter().enumerate() {
+        reader.known_name(at.key("clients").item(index), name, "client", &known);
+    }
+    ListenerSettings {
+        listen: addresses(reader, at.key("listen"), typed),
+        tls: match typed.tls {
+            Tls::None => ListenerTls::None,
+            Tls::StartTls => ListenerTls::StartTls,
+            Tls::Implicit => ListenerTls::Implicit,
+            Tls::Auto => ListenerTls::Auto,
+        },
+        auto_wait: reader.duration(at.key("auto_wait"), &typed.auto_wait),
+        allow_clear_auth: typed.allow_clear_auth,
+        strict_line_ends: typed.strict_line_ends,
+        max_sessions: count(typed.max_sessions),
+        max_sessions_per_address: count(typed.max_sessions_per_address),
+        command_timeout: reader.time_to_wait(at.key("command_timeout"), &typed.command_timeout),
+        max_octets: typed.max_size.as_ref().map(|size| reader.size(at.key("max_size"), size)),
+        max_recipients: count(typed.max_recipients),
+        clients: typed.clients.clone(),
+    }
+}
+
+fn addresses(reader: &mut Reader<'_>, at: KeyPath, typed: &file::Listener) -> Vec<SocketAddr> {
+    let texts = typed.listen.texts();
+    let is_list = matches!(typed.listen, file::OneOrMany::Many(_));
+    let mut addresses = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let key = if is_list { at.item(index) } else { at.clone() };
+        match resolve(text) {
+            Ok(resolved) => addresses.extend(resolved),
+            Err(cause) => {
+                let remedy = "write address and port, such as `localhost:2525`, `0.0.0.0:25` or `[::]:25`";
+                reader.fault(key, format!("`{text}` cannot be listened on: {cause}"), remedy);
+            }
+        }
+    }
+    if texts.is_empty() {
+        reader.fault(at, "there is no address in it", "write at least one, such as `localhost:2525`");
+    }
+    addresses
+}
+
+/// No name but `localhost`: another may lead to another address tomorrow.
+fn resolve(text: &str) -> Result<Vec<SocketAddr>, String> {
+    if let Ok(address) = text.parse::<SocketAddr>() {
+        return Ok(vec![address]);
+    }
+    let Some((host, port)) = text.rsplit_once(':') else { return Err("there is no port".to_owned()) };
+    let port: u16 = port.parse().map_err(|_| format!("`{port}` is no port"))?;
+    if host.eq_ignore_ascii_case("localhost") {
+        return Ok(loopback(port));
+    }
+    if host == "*" || host.is_empty() {
+        return Err("it does not say whether IPv4 (`0.0.0.0`) or IPv6 (`[::]`) is meant".to_owned());
+    }
+    Err(format!("`{host}` is no address of this machine"))
+}
+
+fn check_who_comes_in(reader: &mut Reader<'_>, at: &KeyPath, listener: &ListenerSettings, clients: &Clients) {
+    let admitted: Vec<&Client> = clients.iter().map(AsRef::as_ref).filter(|c| listener.admits(&c.name)).collect();
+    let somebody_is_faulty = (0..reader.file.client.len()).any(|i| reader.is_faulty(&client_key(i)));
+    let a_name_is_faulty = (0..listener.clients.len()).any(|i| reader.is_faulty(&at.key("clients").item(i)));
+    if admitted.is_empty() && listener.is_reachable() && !a_name_is_faulty {
+        let cause = "other machines can reach this listener, and no client says who may use it";
+        let remedy = "add a `[[client]]` with `networks` or a `login`, or listen on `localhost`";
+        reader.fault(at.key("listen"), cause, remedy);
+    }
+    let clear_only = listener.tls == ListenerTls::None && !listener.allow_clear_auth;
+    let by_login_alone = |client: &&Client| client.networks.is_empty();
+    if clear_only && !admitted.is_empty() && admitted.iter().all(by_login_alone) && !somebody_is_faulty {
+        let cause = "all its clients come in by login, and without TLS no login is taken";
+        let remedy = "set `tls = \"starttls\"`, or `allow_clear_auth = true` where nobody can listen in";
+        reader.fault(at.key("tls"), cause, remedy);
+    }
+}
+
+fn client_key(index: usize) -> KeyPath {
+    KeyPath::root().key("client").item(index)
+}
+
+/// Two listeners cannot share a port of one address; port 0 is a free one each time.
+fn refuse_taken_addresses(
+    reader: &mut Reader<'_>,
+    at: &KeyPath,
+    listener: &ListenerSettings,
+    others: &[ListenerSettings],
+) {
+    let overlap = |a: &SocketAddr, b: &SocketAddr| {
+        let same_family = a.is_ipv4() == b.is_ipv4();
+        let meet = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+        a.port() != 0 && a.port() == b.port() && same_family && meet
+    };
+    for (number, other) in others.iter().enumerate() {
+        let taken = listener.listen.iter().find(|address| other.listen.iter().any(|taken| overlap(address, taken)));
+        if let Some(address) = taken {
+            let cause = format!("listener {} of this file has `{address}` already", number + 1);
+            reader.fault(at.key("listen"), cause, "choose another port");
+        }
+    }
+}
+
+/// Refuses a way out that would lead back in (promise 7 of the design).
+pub(super) fn refuse_circles(reader: &mut Reader<'_>, submission: &SubmissionSettings, services: &Services) {
+    let all: Vec<SocketAddr> = submission.listeners.iter().flat_map(|listener| listener.listen.clone()).collect();
+    for (name, service) in services.iter() {
+        let Some(smtp) = &service.smtp else { continue };
+        let host = smtp.host.trim_start_matches('[').trim_end_matches(']');
+        let leads_here = |address: &SocketAddr| match host.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback() || ip == address.ip(),
+            Err(_) => host.eq_ignore_ascii_case("localhost") || host.eq_ignore_ascii_case(&submission.hostname),
+        };
+        if all.iter().any(|address| address.port() == smtp.port && leads_here(address)) {
+            let cause = format!(
+                "port {} of `{}` is a listener of this gateway: mail would go in circles",
+                smtp.port, smtp.host
+            );
+            let at = KeyPath::root().key("provider").key(name).key("smtp_host");
+            reader.fault(at, cause, "write the provider's own submission server");
+        }
+    }
+}
+
+/// Where the certificate comes from.
+pub(super) fn tls_files(reader: &mut Reader<'_>, data: &Path) -> TlsFiles {
+    let typed = &reader.file.tls;
+    let at = KeyPath::root().key("tls");
+    match (&typed.certificate, &typed.key) {
+        (Some(_), None) => reader.fault(at.key("certificate"), "the certificate has no key", "add `key = \"PATH\"`"),
+        (None, Some(_)) => reader.fault(at.key("key"), "the key has no certificate", "add `certificate = \"PATH\"`"),
+        (Some(_), Some(_)) | (None, None) => {}
+    }
+    TlsFiles {
+        folder: reader.file.certs.as_deref().map_or_else(|| data.join("certs"), |path| reader.path(path)),
+        certificate: typed.certificate.as_deref().map(|path| reader.readable(at.key("certificate"), path)),
+        key: typed.key.as_deref().map(|path| reader.readable(at.key("key"), path)),
+        names: typed.names.clone(),
+    }
+}

@@ -1,0 +1,158 @@
+//! One attempt from lease to settled: chooses the way, hands the message over, reports what failed.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use backon::{BackoffBuilder, ExponentialBuilder};
+
+use super::content::LeaseContent;
+use super::route::{self, Facts};
+use super::{AccountWays, Backend, Delivery, Limits};
+use crate::clock::Clock;
+use crate::mail::outgoing::header_only_recipients;
+use crate::mail::{Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason};
+use crate::queue::{Lease, MailboxKey, Queue, QueueError};
+
+/// The longest wait before an outcome is written once more.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The ways out that exist: replaced as a whole by a reload.
+pub struct Ways {
+    /// How each account's mail goes out.
+    pub accounts: HashMap<String, AccountWays>,
+    /// The backends of each account, in the order of its ways.
+    pub backends: HashMap<String, Vec<Arc<dyn Backend>>>,
+}
+
+/// Carries leases out.
+pub struct Carrier {
+    queue: Queue,
+    ways: ArcSwap<Ways>,
+    clock: Clock,
+    observer: Arc<dyn Observer>,
+    hostname: String,
+}
+
+impl Carrier {
+    /// A carrier with its ways out. `hostname` is what reports call this machine.
+    pub fn new(queue: Queue, ways: Ways, clock: Clock, observer: Arc<dyn Observer>, hostname: String) -> Self {
+        Self { queue, ways: ArcSwap::from_pointee(ways), clock, observer, hostname }
+    }
+
+    /// Other ways out from now on; open attempts end on the old ones.
+    pub fn replace(&self, ways: Ways) {
+        self.ways.store(Arc::new(ways));
+    }
+
+    /// The limits of a mailbox: those of the account that owns it, or of one that may use its whole domain.
+    pub(super) fn limits(&self, key: &MailboxKey) -> Limits {
+        let ways = self.ways.load();
+        let of_provider = || ways.accounts.values().filter(|account| account.provider == key.provider);
+        let owner = of_provider().find(|account| account.mailbox.as_ref().is_some_and(|m| m.key() == key.mailbox));
+        let any = || of_provider().find(|account| account.mailbox.is_none());
+        owner.or_else(any).map_or(Limits::STRICTEST, |account| account.limits)
+    }
+
+    /// Tries the ways in turn until one takes the message or says something about it that another way cannot mend.
+    pub(super) async fn attempt(&self, lease: &Lease) -> Attempt {
+        if let Some(decided) = lease.decided() {
+            return decided;
+        }
+        let recipients = lease.envelope.recipients().len();
+        let failed = |failure: Failure| Attempt::uniform(None, recipients, failure.into());
+        let content = match LeaseContent::open(&self.queue, lease).await {
+            Ok(content) => content,
+            Err(error) => return failed(error.into()),
+        };
+        let ways = self.ways.load_full();
+        let Some(account) = ways.accounts.get(&lease.route.account) else {
+            let words = format!("account `{}` is no longer in the configuration", lease.route.account);
+            return failed(Failure::new(Reason::NoWayOut, words));
+        };
+        let facts = facts(lease, &content);
+        let chosen = match route::choose(account, facts) {
+            Ok(chosen) => chosen,
+            Err(failure) => return failed(failure),
+        };
+        let mut last = None;
+        for way in chosen {
+            let Some(backend) = ways.backend(&lease.route.account, way.kind()) else { continue };
+            let attempt = backend.deliver(delivery(lease, &content)).await;
+            if !another_way_may_help(&attempt) {
+                return attempt;
+            }
+            last = Some(attempt);
+        }
+        last.unwrap_or_else(|| failed(Failure::new(Reason::NoWayOut, "no backend for the account's ways")))
+    }
+
+    /// Writes down what became of an attempt. While it cannot be written it stays here, and the message is not sent
+    /// again.
+    pub(super) async fn settle(&self, lease: Lease, attempt: Attempt) {
+        let verdict = self.queue.verdict(&lease, &attempt);
+        let report = self.report(&lease, &verdict).await;
+        let mut settled = self.queue.settle(lease, attempt, verdict, report).await;
+        let mut waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).without_max_times().build();
+        while let Err(unsettled) = settled {
+            tracing::error!(error = %unsettled, "an outcome is kept in memory and written later");
+            if matches!(unsettled.error, QueueError::Suspect(_)) {
+                // Nothing is written before a restart; then the attempt counts as unknown.
+                return;
+            }
+            tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
+            settled = self.queue.settle_again(unsettled).await;
+        }
+    }
+
+    pub(super) const fn queue(&self) -> &Queue {
+        &self.queue
+    }
+
+    pub(super) const fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    pub(super) fn hostname(&self) -> &str {
+        &self.hostname
+    }
+
+    pub(super) fn observe(&self, event: &Event) {
+        self.observer.observe(event);
+    }
+}
+
+impl Ways {
+    fn backend(&self, account: &str, kind: BackendKind) -> Option<&Arc<dyn Backend>> {
+        self.backends.get(account)?.iter().find(|backend| backend.kind() == kind)
+    }
+}
+
+fn facts(lease: &Lease, content: &LeaseContent) -> Facts {
+    let null_reverse_path = lease.envelope.reverse_path().address().is_none();
+    Facts {
+        size: content.size(),
+        smtputf8: lease.envelope.needs_smtputf8(),
+        needs_envelope: null_reverse_path || !header_only_recipients(content.head(), &lease.envelope).is_empty(),
+    }
+}
+
+fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent) -> Delivery<'a> {
+    Delivery {
+        id: lease.id,
+        account: &lease.route.account,
+        mailbox: &lease.route.mailbox,
+        envelope: &lease.envelope,
+        sender: lease.route.sender,
+        head: content.head(),
+        content,
+        size: content.size(),
+    }
+}
+
+/// Only a refusal of every recipient that is about the way's size: nothing was handed over, and another way may be wider.
+fn another_way_may_help(attempt: &Attempt) -> bool {
+    let too_large = |outcome: &Outcome| outcome.failure().is_some_and(|f| f.reason == Reason::MessageTooLarge);
+    !attempt.outcomes.is_empty() && attempt.outcomes.iter().all(too_large)
+}

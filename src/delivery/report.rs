@@ -1,0 +1,62 @@
+//! Reports: what failed for good becomes a DSN, which is another message through the queue.
+
+use super::carrier::Carrier;
+use super::content::LeaseContent;
+use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy, dsn};
+use crate::queue::{Lease, NewMessage, QueueError, Route, Verdict};
+
+impl Carrier {
+    /// The report about what a verdict says failed, ready to be settled with it; `None` if there is nothing to report
+    /// or nobody to tell. A report is never answered by another.
+    pub(super) async fn report(&self, lease: &Lease, verdict: &Verdict) -> Option<NewMessage> {
+        if verdict.failed.is_empty() {
+            return None;
+        }
+        if let Some(about) = lease.report_about {
+            self.unreported(lease, format!("it was itself the report about {about}"));
+            return None;
+        }
+        let Some(to) = lease.route.reports_to.clone() else {
+            self.unreported(lease, "its reverse path is null".to_owned());
+            return None;
+        };
+        match self.render(lease, verdict, &to).await {
+            Ok(message) => Some(message),
+            Err(error) => {
+                self.unreported(lease, format!("the report cannot be stored: {error}"));
+                None
+            }
+        }
+    }
+
+    async fn render(&self, lease: &Lease, verdict: &Verdict, to: &Address) -> Result<NewMessage, QueueError> {
+        let id = QueueId::fresh();
+        let from = &lease.route.mailbox;
+        let message_id = format!("<{id}@{}>", from.domain());
+        // A message whose content is gone is reported without its header.
+        let head = LeaseContent::open(self.queue(), lease).await.map(|content| content.header().to_vec()).unwrap_or_default();
+        let text = dsn::render(&dsn::Report {
+            about: lease.id,
+            from,
+            to,
+            reporting_mta: self.hostname(),
+            arrival: lease.accepted_at,
+            now: self.clock().now(),
+            failed: &verdict.failed,
+            account: &lease.route.account,
+            original_header: &head,
+            message_id: message_id.clone(),
+        });
+        let mut writer = self.queue().body_writer();
+        writer.write(&text).await?;
+        let body = writer.finish().await?;
+        let route = Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
+        let envelope = Envelope::to_one(ReversePath::Null, Recipient::from(to.clone()));
+        let (prefix, message_id, peer, report_about) = (Vec::new(), Some(message_id), None, Some(lease.id));
+        Ok(NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about })
+    }
+
+    fn unreported(&self, lease: &Lease, why: String) {
+        self.observe(&Event::Unreported { about: lease.id, why });
+    }
+}

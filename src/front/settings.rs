@@ -1,0 +1,82 @@
+//! What the doors are told by configuration.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How TLS begins on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListenerTls {
+    /// Never.
+    None,
+    /// By STARTTLS (RFC 3207).
+    StartTls,
+    /// With the first octet (RFC 8314).
+    Implicit,
+    /// As the client likes: a TLS hello within `auto_wait` begins TLS, otherwise the greeting goes out in clear and
+    /// STARTTLS is offered.
+    Auto,
+}
+
+/// One place where clients come in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListenerSettings {
+    /// Addresses and ports, resolved; never empty.
+    pub listen: Vec<SocketAddr>,
+    /// How TLS begins.
+    pub tls: ListenerTls,
+    /// With [`ListenerTls::Auto`], how long to wait for a TLS hello. Default 1 s.
+    pub auto_wait: Duration,
+    /// Whether AUTH is taken on a connection without TLS.
+    pub allow_clear_auth: bool,
+    /// Whether a lone LF or CR in a message is refused instead of made into CRLF.
+    pub strict_line_ends: bool,
+    /// Sessions at once.
+    pub max_sessions: usize,
+    /// Sessions at once from one address.
+    pub max_sessions_per_address: usize,
+    /// How long a client may take for its next command. Default 5 min (RFC 5321 section 4.5.3.2).
+    pub command_timeout: Duration,
+    /// Largest message in octets, if smaller than what the accounts can send.
+    pub max_octets: Option<u64>,
+    /// Recipients of one message. Never below 100 (RFC 5321 section 4.5.3.1.8); default 1,000.
+    pub max_recipients: usize,
+    /// Names of the clients that may use it; empty: all of them.
+    pub clients: Vec<String>,
+}
+
+impl ListenerSettings {
+    /// Whether the client of this name may use it.
+    pub fn admits(&self, client: &str) -> bool {
+        self.clients.is_empty() || self.clients.iter().any(|name| name == client)
+    }
+
+    /// Whether other machines can reach it.
+    pub fn is_reachable(&self) -> bool {
+        self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback())
+    }
+}
+
+/// Where the certificate of the listeners comes from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TlsFiles {
+    /// The folder in which a self-made certificate and its CA live.
+    pub folder: PathBuf,
+    /// The operator's certificate chain, PEM; `None`: one is made in `folder`.
+    pub certificate: Option<PathBuf>,
+    /// The private key of `certificate`, PEM.
+    pub key: Option<PathBuf>,
+    /// Names and IP addresses of the self-made certificate, beside the host name.
+    pub names: Vec<String>,
+}
+
+/// Settings of the SMTP front.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SubmissionSettings {
+    /// What the gateway calls itself in its greeting and in `Received` lines.
+    pub hostname: String,
+    /// Where clients come in; never empty.
+    pub listeners: Vec<ListenerSettings>,
+    /// The certificate they show.
+    pub tls: TlsFiles,
+}

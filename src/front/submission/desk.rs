@@ -1,0 +1,214 @@
+//! The answers a session asks for: who is this, may they send that, is there room.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use super::intake::{Intake, Received, storing_failed};
+use super::prefix::{Arrival, made_message_id, prefix, protocol};
+use super::connection::line_endings;
+use super::replies as ours;
+use super::rules::{Leave, Rules};
+use super::Door;
+use crate::account::password::{Login, Verdict};
+use crate::account::Client;
+use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy};
+use crate::queue::NewMessage;
+use crate::smtp::{AuthResult, AuthRule, Credentials, MailRequest, Options, RcptRequest, RcptTarget, Reply, Session, replies};
+
+/// Errors a client may make without sending a message.
+const MAX_ERRORS: u32 = 20;
+
+/// One client's desk.
+pub(super) struct Desk {
+    door: Arc<Door>,
+    /// The rules as they stood when the client came: a reload does not change them under an open session.
+    rules: Arc<Rules>,
+    peer: IpAddr,
+    /// Who the network says it is.
+    by_network: Option<Arc<Client>>,
+    /// Who the login says it is; it counts before the network.
+    by_login: Option<Arc<Client>>,
+    transaction: Option<Transaction>,
+}
+
+struct Transaction {
+    leave: Leave,
+    reverse_path: ReversePath,
+    request: MailRequest,
+    recipients: Vec<Recipient>,
+    intake: Option<Intake>,
+}
+
+impl Desk {
+    /// The desk and session for a client; `None` if nobody from that address may come in.
+    pub(super) fn open(door: &Arc<Door>, peer: IpAddr, tls: bool) -> Option<(Self, Session)> {
+        let rules = door.submission.rules.load_full();
+        let names = &door.settings.clients;
+        let by_network = rules.by_network(peer, names).cloned();
+        if by_network.is_none() && !rules.has_logins(names) {
+            return None;
+        }
+        let options = door.options(&rules, by_network.as_deref());
+        let session = Session::new(options, tls).identified(by_network.is_some());
+        let (by_login, transaction) = (None, None);
+        Some((Self { door: Arc::clone(door), rules, peer, by_network, by_login, transaction }, session))
+    }
+
+    /// The client, as far as it is known.
+    pub(super) fn client(&self) -> Option<&Arc<Client>> {
+        self.by_login.as_ref().or(self.by_network.as_ref())
+    }
+
+    /// What was learnt before TLS is forgotten (RFC 3207 section 4.2).
+    pub(super) fn forget_login(&mut self) {
+        (self.by_login, self.transaction) = (None, None);
+    }
+
+    /// AUTH. A wrong password never touches a token: nothing beyond this desk learns of it.
+    pub(super) async fn authenticate(&mut self, credentials: Credentials) -> AuthResult {
+        if self.by_network.as_ref().is_some_and(|client| client.any_login) {
+            return AuthResult::Accepted;
+        }
+        let login = Login { peer: self.peer, name: credentials.login, password: credentials.password };
+        // Acting for another (RFC 4616) is nothing a mail client here has a right to; many send their own name.
+        let acts_for_another = credentials.authorization_id.is_some_and(|other| other != login.name);
+        let verdict = if acts_for_another { Verdict::Refused } else { self.rules.log_in(&login, &self.door.settings.clients).await };
+        match verdict {
+            Verdict::Accepted(client) => {
+                self.by_login = Some(client);
+                AuthResult::Accepted
+            }
+            Verdict::Refused => {
+                let why = if acts_for_another { "a login may not act for another" } else { "wrong login or password" };
+                self.observe(&Event::LoginRefused { peer: Some(self.peer), login: login.name, why: why.to_owned() });
+                AuthResult::Refused(replies::AUTH_FAILED)
+            }
+            Verdict::Busy => {
+                let why = "too many logins are being checked or have failed".to_owned();
+                self.observe(&Event::LoginRefused { peer: Some(self.peer), login: login.name, why });
+                AuthResult::Refused(replies::AUTH_BUSY)
+            }
+        }
+    }
+
+    /// MAIL: decides account and mailbox now, and whether any way out can carry the message.
+    pub(super) fn mail(&mut self, request: &MailRequest) -> Result<(), Reply> {
+        self.transaction = None;
+        let Some(client) = self.client() else { return Err(replies::AUTH_REQUIRED) };
+        let leave = self.rules.may_send(client, &request.reverse_path);
+        let leave = leave.map_err(|reply| self.refused(reply, "the sender is not allowed"))?;
+        if request.size.is_some_and(|size| size > leave.max_octets) {
+            return Err(self.refused(ours::too_large(leave.max_octets), "the declared size is too large"));
+        }
+        let (reverse_path, recipients) = (request.reverse_path.clone(), Vec::new());
+        self.transaction = Some(Transaction { leave, reverse_path, request: request.clone(), recipients, intake: None });
+        Ok(())
+    }
+
+    /// RCPT.
+    pub(super) fn recipient(&mut self, request: RcptRequest) -> Result<(), Reply> {
+        let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
+        let address: Address = match request.target {
+            RcptTarget::Address(address) => address,
+            RcptTarget::Postmaster => transaction.leave.postmaster.clone(),
+        };
+        transaction.recipients.push(Recipient::from(address));
+        Ok(())
+    }
+
+    /// DATA or the first BDAT: is there room?
+    pub(super) fn start_body(&mut self) -> Result<(), Reply> {
+        let queue = &self.door.submission.queue;
+        queue.check_room().map_err(|error| storing_failed(&error))?;
+        let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
+        transaction.intake = Some(Intake::new(queue.body_writer(), transaction.leave.max_octets));
+        Ok(())
+    }
+
+    /// A piece of content.
+    pub(super) async fn body(&mut self, octets: &[u8]) -> Result<(), Reply> {
+        let Some(intake) = self.transaction.as_mut().and_then(|transaction| transaction.intake.as_mut()) else {
+            return Ok(());
+        };
+        let taken = intake.push(octets).await;
+        taken.map_err(|reply| {
+            self.transaction = None;
+            self.refused(reply, "the content is not taken")
+        })
+    }
+
+    /// The session refused the content itself.
+    pub(super) fn discard_body(&mut self) {
+        self.transaction = None;
+    }
+
+    /// The end of data: 250 only once the message is durable.
+    pub(super) async fn end_of_body(&mut self, session: &Session) -> Reply {
+        let Some(transaction) = self.transaction.take() else { return replies::MAIL_FIRST };
+        match self.accept(transaction, session).await {
+            Ok(id) => ours::queued(id),
+            Err(reply) => self.refused(reply, "the message is not taken"),
+        }
+    }
+
+    async fn accept(&self, mut transaction: Transaction, session: &Session) -> Result<QueueId, Reply> {
+        let Some(intake) = transaction.intake.take() else { return Err(replies::MAIL_FIRST) };
+        let Received { body, found } = intake.finish().await?;
+        let route = transaction.leave.route;
+        if route.sender == SenderPolicy::Strict && found.from.iter().any(|from| *from != route.mailbox) {
+            return Err(ours::sender_refused(&route.mailbox));
+        }
+        let mut envelope = Envelope::new(transaction.reverse_path, transaction.recipients)
+            .map_err(|_| replies::RCPT_FIRST)?;
+        (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
+        let id = QueueId::fresh();
+        let submission = &self.door.submission;
+        let helo = session.hello().map_or("", |hello| hello.name.as_str());
+        let arrival = Arrival {
+            helo,
+            peer: self.peer,
+            hostname: &submission.hostname,
+            protocol: protocol(session),
+            id,
+            now: submission.clock.now(),
+        };
+        let prefix = prefix(&arrival, &found, envelope.reverse_path(), &route.mailbox);
+        let message_id = Some(found.message_id.unwrap_or_else(|| made_message_id(id, &route.mailbox)));
+        let peer = Some(self.peer);
+        let message = NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about: None };
+        submission.queue.accept(message).await.map_err(|error| storing_failed(&error))
+    }
+
+    fn refused(&self, reply: Reply, why: &str) -> Reply {
+        let client = self.client().map(|client| client.name.clone()).unwrap_or_default();
+        self.observe(&Event::Refused { client, peer: Some(self.peer), reply: String::from_utf8_lossy(&reply.to_octets()).trim_end().to_owned(), why: why.to_owned() });
+        reply
+    }
+
+    fn observe(&self, event: &Event) {
+        self.door.submission.observer.observe(event);
+    }
+}
+
+impl Door {
+    fn options(&self, rules: &Rules, by_network: Option<&Client>) -> Options {
+        let names = &self.settings.clients;
+        let auth = match (rules.has_logins(names) || by_network.is_some_and(|c| c.any_login), self.settings.allow_clear_auth) {
+            (false, _) => AuthRule::Never,
+            (true, true) => AuthRule::Always,
+            (true, false) => AuthRule::OverTlsOnly,
+        };
+        Options {
+            hostname: self.submission.hostname.clone(),
+            max_octets: self.settings.max_octets.unwrap_or(u64::MAX).min(rules.max_octets(names)),
+            max_recipients: self.settings.max_recipients,
+            auth,
+            auth_required: by_network.is_none(),
+            starttls: self.offers_starttls(),
+            smtputf8: rules.carries_smtputf8(names),
+            max_errors: MAX_ERRORS,
+            strict_line_ends: self.settings.strict_line_ends,
+            line_endings: by_network.map_or_else(Default::default, |client| line_endings(client.line_endings)),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! SMTP submission: the listeners that legacy programs and devices speak to.
+
+mod connection;
+mod desk;
+mod intake;
+mod prefix;
+mod replies;
+mod rules;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::Instrument;
+
+use self::connection::{Connection, End, handshake};
+pub use self::rules::Rules;
+use super::settings::{ListenerSettings, ListenerTls};
+use crate::clock::Clock;
+use crate::mail::Observer;
+use crate::net::hello::Sniffer;
+use crate::net::{Limits, ServerTls, Stream};
+use crate::queue::Queue;
+
+/// What all SMTP listeners share.
+pub struct Submission {
+    /// Our own name, in greeting and Received lines.
+    pub hostname: String,
+    /// Where accepted mail goes.
+    pub queue: Queue,
+    /// Who may send what; swapped by a reload.
+    pub rules: ArcSwap<Rules>,
+    /// Where events go.
+    pub observer: Arc<dyn Observer>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// One SMTP listener.
+pub struct Door {
+    submission: Arc<Submission>,
+    settings: ListenerSettings,
+    tls: Option<ServerTls>,
+    limits: Limits,
+    sniffer: Sniffer,
+}
+
+impl Door {
+    /// A listener with its settings; `tls` is needed unless they say none.
+    pub fn new(submission: Arc<Submission>, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
+        let limits = Limits::new(settings.max_sessions, settings.max_sessions_per_address);
+        Self { submission, settings, tls, limits, sniffer: Sniffer::default() }
+    }
+
+    /// Serves a socket until `stopping`; open sessions are tracked and end by themselves.
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, stopping: CancellationToken, sessions: TaskTracker) {
+        loop {
+            let (tcp, peer, permit) = tokio::select! {
+                accepted = self.limits.accept(&listener) => accepted,
+                () = stopping.cancelled() => return,
+            };
+            let Some(permit) = permit else {
+                say_full(&tcp, peer);
+                continue;
+            };
+            let (door, stopping) = (Arc::clone(&self), stopping.clone());
+            let span = tracing::info_span!("smtp", %peer);
+            let session = async move {
+                let _permit = permit;
+                if let Err(end) = Connection::serve(door, tcp, peer.ip(), stopping).await {
+                    log_end(&end);
+                }
+            };
+            sessions.spawn(session.instrument(span));
+        }
+    }
+
+    fn offers_starttls(&self) -> bool {
+        self.tls.is_some() && matches!(self.settings.tls, ListenerTls::StartTls | ListenerTls::Auto)
+    }
+
+    /// The stream to greet a client on: under TLS if the listener or the client begins so.
+    async fn greet_with(&self, tcp: TcpStream, peer: IpAddr) -> Result<Stream, End> {
+        let tls_now = match self.settings.tls {
+            ListenerTls::None | ListenerTls::StartTls => false,
+            ListenerTls::Implicit => true,
+            ListenerTls::Auto => self.sniffer.is_tls(&tcp, peer, self.settings.auto_wait).await,
+        };
+        match &self.tls {
+            Some(tls) if tls_now => {
+                let stream = handshake(tls, tcp, peer).await;
+                if stream.is_err() {
+                    self.sniffer.forget(peer);
+                }
+                stream
+            }
+            _ => Ok(Stream::Clear(tcp)),
+        }
+    }
+}
+
+/// A full house says so in one write that cannot block, and hangs up.
+fn say_full(tcp: &TcpStream, peer: SocketAddr) {
+    let _best_effort = tcp.try_write(&crate::smtp::replies::TOO_MANY_SESSIONS.to_octets());
+    tracing::warn!(%peer, "too many sessions; a connection was refused with 421");
+}
+
+fn log_end(end: &End) {
+    match end {
+        End::Broken(_) => tracing::debug!(%end, "session ended"),
+        End::TimedOut | End::LineEndings | End::Tls(_) => tracing::info!(%end, "session ended"),
+    }
+}

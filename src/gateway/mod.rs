@@ -1,0 +1,251 @@
+//! The wiring: settings in, running parts out; start, reload, drain.
+
+mod parts;
+mod ways;
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::net::{TcpListener, UnixListener};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use self::parts::{LockError, OpenError, Parts};
+use crate::account::password::{HashError, Passwords};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::delivery::carrier::Carrier;
+use crate::delivery::worker::Worker;
+use crate::front::ListenerTls;
+use crate::front::admin::{Control, Reload, router};
+use crate::front::submission::{Door, Rules, Submission};
+use crate::mail::Observer;
+use crate::net::certificate::{CertificateError, Files};
+use crate::net::tls::TlsSettings;
+use crate::net::{ServerTls, listen};
+
+/// How long open sessions get to end when the program stops; clients that wait longer send again.
+const DRAIN: Duration = Duration::from_secs(30);
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A listener's address.
+    #[error("cannot listen on {address}: {cause}")]
+    Listen {
+        /// Which.
+        address: SocketAddr,
+        /// Why.
+        cause: io::Error,
+    },
+    /// The control socket.
+    #[error("cannot open the control socket `{path}`: {cause}")]
+    Control {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        cause: io::Error,
+    },
+    /// Certificates.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// Password checking.
+    #[error(transparent)]
+    Password(#[from] HashError),
+    /// TLS towards providers.
+    #[error(transparent)]
+    Ways(#[from] ways::WaysError),
+}
+
+/// A running gateway.
+pub struct Gateway {
+    parts: Parts,
+    running: Arc<Running>,
+    /// Ends listeners and idle sessions.
+    stop_front: CancellationToken,
+    /// Ends lanes once the front is quiet.
+    stop_delivery: CancellationToken,
+    sessions: TaskTracker,
+    tasks: TaskTracker,
+    worker: tokio::task::JoinHandle<()>,
+    addresses: Vec<SocketAddr>,
+    control_socket: PathBuf,
+}
+
+/// What a reload swaps.
+struct Running {
+    submission: Arc<Submission>,
+    carrier: Arc<Carrier>,
+    config: ArcSwap<Config>,
+    clock: Clock,
+    wiring: ways::Wiring,
+}
+
+impl Gateway {
+    /// Opens the data folder, binds every listener, and only then serves: a gateway that starts, started whole.
+    pub async fn start(config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
+        let tls = open_tls(&config, &clock)?;
+        let doors = bind_all(&config)?;
+        let control_socket = config.control_socket();
+        let control = bind_control(&control_socket)?;
+
+        let running = Arc::new(Running::wire(&parts, config, clock, observer)?);
+        let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
+        let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
+        let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
+        for (settings, socket) in doors {
+            let wants_tls = settings.tls != ListenerTls::None;
+            let door = Door::new(Arc::clone(&running.submission), settings, tls.clone().filter(|_| wants_tls));
+            tasks.spawn(Arc::new(door).serve(socket, stop_front.clone(), sessions.clone()));
+        }
+        if let Some(tls) = tls {
+            tasks.spawn(until(stop_front.clone(), tls.watch()));
+        }
+        tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
+        let router = router(Control { queue: parts.queue.clone(), tokens: parts.tokens.clone(), reload: Some(running.reloader(&parts)) });
+        tasks.spawn(until(stop_delivery.clone(), async move {
+            if let Err(error) = axum::serve(control, router).await {
+                tracing::error!(%error, "the control socket failed");
+            }
+        }));
+        let worker = Worker::new(parts.queue.clone(), Arc::clone(&running.carrier), running.clock.clone(), stop_delivery.clone());
+        let worker = tokio::spawn(worker.run());
+        Ok(Self { parts, running, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
+    }
+
+    /// Where the SMTP listeners really listen, in the configuration's order.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// The operations administrators may use.
+    pub fn control(&self) -> Control {
+        let reload = Some(self.running.reloader(&self.parts));
+        Control { queue: self.parts.queue.clone(), tokens: self.parts.tokens.clone(), reload }
+    }
+
+    /// Stops: no new connections, idle sessions get 421, the others end their message; open attempts come to their
+    /// end; what is left lies in the queue.
+    pub async fn stop(self) {
+        self.stop_front.cancel();
+        self.sessions.close();
+        if tokio::time::timeout(DRAIN, self.sessions.wait()).await.is_err() {
+            tracing::warn!(open = self.sessions.len(), "sessions did not end in time and are cut off; their clients send again");
+        }
+        self.stop_delivery.cancel();
+        if self.worker.await.is_err() {
+            tracing::error!("the worker failed; its open attempts count as unknown after the next start");
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
+        let _gone = std::fs::remove_file(&self.control_socket);
+        self.parts.close().await;
+    }
+}
+
+impl Running {
+    fn wire(parts: &Parts, config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        let wiring = ways::Wiring::new(parts, &config)?;
+        let hostname = config.submission.hostname.clone();
+        let ways = wiring.ways(&config);
+        let carrier = Carrier::new(parts.queue.clone(), ways, clock.clone(), Arc::clone(&observer), hostname.clone());
+        let submission = Submission {
+            hostname,
+            queue: parts.queue.clone(),
+            rules: ArcSwap::from_pointee(rules(&config, &clock)?),
+            observer,
+            clock: clock.clone(),
+        };
+        let config = ArcSwap::from_pointee(config);
+        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring })
+    }
+
+    fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
+        let (this, tokens) = (Arc::clone(self), parts.tokens.clone());
+        Arc::new(move || {
+            let (this, tokens) = (Arc::clone(&this), tokens.clone());
+            Box::pin(async move {
+                let old = this.config.load_full();
+                let new = Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
+                let rules = rules(&new, &this.clock).map_err(|error| error.to_string())?;
+                let restart = needs_restart(&old, &new);
+                this.submission.rules.store(Arc::new(rules));
+                this.carrier.replace(this.wiring.ways(&new));
+                tokens.reload(new.token.clone());
+                this.config.store(Arc::new(new));
+                Ok(restart)
+            })
+        })
+    }
+}
+
+/// What a reload swapped, and what waits for a restart.
+fn needs_restart(old: &Config, new: &Config) -> String {
+    let changed = [
+        ("listeners, certificates or `hostname`", old.submission != new.submission),
+        ("`data`", old.data != new.data),
+        ("`[queue]`", old.queue != new.queue),
+        ("`ca_file`", old.ca_file != new.ca_file),
+        ("`[log]`", old.log != new.log),
+    ];
+    let waiting: Vec<_> = changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
+    let swapped = "reloaded: clients, accounts, providers and their ways out are in use";
+    if waiting.is_empty() { swapped.to_owned() } else { format!("{swapped}; restart oxpost for: {}", waiting.join(", ")) }
+}
+
+fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
+    let (clients, ways) = (config.clients.clone(), config.delivery.accounts.clone());
+    Ok(Rules { clients, ways, passwords: Passwords::new(clock.clone())? })
+}
+
+fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {
+    let wanted = config.submission.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
+    if !wanted {
+        return Ok(None);
+    }
+    let files = &config.submission.tls;
+    let own = files.certificate.clone().zip(files.key.clone()).map(|(certificate, key)| Files { certificate, key });
+    let mut names = vec![config.submission.hostname.clone()];
+    names.extend(files.names.iter().cloned());
+    ServerTls::open(&TlsSettings { folder: files.folder.clone(), own, names }, clock.now()).map(Some)
+}
+
+type Bound = Vec<(crate::front::ListenerSettings, TcpListener)>;
+
+fn bind_all(config: &Config) -> Result<Bound, StartError> {
+    let mut bound = Vec::new();
+    for settings in &config.submission.listeners {
+        for address in &settings.listen {
+            let socket = listen(*address).map_err(|cause| StartError::Listen { address: *address, cause })?;
+            bound.push((settings.clone(), socket));
+        }
+    }
+    Ok(bound)
+}
+
+/// The control socket, for its owner alone. One that is left over from a crash goes: the lock is ours.
+fn bind_control(path: &Path) -> Result<UnixListener, StartError> {
+    use std::os::unix::fs::PermissionsExt;
+    let _left_over = std::fs::remove_file(path);
+    let bind = || {
+        let socket = UnixListener::bind(path)?;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+        Ok(socket)
+    };
+    bind().map_err(|cause| StartError::Control { path: path.to_owned(), cause })
+}
+
+async fn until(stopping: CancellationToken, work: impl Future<Output = ()>) {
+    tokio::select! {
+        () = work => {}
+        () = stopping.cancelled() => {}
+    }
+}

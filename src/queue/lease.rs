@@ -1,0 +1,215 @@
+//! Handing out attempts: each is on the disk before it is made.
+
+use std::time::Duration;
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+use super::message::{Lease, Record};
+use super::rows::{FAILED, HELD_SO_FAR, LEASED, OUTSTANDING};
+use super::rows::{damaged, from_json, optional_json, parsed, queue_id, time};
+use super::spool::Content;
+use super::{Settings, hold};
+use crate::clock::Timestamp;
+use crate::mail::{Address, BodyType, Envelope, Failure, QueueId, Reason, Recipient, ReversePath};
+
+/// What a lane has to offer.
+pub(super) enum Offer {
+    Lease(Box<Lease>),
+    Wait(Option<Timestamp>),
+    /// A message had to be set aside; there may be others.
+    SetAside {
+        id: Option<QueueId>,
+        why: String,
+    },
+}
+
+/// Leases the message of the lane that is due first, if the lane may be worked on.
+pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqlite::Result<Offer> {
+    let gate = hold::gate(connection, lane)?;
+    if let Some(gate) = &gate {
+        match gate.next_probe {
+            None => return Ok(Offer::Wait(None)),
+            Some(_) if gate.probing => return Ok(Offer::Wait(None)),
+            Some(at) if at > now => return Ok(Offer::Wait(Some(at))),
+            Some(_) => {}
+        }
+    }
+    let sql = "SELECT seq, next_attempt FROM message WHERE lane = ?1 AND state = 0 AND state < 2
+        ORDER BY next_attempt, expiry_from, seq LIMIT 1";
+    let first = |row: &Row<'_>| Ok((row.get::<_, i64>("seq")?, time(row, "next_attempt")?));
+    let seq = match connection.prepare_cached(sql)?.query_row([lane], first).optional()? {
+        None => return Ok(Offer::Wait(None)),
+        Some((_, at)) if at > now => return Ok(Offer::Wait(Some(at))),
+        Some((seq, _)) => seq,
+    };
+    let mut lease = match load(connection, seq, now) {
+        Ok(lease) => lease,
+        Err(error) => return set_aside(connection, seq, now, error),
+    };
+    lease.attempt += 1;
+    lease.probe = gate.is_some();
+    lease.record.recorded = true;
+    if let Some(gate) = &gate {
+        hold::probe(connection, lane, seq, gate, now)?;
+    }
+    connection.prepare_cached("UPDATE message SET state = ?2, attempts = ?3 WHERE seq = ?1")?.execute((
+        seq,
+        LEASED,
+        lease.attempt,
+    ))?;
+    connection
+        .prepare_cached("INSERT INTO attempt (message, number, lane, started_at) VALUES (?1, ?2, ?3, ?4)")?
+        .insert((seq, lease.attempt, lane, now.as_millis()))?;
+    Ok(Offer::Lease(Box::new(lease)))
+}
+
+/// Up to `limit` waiting messages whose time is up.
+pub(super) fn overdue(
+    connection: &Connection,
+    settings: &Settings,
+    now: Timestamp,
+    limit: usize,
+) -> rusqlite::Result<Vec<i64>> {
+    // Whatever is overdue is at least this old, which the index tells; hold time only makes it later.
+    let oldest = now.minus(settings.expire_after.min(settings.hold_expire_after)).as_millis();
+    let sql = "SELECT message.seq, expiry_from,
+            lane.held + coalesce(max(0, ?2 - hold.since), 0) - held_before AS held
+        FROM message JOIN lane ON lane.id = message.lane LEFT JOIN hold ON hold.lane = lane.id
+        WHERE state = 0 AND state < 2 AND expiry_from <= ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query((oldest, now.as_millis()))?;
+    let mut found = Vec::new();
+    while found.len() < limit
+        && let Some(row) = rows.next()?
+    {
+        if expiry(settings, time(row, "expiry_from")?, millis(row, "held")?, now).is_some() {
+            found.push(row.get("seq")?);
+        }
+    }
+    Ok(found)
+}
+
+/// Leases overdue messages without an attempt: what became of them is known.
+pub(super) fn expired(
+    connection: &Connection,
+    settings: &Settings,
+    now: Timestamp,
+    overdue: &[i64],
+) -> rusqlite::Result<Vec<Offer>> {
+    let mut offers = Vec::new();
+    for &seq in overdue {
+        let take = "UPDATE message SET state = ?2 WHERE seq = ?1 AND state = 0";
+        if connection.prepare_cached(take)?.execute((seq, LEASED))? == 0 {
+            continue;
+        }
+        let mut lease = match load(connection, seq, now) {
+            Ok(lease) => lease,
+            Err(error) => {
+                offers.push(set_aside(connection, seq, now, error)?);
+                continue;
+            }
+        };
+        let reason = expiry(settings, lease.record.expiry_from, lease.record.held, now).unwrap_or(Reason::Expired);
+        lease.record.decided = last_words(connection, seq)?
+            .into_iter()
+            .map(|last| Failure::new(reason, last.map_or_else(String::new, |failure| failure.to_string())))
+            .collect();
+        offers.push(Offer::Lease(Box::new(lease)));
+    }
+    Ok(offers)
+}
+
+/// A message whose row cannot be understood is not guessed at: it is kept as failed, and the others go on.
+fn set_aside(connection: &Connection, seq: i64, now: Timestamp, error: rusqlite::Error) -> rusqlite::Result<Offer> {
+    if error.sqlite_error().is_some() {
+        return Err(error);
+    }
+    let sql = "UPDATE message SET state = ?2, finished_at = ?3 WHERE seq = ?1 RETURNING id";
+    let id: Vec<u8> = connection.prepare_cached(sql)?.query_row((seq, FAILED, now.as_millis()), |row| row.get("id"))?;
+    Ok(Offer::SetAside { id: QueueId::from_slice(&id), why: error.to_string() })
+}
+
+/// Why the time of a message is up, if it is.
+pub(super) fn expiry(settings: &Settings, from: Timestamp, held: Duration, now: Timestamp) -> Option<Reason> {
+    if held >= settings.hold_expire_after {
+        return Some(Reason::HoldExpired);
+    }
+    (now >= from.plus(settings.expire_after).plus(held)).then_some(Reason::Expired)
+}
+
+/// Everything about a message that an attempt needs. The attempt is not counted yet.
+pub(super) fn load(connection: &Connection, seq: i64, now: Timestamp) -> rusqlite::Result<Lease> {
+    let lane: i64 =
+        connection.prepare_cached("SELECT lane FROM message WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
+    let sql = format!(
+        "SELECT message.*, body.prefix, lane.releases, {HELD_SO_FAR} - held_before AS held_since
+         FROM message JOIN lane ON lane.id = message.lane LEFT JOIN body ON body.message = seq WHERE seq = :seq"
+    );
+    let (positions, recipients) = outstanding(connection, seq)?;
+    connection
+        .prepare_cached(&sql)?
+        .query_row(named_params! { ":seq": seq, ":lane": lane, ":now": now.as_millis() }, |row| {
+            lease(row, now, positions, recipients)
+        })
+}
+
+fn lease(row: &Row<'_>, now: Timestamp, positions: Vec<i64>, recipients: Vec<Recipient>) -> rusqlite::Result<Lease> {
+    let prefix: Option<Vec<u8>> = row.get("prefix")?;
+    let lost = Failure::new(Reason::BodyDamaged, "the content is not in the database");
+    let decided = if prefix.is_some() { Vec::new() } else { vec![lost; positions.len()] };
+    let reports_about: Option<Vec<u8>> = row.get("report_about")?;
+    let content = row.get::<_, Option<String>>("spool")?.map_or(Content::Stored, Content::File);
+    Ok(Lease {
+        id: queue_id(row, "id")?,
+        attempt: row.get("attempts")?,
+        started_at: now,
+        route: from_json(row, "route")?,
+        envelope: envelope(row, recipients)?,
+        prefix: prefix.unwrap_or_default(),
+        size: row.get::<_, i64>("size")?.cast_unsigned(),
+        accepted_at: time(row, "accepted_at")?,
+        message_id: row.get("message_id")?,
+        report_about: reports_about.as_deref().and_then(QueueId::from_slice),
+        probe: false,
+        record: Record {
+            seq: row.get("seq")?,
+            lane: row.get("lane")?,
+            releases: row.get("releases")?,
+            expiry_from: time(row, "expiry_from")?,
+            held: millis(row, "held_since")?,
+            positions,
+            content,
+            decided,
+            recorded: false,
+        },
+    })
+}
+
+fn millis(row: &Row<'_>, column: &str) -> rusqlite::Result<Duration> {
+    row.get::<_, i64>(column).map(|millis| Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
+}
+
+fn envelope(row: &Row<'_>, recipients: Vec<Recipient>) -> rusqlite::Result<Envelope> {
+    let path =
+        row.get_ref("reverse_path")?.as_str_or_null()?.map(str::parse::<Address>).transpose().map_err(damaged)?;
+    let mut envelope =
+        Envelope::new(path.map_or(ReversePath::Null, ReversePath::Mailbox), recipients).map_err(damaged)?;
+    envelope.body = if row.get("eight_bit")? { BodyType::EightBitMime } else { BodyType::SevenBit };
+    envelope.smtputf8 = row.get("smtputf8")?;
+    Ok(envelope)
+}
+
+fn outstanding(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<i64>, Vec<Recipient>)> {
+    let sql = "SELECT position, address FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
+    let read =
+        |row: &Row<'_>| Ok((row.get::<_, i64>("position")?, Recipient::from(parsed::<Address>(row, "address")?)));
+    connection.prepare_cached(sql)?.query_map((seq, OUTSTANDING), read)?.collect()
+}
+
+/// The last failure of each outstanding recipient; for those that never had one, that of the hold they wait for.
+fn last_words(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Option<Failure>>> {
+    let sql = "SELECT coalesce(failure, (SELECT hold.failure FROM hold JOIN message ON message.lane = hold.lane
+        WHERE message.seq = ?1)) AS failure FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
+    let read = |row: &Row<'_>| optional_json(row, "failure");
+    connection.prepare_cached(sql)?.query_map((seq, OUTSTANDING), read)?.collect()
+}

@@ -1,0 +1,287 @@
+//! What the queue shows to people: command line, page, and whoever asks over the control socket.
+
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde::{Deserialize, Serialize};
+
+use super::rows::{DROPPED, FAILED, LEASED, OUTSTANDING, RELAYED, TAKEN};
+use super::rows::{optional_json, optional_time, queue_id, time};
+use super::settle::AttemptResult;
+use super::{Hold, hold};
+use crate::clock::Timestamp;
+use crate::mail::{Failure, QueueId};
+
+/// Messages in one answer, unless the filter wants fewer.
+const MAX_LISTED: u32 = 10_000;
+
+/// Where a message stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// It waits for its next attempt.
+    Waiting,
+    /// It waits for its account to be mended.
+    Held,
+    /// An attempt is under way.
+    Sending,
+    /// The provider took it for every recipient.
+    Relayed,
+    /// It failed for some recipient.
+    Failed,
+    /// Somebody dropped it.
+    Dropped,
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Sending => "sending",
+            Self::Relayed => "relayed",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        })
+    }
+}
+
+/// Which messages to list.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Filter {
+    /// Of this account alone.
+    pub account: Option<String>,
+    /// In this state alone; `None`: all but relayed and dropped ones.
+    pub state: Option<State>,
+    /// Without a state: relayed and dropped ones as well.
+    pub all: bool,
+    /// At most so many, newest first; `None`: 10,000.
+    pub limit: Option<u32>,
+}
+
+/// One line of the list.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Summary {
+    /// The message.
+    pub id: QueueId,
+    /// Where it stands.
+    pub state: State,
+    /// The account it leaves by.
+    pub account: String,
+    /// The mailbox it leaves from.
+    pub mailbox: String,
+    /// The reverse path; `None`: `<>`.
+    pub reverse_path: Option<String>,
+    /// The first recipient.
+    pub first_recipient: String,
+    /// How many recipients there are.
+    pub recipients: u32,
+    /// Octets of the content.
+    pub size: u64,
+    /// When it was accepted.
+    pub accepted_at: Timestamp,
+    /// When it is tried next, if it waits.
+    pub next_attempt: Option<Timestamp>,
+    /// Attempts so far.
+    pub attempts: u32,
+    /// Why it waits or failed.
+    pub failure: Option<Failure>,
+    /// The next step, for people.
+    pub hint: Option<String>,
+}
+
+/// One recipient of a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RecipientDetail {
+    /// The address.
+    pub address: String,
+    /// `waiting`, `relayed` or `failed`.
+    pub state: State,
+    /// Why it waits or failed.
+    pub failure: Option<Failure>,
+    /// The provider's words when it took the message.
+    pub receipt: Option<String>,
+    /// When it came to this.
+    pub at: Option<Timestamp>,
+}
+
+/// One attempt at a message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AttemptDetail {
+    /// Its number, from 1.
+    pub number: u32,
+    /// When it was recorded.
+    pub started_at: Timestamp,
+    /// When its result was recorded; `None`: it is under way.
+    pub ended_at: Option<Timestamp>,
+    /// How it ended.
+    pub result: Option<AttemptResult>,
+}
+
+/// Everything about one message.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Detail {
+    /// What the list says.
+    pub summary: Summary,
+    /// The client that handed it in.
+    pub client: String,
+    /// Its Message-ID.
+    pub message_id: Option<String>,
+    /// The message that it reports about.
+    pub report_about: Option<QueueId>,
+    /// When it was relayed to all, failed or was dropped.
+    pub finished_at: Option<Timestamp>,
+    /// Its recipients.
+    pub recipients: Vec<RecipientDetail>,
+    /// Its attempts, oldest first.
+    pub attempts: Vec<AttemptDetail>,
+    /// The hold it waits for.
+    pub hold: Option<Hold>,
+}
+
+const SUMMARY: &str = "SELECT message.*, lane.mailbox, hold.lane IS NOT NULL AS on_hold, hold.failure AS hold_failure,
+    (SELECT count(*) FROM recipient WHERE message = seq) AS recipients,
+    (SELECT address FROM recipient WHERE message = seq ORDER BY position LIMIT 1) AS first_recipient,
+    (SELECT failure FROM recipient WHERE message = seq AND failure IS NOT NULL ORDER BY recipient.state DESC, position LIMIT 1)
+        AS failure
+    FROM message JOIN lane ON lane.id = message.lane LEFT JOIN hold ON hold.lane = message.lane";
+
+pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Summary>> {
+    // Each condition stands as the indexes have it.
+    let wanted = match filter.state {
+        None if filter.all => "TRUE",
+        None => {
+            "(message.seq IN (SELECT seq FROM message WHERE state < 2 UNION ALL SELECT seq FROM message WHERE state > 2 AND state = 3))"
+        }
+        Some(State::Waiting) => "state = 0 AND state < 2 AND hold.lane IS NULL",
+        Some(State::Held) => "state = 0 AND state < 2 AND hold.lane IS NOT NULL",
+        Some(State::Sending) => "state = 1 AND state < 2",
+        Some(State::Relayed) => "state = 2",
+        Some(State::Failed) => "state > 2 AND state = 3",
+        Some(State::Dropped) => "state > 2 AND state = 4",
+    };
+    let sql = format!(
+        "{SUMMARY} WHERE {wanted} AND (:account IS NULL OR message.account = :account) ORDER BY message.seq DESC LIMIT :limit"
+    );
+    let limit = filter.limit.unwrap_or(MAX_LISTED).min(MAX_LISTED);
+    let mut statement = connection.prepare(&sql)?;
+    statement.query_map(named_params! { ":account": filter.account, ":limit": limit }, summary)?.collect()
+}
+
+fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
+    let state = state(row.get("state")?, row.get("on_hold")?);
+    let account: String = row.get("account")?;
+    let failure = match state {
+        State::Held => optional_json(row, "hold_failure")?,
+        State::Waiting | State::Sending | State::Failed | State::Dropped => optional_json(row, "failure")?,
+        State::Relayed => None,
+    };
+    let hint = failure.as_ref().map(|failure: &Failure| failure.reason.hint(&account));
+    Ok(Summary {
+        id: queue_id(row, "id")?,
+        state,
+        account,
+        mailbox: row.get("mailbox")?,
+        reverse_path: row.get("reverse_path")?,
+        first_recipient: row.get::<_, Option<String>>("first_recipient")?.unwrap_or_default(),
+        recipients: row.get("recipients")?,
+        size: row.get::<_, i64>("size")?.cast_unsigned(),
+        accepted_at: time(row, "accepted_at")?,
+        next_attempt: if state == State::Waiting { optional_time(row, "next_attempt")? } else { None },
+        attempts: row.get("attempts")?,
+        failure,
+        hint,
+    })
+}
+
+fn state(column: i64, on_hold: bool) -> State {
+    match column {
+        LEASED => State::Sending,
+        RELAYED => State::Relayed,
+        FAILED => State::Failed,
+        DROPPED => State::Dropped,
+        _ if on_hold => State::Held,
+        _ => State::Waiting,
+    }
+}
+
+pub(super) fn show(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Detail>> {
+    let read = |row: &Row<'_>| {
+        let seq: i64 = row.get("seq")?;
+        let about: Option<Vec<u8>> = row.get("report_about")?;
+        let route: serde_json::Value = super::rows::from_json(row, "route")?;
+        let detail = Detail {
+            summary: summary(row)?,
+            client: route.get("client").and_then(|client| client.as_str()).unwrap_or_default().to_owned(),
+            message_id: row.get("message_id")?,
+            report_about: about.as_deref().and_then(QueueId::from_slice),
+            finished_at: optional_time(row, "finished_at")?,
+            recipients: Vec::new(),
+            attempts: Vec::new(),
+            hold: None,
+        };
+        Ok((seq, row.get("lane")?, detail))
+    };
+    let found: Option<(i64, i64, Detail)> =
+        connection.prepare(&format!("{SUMMARY} WHERE message.id = ?1"))?.query_row([id.as_bytes()], read).optional()?;
+    let Some((seq, lane, mut detail)) = found else { return Ok(None) };
+    detail.recipients = recipients(connection, seq)?;
+    detail.attempts = attempts(connection, seq)?;
+    if detail.summary.state == State::Held {
+        detail.hold = hold::of_lane(connection, lane)?;
+    }
+    Ok(Some(detail))
+}
+
+fn recipients(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<RecipientDetail>> {
+    let read = |row: &Row<'_>| {
+        let state = match row.get("state")? {
+            OUTSTANDING => State::Waiting,
+            TAKEN => State::Relayed,
+            _ => State::Failed,
+        };
+        Ok(RecipientDetail {
+            address: row.get("address")?,
+            state,
+            failure: optional_json(row, "failure")?,
+            receipt: row.get("receipt")?,
+            at: optional_time(row, "at")?,
+        })
+    };
+    connection
+        .prepare("SELECT * FROM recipient WHERE message = ?1 ORDER BY position")?
+        .query_map([seq], read)?
+        .collect()
+}
+
+fn attempts(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<AttemptDetail>> {
+    let read = |row: &Row<'_>| {
+        Ok(AttemptDetail {
+            number: row.get("number")?,
+            started_at: time(row, "started_at")?,
+            ended_at: optional_time(row, "ended_at")?,
+            result: optional_json(row, "result")?,
+        })
+    };
+    connection.prepare("SELECT * FROM attempt WHERE message = ?1 ORDER BY number")?.query_map([seq], read)?.collect()
+}
+
+/// When messages of a lane were sent, and to how many recipients.
+pub(super) fn recent_sends(
+    connection: &Connection,
+    lane: i64,
+    since: Timestamp,
+) -> rusqlite::Result<Vec<(Timestamp, u32)>> {
+    let sql =
+        "SELECT started_at, sent FROM attempt WHERE lane = ?1 AND started_at >= ?2 AND sent > 0 ORDER BY started_at";
+    let read = |row: &Row<'_>| Ok((time(row, "started_at")?, row.get("sent")?));
+    connection.prepare_cached(sql)?.query_map((lane, since.as_millis()), read)?.collect()
+}
+
+/// The content of a message that is in the database.
+pub(super) fn content(connection: &Connection, seq: i64) -> rusqlite::Result<Option<Arc<[u8]>>> {
+    let sql = "SELECT content FROM body WHERE message = ?1 AND content IS NOT NULL";
+    let read = |row: &Row<'_>| Ok(row.get_ref("content")?.as_blob()?.into());
+    connection.prepare_cached(sql)?.query_row([seq], read).optional()
+}

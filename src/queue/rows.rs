@@ -1,0 +1,168 @@
+//! Values as columns, and the statement that makes a message.
+
+use rusqlite::types::Type;
+use rusqlite::{Connection, OptionalExtension, named_params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::spool::Content;
+use super::{MailboxKey, NewMessage, Route};
+use crate::clock::Timestamp;
+use crate::mail::{BodyType, QueueId};
+
+/// `message.state`.
+pub(super) const WAITING: i64 = 0;
+pub(super) const LEASED: i64 = 1;
+pub(super) const RELAYED: i64 = 2;
+pub(super) const FAILED: i64 = 3;
+pub(super) const DROPPED: i64 = 4;
+
+/// `recipient.state`.
+pub(super) const OUTSTANDING: i64 = 0;
+pub(super) const TAKEN: i64 = 1;
+pub(super) const REFUSED: i64 = 2;
+
+/// A value as JSON, for what the queue keeps but never asks about.
+pub(super) fn json<T: Serialize>(value: &T) -> rusqlite::Result<String> {
+    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))
+}
+
+/// A JSON column.
+pub(super) fn from_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T> {
+    decode(row.get_ref(column)?.as_str()?)
+}
+
+/// A JSON column that may be empty.
+pub(super) fn optional_json<T: DeserializeOwned>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
+    row.get_ref(column)?.as_str_or_null()?.map(decode).transpose()
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> rusqlite::Result<T> {
+    serde_json::from_str(text).map_err(damaged)
+}
+
+/// A column that does not hold what it must.
+pub(super) fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
+}
+
+/// A column that must parse, such as an address.
+pub(super) fn parsed<T>(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<T>
+where
+    T: std::str::FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    row.get_ref(column)?.as_str()?.parse().map_err(|error: T::Err| damaged(error))
+}
+
+/// A queue id column.
+pub(super) fn queue_id(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<QueueId> {
+    QueueId::from_slice(row.get_ref(column)?.as_blob()?).ok_or_else(|| damaged("not a queue id"))
+}
+
+/// A time column.
+pub(super) fn time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
+    row.get(column).map(Timestamp::from_millis)
+}
+
+/// A time column that may be empty.
+pub(super) fn optional_time(row: &rusqlite::Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
+    row.get::<_, Option<i64>>(column).map(|millis| millis.map(Timestamp::from_millis))
+}
+
+/// The row of a mailbox, made if it is not there.
+pub(super) fn lane(connection: &Connection, key: &MailboxKey) -> rusqlite::Result<i64> {
+    let known = "SELECT id FROM lane WHERE provider = ?1 AND mailbox = ?2";
+    let row =
+        connection.prepare_cached(known)?.query_row((&key.provider, &key.mailbox), |row| row.get(0)).optional()?;
+    if let Some(row) = row {
+        return Ok(row);
+    }
+    let fresh = "INSERT INTO lane (provider, mailbox) VALUES (?1, ?2)";
+    connection.prepare_cached(fresh)?.insert((&key.provider, &key.mailbox))
+}
+
+/// Hold time of the lane up to now, in milliseconds, the present hold included.
+pub(super) const HELD_SO_FAR: &str = "(SELECT lane.held + coalesce((SELECT max(0, :now - hold.since) FROM hold \
+     WHERE hold.lane = lane.id), 0) FROM lane WHERE lane.id = :lane)";
+
+/// A message that is ready to become rows: everything a job needs, without what stays outside.
+#[derive(Debug)]
+pub(super) struct Row {
+    pub(super) id: QueueId,
+    pub(super) key: MailboxKey,
+    route: Route,
+    reverse_path: Option<String>,
+    recipients: Vec<String>,
+    eight_bit: bool,
+    smtputf8: bool,
+    prefix: Vec<u8>,
+    size: u64,
+    content: Content,
+    message_id: Option<String>,
+    report_about: Option<QueueId>,
+}
+
+impl Row {
+    pub(super) fn new(message: &NewMessage) -> Self {
+        let envelope = &message.envelope;
+        Self {
+            id: message.id,
+            key: message.route.key(),
+            route: message.route.clone(),
+            reverse_path: envelope.reverse_path().address().map(ToString::to_string),
+            recipients: envelope.recipients().iter().map(|to| to.address.to_string()).collect(),
+            eight_bit: envelope.body == BodyType::EightBitMime,
+            smtputf8: envelope.smtputf8,
+            prefix: message.prefix.clone(),
+            size: message.body.size(),
+            content: message.body.content(),
+            message_id: message.message_id.clone(),
+            report_about: message.report_about,
+        }
+    }
+
+    /// Makes the message; due at once. Returns the row of its lane.
+    pub(super) fn insert(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<i64> {
+        let lane = lane(connection, &self.key)?;
+        let insert = insert_message();
+        let (octets, spool) = match &self.content {
+            Content::Memory(octets) => (Some(&**octets), None),
+            Content::File(name) => (None, Some(name)),
+            Content::Stored => return Err(damaged("the content of a new message is with another one")),
+        };
+        let seq = connection.prepare_cached(&insert)?.insert(named_params! {
+            ":id": self.id.as_bytes(),
+            ":lane": lane,
+            ":account": self.route.account,
+            ":route": json(&self.route)?,
+            ":reverse_path": self.reverse_path,
+            ":eight_bit": self.eight_bit,
+            ":smtputf8": self.smtputf8,
+            ":size": self.size.cast_signed(),
+            ":spool": spool,
+            ":message_id": self.message_id,
+            ":report_about": self.report_about.as_ref().map(QueueId::as_bytes),
+            ":now": now.as_millis(),
+        })?;
+        connection.prepare_cached("INSERT INTO body (message, prefix, content) VALUES (?1, ?2, ?3)")?.insert((
+            seq,
+            &self.prefix,
+            octets,
+        ))?;
+        let mut recipient =
+            connection.prepare_cached("INSERT INTO recipient (message, position, address) VALUES (?1, ?2, ?3)")?;
+        for (position, address) in (0_i64..).zip(&self.recipients) {
+            recipient.execute((seq, position, address))?;
+        }
+        Ok(lane)
+    }
+}
+
+fn insert_message() -> String {
+    format!(
+        "INSERT INTO message (id, lane, state, account, route, reverse_path, eight_bit, smtputf8, size, spool, message_id, \
+         report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, 0, :account, :route, \
+         :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :report_about, :now, :now, {HELD_SO_FAR}, :now)"
+    )
+}

@@ -1,0 +1,89 @@
+//! The queue's tables.
+
+use crate::store::Migration;
+
+/// The queue's tables, step by step.
+pub const MIGRATIONS: &[Migration] = &[Migration { part: "queue", version: 1, sql: VERSION_1 }];
+
+/// `lane`: one row for each (provider, mailbox). `held` is the time in milliseconds that ended holds took, so that the
+/// hold time of any message is a difference and ending a hold touches no message. `releases` counts ended holds: an
+/// attempt that began before the last one says nothing about the mailbox as it is now.
+///
+/// `message.state`: 0 waiting, 1 leased, 2 relayed, 3 failed, 4 dropped. The index of outstanding messages serves
+/// leasing, waiting, expiry and recovery; history may grow without slowing them down.
+///
+/// `body` stands apart so that a change of state does not rewrite the content.
+///
+/// `recipient.state`: 0 outstanding, 1 relayed, 2 failed.
+///
+/// `attempt.sent`: recipients that the provider took or may have taken, for its limits.
+const VERSION_1: &str = "
+CREATE TABLE lane (
+    id INTEGER PRIMARY KEY,
+    provider TEXT NOT NULL,
+    mailbox TEXT NOT NULL,
+    held INTEGER NOT NULL DEFAULT 0,
+    releases INTEGER NOT NULL DEFAULT 0,
+    UNIQUE (provider, mailbox)
+);
+CREATE TABLE hold (
+    lane INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    failure TEXT NOT NULL,
+    since INTEGER NOT NULL,
+    next_probe INTEGER,
+    probes INTEGER NOT NULL DEFAULT 0,
+    probing INTEGER
+);
+CREATE TABLE message (
+    seq INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE,
+    lane INTEGER NOT NULL,
+    state INTEGER NOT NULL,
+    account TEXT NOT NULL,
+    route TEXT NOT NULL,
+    reverse_path TEXT,
+    eight_bit INTEGER NOT NULL,
+    smtputf8 INTEGER NOT NULL,
+    size INTEGER NOT NULL,
+    spool TEXT,
+    message_id TEXT,
+    report_about BLOB,
+    accepted_at INTEGER NOT NULL,
+    expiry_from INTEGER NOT NULL,
+    held_before INTEGER NOT NULL,
+    next_attempt INTEGER NOT NULL,
+    not_before INTEGER NOT NULL DEFAULT 0,
+    attempts INTEGER NOT NULL DEFAULT 0,
+    finished_at INTEGER
+);
+CREATE INDEX message_outstanding ON message (lane, state, next_attempt, expiry_from) WHERE state < 2;
+CREATE INDEX message_unsent ON message (seq) WHERE state > 2;
+CREATE UNIQUE INDEX message_spool ON message (spool) WHERE spool IS NOT NULL;
+CREATE TABLE body (
+    message INTEGER PRIMARY KEY,
+    prefix BLOB NOT NULL,
+    content BLOB
+);
+CREATE TABLE recipient (
+    message INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    address TEXT NOT NULL,
+    state INTEGER NOT NULL DEFAULT 0,
+    failure TEXT,
+    receipt TEXT,
+    at INTEGER,
+    PRIMARY KEY (message, position)
+) WITHOUT ROWID;
+CREATE TABLE attempt (
+    message INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    lane INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at INTEGER,
+    sent INTEGER NOT NULL DEFAULT 0,
+    result TEXT,
+    PRIMARY KEY (message, number)
+) WITHOUT ROWID;
+CREATE INDEX attempt_sent ON attempt (lane, started_at, sent) WHERE sent > 0;
+";

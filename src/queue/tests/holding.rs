@@ -1,0 +1,187 @@
+use super::*;
+
+async fn hold(desk: &Desk) -> Hold {
+    desk.queue.holds().await.unwrap().remove(0)
+}
+
+#[tokio::test]
+async fn a_hold_takes_no_attempt_and_says_what_to_do() {
+    let desk = Desk::new().await;
+    let id = desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::SignInNeeded)).await;
+    let detail = desk.show(id).await;
+    assert_eq!((detail.summary.state, detail.summary.attempts), (State::Held, 0));
+    assert!(detail.attempts.is_empty());
+    assert!(detail.summary.hint.unwrap().contains("oxpost login scanner"));
+    assert_eq!(detail.hold.unwrap(), hold(&desk).await);
+    assert_eq!(hold(&desk).await.next_probe, None);
+    assert_eq!(desk.waits().await, None, "no probe: only a person can mend it");
+    desk.clock.advance(DAY);
+    assert_eq!(desk.waits().await, None);
+}
+
+#[tokio::test]
+async fn one_message_probes_after_5_15_30_and_then_60_minutes() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.accept(&["b@x.example"]).await;
+    desk.attempt(outcome(Reason::AuthenticationRejected)).await;
+    for minutes in [5, 15, 30, 60, 60] {
+        let probe_at = desk.clock.now().plus(Duration::from_mins(minutes));
+        assert_eq!(desk.waits().await, Some(probe_at));
+        desk.clock.advance(Duration::from_mins(minutes));
+        let probe = desk.lease().await;
+        assert!(probe.probe);
+        assert_eq!(desk.waits().await, None, "one at a time");
+        let attempt = all(&probe, outcome(Reason::AuthenticationRejected));
+        desk.settle(probe, attempt).await;
+    }
+    assert_eq!(hold(&desk).await.next_probe, desk.waits().await);
+}
+
+#[tokio::test]
+async fn a_probe_that_goes_through_ends_the_hold() {
+    let table = [
+        (relayed(), true, "taken"),
+        (outcome(Reason::RecipientRefused), true, "judged by the provider"),
+        (outcome(Reason::Unreachable), false, "says nothing of the mailbox"),
+        (outcome(Reason::MailboxFull), false, "still in trouble"),
+    ];
+    for (result, ends, why) in table {
+        let desk = Desk::new().await;
+        desk.accept(&["a@x.example"]).await;
+        desk.accept(&["b@x.example"]).await;
+        desk.attempt(outcome(Reason::MailboxFull)).await;
+        desk.clock.advance(5 * MINUTE);
+        desk.attempt(result).await;
+        assert_eq!(desk.queue.holds().await.unwrap().is_empty(), ends, "{why}");
+        assert_eq!(matches!(desk.next().await, Next::Lease(_)), ends, "{why}");
+    }
+}
+
+#[tokio::test]
+async fn a_probe_waits_for_retry_after() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    let failure = Failure::new(Reason::DailyLimit, "").retry_after(Some(DAY));
+    desk.attempt(failure.into()).await;
+    assert_eq!(desk.waits().await, Some(desk.clock.now().plus(DAY)));
+}
+
+#[tokio::test]
+async fn attempts_under_way_do_not_put_the_probe_off() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.accept(&["b@x.example"]).await;
+    let (first, second) = (desk.lease().await, desk.lease().await);
+    let start = desk.clock.now();
+    let attempt = all(&first, outcome(Reason::MailboxFull));
+    desk.settle(first, attempt).await;
+    desk.clock.advance(MINUTE);
+    let attempt = all(&second, outcome(Reason::MailboxFull));
+    desk.settle(second, attempt).await;
+    assert_eq!(hold(&desk).await.next_probe, Some(start.plus(5 * MINUTE)));
+    assert_eq!(hold(&desk).await.since, start);
+}
+
+#[tokio::test]
+async fn a_release_makes_held_mail_due_and_wakes_its_mailbox() {
+    let desk = Desk::new().await;
+    let id = desk.accept(&["a@x.example"]).await;
+    desk.queue.wait(&route().key()).await;
+    for selector in [
+        Selector::Account("scanner".to_owned()),
+        Selector::Mailbox(address("Scanner@Contoso.example")),
+        Selector::Message(id),
+        Selector::All,
+    ] {
+        desk.attempt(outcome(Reason::SignInNeeded)).await;
+        let other = Selector::Account("other".to_owned());
+        assert!(desk.queue.release(other, "by hand").await.unwrap().is_empty());
+        assert_eq!(desk.waits().await, None);
+        let waiting = desk.queue.wait(&route().key());
+        assert_eq!(desk.queue.release(selector, "by hand").await.unwrap(), [route().key()]);
+        waiting.await;
+    }
+    assert_eq!(desk.lease().await.attempt, 1);
+    assert_eq!(desk.witness.count(|event| matches!(event, Event::Released { .. })), 4);
+    assert_eq!(desk.witness.count(|event| matches!(event, Event::Held { .. })), 4);
+}
+
+#[tokio::test]
+async fn a_release_hurries_deferred_mail_but_not_past_retry_after() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.accept(&["b@x.example"]).await;
+    desk.accept(&["c@x.example"]).await;
+    let deferred = desk.attempt(outcome(Reason::TokenUnavailable)).await;
+    desk.attempt(Failure::new(Reason::Throttled, "").retry_after(Some(DAY)).into()).await;
+    let held = desk.attempt(outcome(Reason::SignInNeeded)).await;
+    let asked = desk.clock.now().plus(DAY);
+    desk.queue.release(Selector::All, "by hand").await.unwrap();
+    let mut due = [desk.lease().await.id, desk.lease().await.id];
+    due.sort();
+    assert_eq!(due, [deferred, held]);
+    assert_eq!(desk.waits().await, Some(asked));
+}
+
+#[tokio::test]
+async fn an_attempt_from_before_the_release_does_not_hold_again() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.accept(&["b@x.example"]).await;
+    let (first, second) = (desk.lease().await, desk.lease().await);
+    let attempt = all(&first, outcome(Reason::SignInNeeded));
+    desk.settle(first, attempt.clone()).await;
+    desk.queue.release(Selector::Account("scanner".to_owned()), "signed in").await.unwrap();
+    desk.settle(second, attempt).await;
+    assert!(desk.queue.holds().await.unwrap().is_empty());
+    desk.lease().await;
+    desk.lease().await;
+}
+
+#[tokio::test]
+async fn hold_time_does_not_count_towards_expiry() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::SignInNeeded)).await;
+    desk.clock.advance(10 * DAY);
+    let late = desk.accept(&["late@x.example"]).await;
+    assert!(desk.queue.lease_expired().await.unwrap().is_empty());
+    desk.queue.release(Selector::All, "by hand").await.unwrap();
+    desk.clock.advance(4 * DAY - MINUTE);
+    assert!(desk.queue.lease_expired().await.unwrap().is_empty());
+    desk.clock.advance(MINUTE);
+    let expired = desk.queue.lease_expired().await.unwrap();
+    assert_eq!(expired.len(), 2, "both had four days besides the hold");
+    assert!(expired.iter().any(|lease| lease.id == late));
+}
+
+#[tokio::test]
+async fn a_hold_has_a_limit_of_its_own() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::SignInNeeded)).await;
+    desk.clock.advance(14 * DAY - MINUTE);
+    assert!(desk.queue.lease_expired().await.unwrap().is_empty());
+    desk.clock.advance(MINUTE);
+    let lease = desk.queue.lease_expired().await.unwrap().remove(0);
+    let failure = desk.queue.verdict(&lease, &lease.decided().unwrap()).failed.remove(0).1;
+    assert_eq!(failure.reason, Reason::HoldExpired);
+    assert!(failure.diagnostic.contains("signed in again"), "{failure}");
+}
+
+#[tokio::test]
+async fn a_hold_survives_a_restart() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::MailboxFull)).await;
+    let before = hold(&desk).await;
+    desk.clock.advance(5 * MINUTE);
+    desk.lease().await;
+    let desk = desk.crash().await;
+    let after = hold(&desk).await;
+    assert_eq!((after.since, after.failure), (before.since, before.failure));
+    desk.clock.advance(15 * MINUTE);
+    assert!(desk.lease().await.probe, "the interrupted probe does not block the next one");
+}

@@ -1,0 +1,220 @@
+//! Sign-ins under way: authorization code with PKCE (RFC 6749 section 4.1, RFC 7636, RFC 9700 section 2.1).
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use oauth2::basic::BasicClient;
+use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
+use url::{Host, Url};
+
+use super::error::TokenError;
+use super::explain::ErrorWords;
+use super::provider;
+use super::registration::Registration;
+use super::settings::Grant;
+use crate::clock::Timestamp;
+use crate::secret::Secret;
+
+/// Sign-ins that may be under way at once; beyond it the one that ends first makes room.
+const MAX_SIGN_INS: usize = 100;
+
+/// A sign-in that waits for somebody at the provider's page.
+pub struct SignIn {
+    /// The page to open in a browser.
+    pub url: Url,
+    /// What the redirect must bring back.
+    pub state: String,
+    /// Where the provider sends the browser afterwards.
+    pub redirect_uri: Url,
+    /// When it is too late.
+    pub expires: Timestamp,
+}
+
+impl fmt::Debug for SignIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SignIn(until {})", self.expires)
+    }
+}
+
+/// A sign-in that succeeded.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SignedIn {
+    /// The account.
+    pub account: String,
+    /// Who signed in, as the provider says.
+    pub name: Option<String>,
+    /// What to look at: another name than the account's mailbox, a token that is not on disk yet.
+    pub notes: Vec<String>,
+}
+
+/// A sign-in that was begun.
+pub(super) struct Pending {
+    pub(super) registration: Arc<Registration>,
+    pub(super) verifier: Secret,
+    pub(super) redirect_uri: Url,
+    expires: Timestamp,
+}
+
+/// The sign-ins under way, by their `state`.
+#[derive(Default)]
+pub(super) struct SignIns(HashMap<String, Pending>);
+
+impl SignIns {
+    pub(super) fn begin(
+        &mut self,
+        registration: Arc<Registration>,
+        redirect_uri: Url,
+        now: Timestamp,
+    ) -> Result<SignIn, TokenError> {
+        let redirect_uri = allowed_redirect(&registration, redirect_uri)?;
+        let (state, verifier) = (random()?, random()?);
+        let url = authorization_url(&registration, &redirect_uri, state.expose(), &verifier);
+        let expires = now.plus(registration.provider.sign_in_timeout);
+        self.make_room(now);
+        let pending = Pending { registration, verifier, redirect_uri: redirect_uri.clone(), expires };
+        self.0.insert(state.expose().to_owned(), pending);
+        Ok(SignIn { url, state: state.expose().to_owned(), redirect_uri, expires })
+    }
+
+    /// The sign-in with this `state`, which cannot be used again.
+    pub(super) fn take(&mut self, state: &str, now: Timestamp) -> Result<Pending, TokenError> {
+        let pending = self.0.remove(state).ok_or_else(|| TokenError::SignInNeeded {
+            why: "this sign-in is not known here: it was used already, it took too long, or it began elsewhere".into(),
+            hint: "start the sign-in again with `oxpost login`".into(),
+        })?;
+        if now < pending.expires {
+            return Ok(pending);
+        }
+        let account = &pending.registration.account.name;
+        Err(TokenError::SignInNeeded {
+            why: format!("the sign-in of `{account}` took longer than `sign_in_timeout`"),
+            hint: format!("start it again: `oxpost login {account}`"),
+        })
+    }
+
+    fn make_room(&mut self, now: Timestamp) {
+        self.0.retain(|_, pending| now < pending.expires);
+        while self.0.len() >= MAX_SIGN_INS
+            && let Some(first) =
+                self.0.iter().min_by_key(|(_, pending)| pending.expires).map(|(state, _)| state.clone())
+        {
+            self.0.remove(&first);
+        }
+    }
+}
+
+/// The redirect URI of the configuration, else the caller's on this machine: never one that a request made up.
+fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
+    let account = &registration.account.name;
+    if matches!(registration.account.grant, Grant::ClientCredentials) {
+        return Err(TokenError::Configuration {
+            why: format!("`{account}` uses client credentials, which need no sign-in"),
+            hint: "nothing to do; to sign in as a person, set the account's `grant` to \"authorization-code\"".into(),
+        });
+    }
+    if let Some(configured) = &registration.provider.redirect_uri {
+        return Ok(configured.clone());
+    }
+    let loopback = match offered.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if loopback {
+        return Ok(offered);
+    }
+    Err(TokenError::Configuration {
+        why: format!("a sign-in of `{account}` can only be redirected to this machine"),
+        hint: "set the provider's `redirect_uri`".into(),
+    })
+}
+
+fn authorization_url(registration: &Registration, redirect_uri: &Url, state: &str, verifier: &Secret) -> Url {
+    let Registration { account, provider } = registration;
+    let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.expose().to_owned()));
+    let scopes = provider::authorization_scopes(provider, &account.grant, &account.purposes);
+    let client = BasicClient::new(ClientId::new(provider.client_id.clone()))
+        .set_auth_uri(AuthUrl::from_url(provider.authorize_url.clone()));
+    let mut request = client
+        .authorize_url(|| CsrfToken::new(state.to_owned()))
+        .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect_uri.clone())))
+        .set_pkce_challenge(challenge)
+        .add_scopes(scopes.into_iter().map(Scope::new));
+    if let Some(mailbox) = &account.login_hint {
+        request = request.add_extra_param("login_hint", mailbox.as_str());
+    }
+    for (name, value) in provider::authorization_extras(provider.kind) {
+        request = request.add_extra_param(*name, *value);
+    }
+    request.url().0
+}
+
+/// 256 random bits as 43 characters (RFC 7636 section 4.1).
+fn random() -> Result<Secret, TokenError> {
+    let mut octets = [0; 32];
+    aws_lc_rs::rand::fill(&mut octets)
+        .map_err(|_| TokenError::TryLater { why: "the system gives no random octets".into(), retry_after: None })?;
+    Ok(Secret::new(URL_SAFE_NO_PAD.encode(octets)))
+}
+
+/// What the provider's redirect says (RFC 6749 sections 4.1.2 and 4.1.2.1; `iss`: RFC 9207).
+#[derive(Debug)]
+pub(super) struct Redirected {
+    pub(super) state: String,
+    pub(super) outcome: Result<Secret, ErrorWords>,
+    pub(super) issuer: Option<String>,
+}
+
+impl Redirected {
+    /// Reads a redirected URL, or what a person copied of it: the path with the query, or the query alone.
+    pub(super) fn parse(text: &str) -> Result<Self, TokenError> {
+        let text = text.trim().trim_matches(['<', '>', '"', '\'']);
+        let query = text.split_once('?').map_or(text, |(_, query)| query);
+        let query = query.split_once('#').map_or(query, |(query, _)| query);
+        let mut fields = HashMap::new();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            if fields.insert(name.into_owned(), value.into_owned()).is_some() {
+                return Err(not_a_redirect("it has the same parameter twice"));
+            }
+        }
+        let mut field = |name: &str| fields.remove(name).filter(|value| !value.is_empty());
+        let state = field("state").ok_or_else(|| not_a_redirect("it has no `state`"))?;
+        let outcome = match (field("error"), field("code")) {
+            (Some(error), _) => {
+                let description = field("error_description").unwrap_or_default();
+                Err(ErrorWords::new(&error, &description, field("error_subtype").as_deref()))
+            }
+            (None, Some(code)) => Ok(Secret::new(code)),
+            (None, None) => return Err(not_a_redirect("it has neither `code` nor `error`")),
+        };
+        Ok(Self { state, outcome, issuer: field("iss") })
+    }
+}
+
+fn not_a_redirect(why: &str) -> TokenError {
+    TokenError::SignInNeeded {
+        why: format!("this is not the address that the provider sent the browser to: {why}"),
+        hint: "copy the whole address from the browser after the sign-in, or start again with `oxpost login`".into(),
+    }
+}
+
+impl Pending {
+    /// Refuses a redirect of another provider (mix-up, RFC 9700 section 4.4): issuer and sign-in page share a server.
+    pub(super) fn check_issuer(&self, issuer: Option<&str>) -> Result<(), TokenError> {
+        let Some(issuer) = issuer else { return Ok(()) };
+        let Registration { account, provider } = &*self.registration;
+        let sent = Url::parse(issuer).map(|issuer| provider::server(&issuer));
+        if sent.as_deref() == Ok(provider::server(&provider.authorize_url).as_str()) {
+            return Ok(());
+        }
+        Err(TokenError::SignInNeeded {
+            why: format!("the sign-in of `{}` was answered by another provider than `{}`", account.name, provider.name),
+            hint: format!("do not use that page again; start over with `oxpost login {}`", account.name),
+        })
+    }
+}

@@ -1,0 +1,353 @@
+//! The token manager: asks, stores and hands out tokens; one request per account at a time.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
+
+use super::access::AccessToken;
+use super::endpoint::{self, Exchange, Minted};
+use super::error::{TokenError, TokenStoreError};
+use super::explain::Refusal;
+use super::grants::SignIns;
+use super::provider::Resource;
+use super::registration::{Generation, Registration, Root, StoredGrant};
+use super::seal::SealingKey;
+use super::settings::{AccountSettings, Purpose, Settings};
+use super::state::{AccountState, Job, Lookup, News, Standing};
+use super::tables::{self, Record};
+use crate::clock::{Clock, Timestamp};
+use crate::http::Http;
+use crate::mail::failure::one_line;
+use crate::mail::{Event, Observer};
+use crate::store::Store;
+
+/// How often a caller begins anew because settings or sign-in changed while it waited.
+const MAX_ROUNDS: u32 = 3;
+/// Names of signed-in accounts that a slow subscriber may have before it.
+const SUBSCRIBER_BACKLOG: usize = 64;
+
+/// Hands out access tokens for all accounts. Clones share everything.
+#[derive(Clone)]
+pub struct TokenManager {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    store: Store,
+    key: SealingKey,
+    pub(super) http: Http,
+    pub(super) clock: Clock,
+    pub(super) observer: Arc<dyn Observer>,
+    accounts: RwLock<BTreeMap<String, Arc<Entry>>>,
+    pub(super) sign_ins: Mutex<SignIns>,
+    pub(super) signed_in: broadcast::Sender<String>,
+    /// Something changed that may move the next renewal.
+    pub(super) changed: Notify,
+    issues: AtomicU64,
+}
+
+/// One account.
+pub(super) struct Entry {
+    name: String,
+    /// Held by whoever asks the token endpoint for this account.
+    flight: Arc<tokio::sync::Mutex<()>>,
+    state: Mutex<AccountState>,
+}
+
+impl Entry {
+    fn new(name: &str, state: AccountState) -> Arc<Self> {
+        Arc::new(Self { name: name.to_owned(), flight: Arc::default(), state: Mutex::new(state) })
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, AccountState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until nobody asks for this account.
+    pub(super) async fn flight(&self) -> OwnedMutexGuard<()> {
+        Arc::clone(&self.flight).lock_owned().await
+    }
+
+    /// The same without waiting.
+    pub(super) fn try_flight(&self) -> Option<OwnedMutexGuard<()>> {
+        Arc::clone(&self.flight).try_lock_owned().ok()
+    }
+}
+
+/// What to show of an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountStatus {
+    /// Its name.
+    pub account: String,
+    /// The name of its provider.
+    pub provider: String,
+    /// What is wrong, if anything is.
+    pub error: Option<TokenError>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// When the longest-lived access token ends; `None`: none was needed yet.
+    pub expires: Option<Timestamp>,
+    /// Who signed in, as the provider says.
+    pub name: Option<String>,
+    /// The newest refresh token is not on disk: the program should not be stopped.
+    pub unsaved: bool,
+}
+
+impl AccountStatus {
+    /// Where the account stands, in words.
+    pub fn words(&self) -> &'static str {
+        match (&self.error, self.expires) {
+            (Some(TokenError::TryLater { .. }), _) => "waits for the provider",
+            (Some(TokenError::SignInNeeded { .. }), _) => "must be signed in",
+            (Some(TokenError::Configuration { .. } | TokenError::UnknownAccount(_)), _) => "is set up wrongly",
+            (None, Some(_)) => "works",
+            (None, None) => "is ready",
+        }
+    }
+}
+
+impl TokenManager {
+    /// Reads the stored grants. A grant that cannot be opened (another key) concerns its account alone: it waits for
+    /// the key or for a sign-in.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn open(
+        store: Store,
+        key: SealingKey,
+        settings: Settings,
+        http: Http,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+    ) -> Result<Self, TokenStoreError> {
+        let mut registrations = registrations(settings);
+        let now = clock.now();
+        let mut accounts = BTreeMap::new();
+        for row in tables::load(&store, &key).await? {
+            let state = AccountState::new(registrations.remove(&row.account), row.generation, Some(row.grant), now);
+            accounts.insert(row.account.clone(), Entry::new(&row.account, state));
+        }
+        for (name, registration) in registrations {
+            let state = AccountState::new(Some(registration), Generation(0), None, now);
+            accounts.insert(name.clone(), Entry::new(&name, state));
+        }
+        let inner = Inner {
+            store,
+            key,
+            http,
+            clock,
+            observer,
+            accounts: RwLock::new(accounts),
+            sign_ins: Mutex::default(),
+            signed_in: broadcast::Sender::new(SUBSCRIBER_BACKLOG),
+            changed: Notify::new(),
+            issues: AtomicU64::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// A token that opens the resource of `purpose`, from memory or from the provider. However many ask, the provider
+    /// is asked once.
+    ///
+    /// # Errors
+    /// See [`TokenError`].
+    pub async fn access_token(&self, account: &str, purpose: Purpose) -> Result<AccessToken, TokenError> {
+        let entry = self.entry(account)?;
+        for _ in 0..MAX_ROUNDS {
+            if let Some(found) = self.look_up(&entry, purpose).found() {
+                return found;
+            }
+            let flight = entry.flight().await;
+            // Whoever had the flight before may have brought what is wanted.
+            if let Lookup::Renew(job) = self.look_up(&entry, purpose)
+                && let Some(token) = self.renew_apart(&entry, *job, flight).await
+            {
+                return Ok(token);
+            }
+        }
+        self.look_up(&entry, purpose).found().unwrap_or_else(|| {
+            let why = format!("the settings of `{account}` changed while its token was asked for");
+            Err(TokenError::TryLater { why, retry_after: None })
+        })
+    }
+
+    /// Takes note that the provider did not accept a token (401, 535): the next call asks for another.
+    /// `generation` says which one it was; a newer one stays.
+    pub async fn invalidate(&self, account: &str, purpose: Purpose, generation: u64) {
+        if let Ok(entry) = self.entry(account) {
+            entry.state().invalidate(purpose, generation);
+        }
+    }
+
+    /// How all configured accounts stand, by name.
+    pub fn status(&self) -> Vec<AccountStatus> {
+        let now = self.inner.clock.now();
+        let status = |entry: Arc<Entry>| {
+            let state = entry.state();
+            let Standing { error, since, expires, name } = state.standing(now)?;
+            let provider = state.registration()?.provider.name.clone();
+            let unsaved = state.unsaved().is_some();
+            Some(AccountStatus { account: entry.name.clone(), provider, error, since, expires, name, unsaved })
+        };
+        self.entries().into_iter().filter_map(status).collect()
+    }
+
+    /// The names of accounts as they are signed in from now on.
+    pub fn subscribe(&self) -> broadcast::Receiver<String> {
+        self.inner.signed_in.subscribe()
+    }
+
+    /// Takes new settings. Tokens of accounts that the change does not concern stay.
+    pub fn reload(&self, settings: Settings) {
+        let mut registrations = registrations(settings);
+        let now = self.inner.clock.now();
+        let mut accounts = self.inner.accounts.write().unwrap_or_else(PoisonError::into_inner);
+        for (name, entry) in accounts.iter() {
+            entry.state().reconfigure(registrations.remove(name), now);
+        }
+        for (name, registration) in registrations {
+            let state = AccountState::new(Some(registration), Generation(0), None, now);
+            accounts.insert(name.clone(), Entry::new(&name, state));
+        }
+        drop(accounts);
+        self.inner.changed.notify_one();
+    }
+
+    pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
+        self.inner.accounts.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    pub(super) fn entry(&self, account: &str) -> Result<Arc<Entry>, TokenError> {
+        let accounts = self.inner.accounts.read().unwrap_or_else(PoisonError::into_inner);
+        accounts.get(account).cloned().ok_or_else(|| TokenError::UnknownAccount(account.to_owned()))
+    }
+
+    fn look_up(&self, entry: &Entry, purpose: Purpose) -> Lookup {
+        entry.state().lookup(&entry.name, purpose, self.inner.clock.now())
+    }
+
+    /// Renews in a task of its own: a caller who goes away must not take a rotated refresh token with it.
+    pub(super) async fn renew_apart(
+        &self,
+        entry: &Arc<Entry>,
+        job: Job,
+        flight: OwnedMutexGuard<()>,
+    ) -> Option<AccessToken> {
+        let (manager, entry) = (self.clone(), Arc::clone(entry));
+        let renewal = tokio::spawn(async move {
+            let token = manager.renew(&entry, &job).await;
+            drop(flight);
+            token
+        });
+        renewal.await.ok().flatten()
+    }
+
+    /// Asks the token endpoint and takes in its answer. `None`: refused, or too late.
+    async fn renew(&self, entry: &Entry, job: &Job) -> Option<AccessToken> {
+        let Registration { account, provider } = &*job.registration;
+        let asked_at = self.inner.clock.now();
+        let what = match &job.root {
+            Root::App => Exchange::App,
+            Root::Grant(grant) => Exchange::Refresh(&grant.refresh_token),
+        };
+        let scopes = job.resource.request(provider, &account.grant);
+        let minted = match endpoint::exchange(&self.inner.http, provider, &what, scopes).await {
+            Ok(minted) => minted,
+            Err(refusal) => {
+                self.refuse(entry, job, refusal);
+                return None;
+            }
+        };
+        // Before anybody gets the access token: the old refresh token may be void from now on.
+        let rotated = entry.state().rotated(job, minted.refresh.as_ref(), self.inner.clock.now());
+        if let Some(grant) = rotated {
+            self.save(entry, job.generation, &job.registration, &grant).await;
+        }
+        if let Some(refusal) = lacking(&job.registration, &job.resource, &minted) {
+            self.refuse(entry, job, refusal);
+            return None;
+        }
+        let token = self.issue(&minted, asked_at);
+        if !entry.state().issued(job, token.clone(), minted.lifetime) {
+            return None;
+        }
+        self.announce(entry, &job.resource.to_string(), &token);
+        Some(token)
+    }
+
+    pub(super) fn issue(&self, minted: &Minted, asked_at: Timestamp) -> AccessToken {
+        let generation = self.inner.issues.fetch_add(1, Ordering::Relaxed);
+        AccessToken { secret: minted.access.clone(), expires: asked_at.plus(minted.lifetime), generation }
+    }
+
+    pub(super) fn announce(&self, entry: &Entry, resource: &str, token: &AccessToken) {
+        let (account, resource) = (entry.name.clone(), resource.to_owned());
+        self.inner.observer.observe(&Event::TokenRenewed { account, resource, expires: token.expires });
+        self.inner.changed.notify_one();
+    }
+
+    fn refuse(&self, entry: &Entry, job: &Job, refusal: Refusal) {
+        let news = entry.state().refused(job, refusal, self.inner.clock.now());
+        let account = entry.name.clone();
+        match news {
+            News::NeedsAction(TokenError::SignInNeeded { why, hint } | TokenError::Configuration { why, hint }) => {
+                self.inner.observer.observe(&Event::SignInNeeded { account, why, hint })
+            }
+            News::Deferred(error) | News::NeedsAction(error) => {
+                self.inner.observer.observe(&Event::TokenDeferred { account, why: error.to_string() });
+            }
+            News::None => {}
+        }
+        self.inner.changed.notify_one();
+    }
+
+    /// Writes a grant. If that fails, it is used from memory, and the background tries again.
+    pub(super) async fn save(
+        &self,
+        entry: &Entry,
+        generation: Generation,
+        registration: &Registration,
+        grant: &StoredGrant,
+    ) -> bool {
+        let Inner { key, store, observer, .. } = &*self.inner;
+        let why = match Record::seal(key, &entry.name, &registration.provider.name, generation, grant) {
+            Some(record) => record.save(store).await.err().map(|error| error.to_string()),
+            None => Some("it cannot be sealed".to_owned()),
+        };
+        match why {
+            None => entry.state().saved(generation, grant),
+            Some(why) => {
+                observer.observe(&Event::TokenUnsaved { account: entry.name.clone(), why });
+                return false;
+            }
+        }
+        true
+    }
+}
+
+/// The accounts with their providers. The configuration sees to it that each provider is there.
+fn registrations(settings: Settings) -> BTreeMap<String, Arc<Registration>> {
+    let Settings { providers, accounts } = settings;
+    let registration = |account: AccountSettings| {
+        let provider = providers.iter().find(|provider| provider.name == account.provider)?.clone();
+        Some((account.name.clone(), Arc::new(Registration { account, provider })))
+    };
+    accounts.into_iter().filter_map(registration).collect()
+}
+
+/// Microsoft issues a token of another resource when asked wrongly, Google one without the boxes that were not ticked.
+pub(super) fn lacking(registration: &Registration, resource: &Resource, minted: &Minted) -> Option<Refusal> {
+    let granted = minted.scopes.as_ref()?;
+    let missing = resource.missing_from(granted)?;
+    let Registration { account, provider } = registration;
+    let why = format!(
+        "`{}` gave `{}` a token without `{missing}` (it gave: `{}`)",
+        provider.name,
+        account.name,
+        one_line(&granted.join(" "))
+    );
+    let remedy = "add the permission to the app, then run `oxpost login {account}` and accept everything it asks for";
+    Some(Refusal::setup(why, remedy))
+}

@@ -1,0 +1,105 @@
+//! oxpost itself, as an administrator runs it: the program, a configuration file, the command line.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use crate::identity::{self, Identity, browse};
+use crate::support::{Ground, Process, free_port, run, wait_for_port};
+use crate::upstream::Upstream;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_oxpost");
+
+/// The account all mail goes through.
+pub(crate) const ACCOUNT: &str = "scanner";
+/// What clients log in with.
+pub(crate) const LOGIN: &str = "old-program";
+/// The password of [`LOGIN`].
+pub(crate) const PASSWORD: &str = "only known here";
+
+/// How the account gets tokens.
+#[derive(Clone, Copy)]
+pub(crate) enum Grant {
+    /// A person signs in; her mailbox.
+    Person(&'static str),
+    /// The application itself, for every mailbox of a domain.
+    Application(&'static str),
+}
+
+/// A running gateway.
+pub(crate) struct Gateway<'a> {
+    ground: &'a Ground,
+    /// STARTTLS on offer; logins only under TLS, none needed from loopback.
+    pub(crate) port: u16,
+    /// TLS from the first octet.
+    pub(crate) tls_port: u16,
+    /// The certificate that its clients trust.
+    pub(crate) ca: PathBuf,
+    config: PathBuf,
+    _process: Process,
+}
+
+impl<'a> Gateway<'a> {
+    /// Writes the configuration and runs `oxpost serve`.
+    pub(crate) fn start(ground: &'a Ground, identity: &Identity, upstream: &Upstream, grant: Grant) -> Self {
+        let (port, tls_port) = (free_port(), free_port());
+        let hash = Self::password_hash();
+        ground.write("client-secret", identity::CLIENT_SECRET);
+        let (mailbox, grant, scopes) = match grant {
+            Grant::Person(mailbox) => (mailbox.to_owned(), "authorization-code", identity::SCOPES),
+            Grant::Application(domain) => (format!("*@{domain}"), "client-credentials", "mail"),
+        };
+        let filled = include_str!("gateway.toml")
+            .replace("@authorize@", &identity.url("/auth"))
+            .replace("@token@", &identity.url("/token"))
+            .replace("@scopes@", scopes)
+            .replace("@upstream_port@", &upstream.smtp_port.to_string())
+            .replace("@ca@", upstream.ca.to_str().unwrap())
+            .replace("@mailbox@", &mailbox)
+            .replace("@grant@", grant)
+            .replace("@port@", &port.to_string())
+            .replace("@tls_port@", &tls_port.to_string())
+            .replace("@password@", &hash);
+        let config = ground.write("oxpost.toml", filled);
+        let mut process =
+            Process::start(ground, "gateway", Command::new(PROGRAM).arg("serve").arg("--config").arg(&config));
+        wait_for_port(&mut process, port);
+        Self { ground, port, tls_port, ca: ground.path("data/certs/ca.pem"), config, _process: process }
+    }
+
+    fn password_hash() -> String {
+        let mut child =
+            Command::new(PROGRAM).arg("password").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(PASSWORD.as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// What `oxpost ARGUMENTS` prints.
+    pub(crate) fn command(&self, arguments: &[&str]) -> String {
+        run(Command::new(PROGRAM).args(arguments).arg("--config").arg(&self.config))
+    }
+
+    /// `oxpost queue list`.
+    pub(crate) fn queue(&self) -> String {
+        self.command(&["queue", "list"])
+    }
+
+    /// What it logged so far.
+    pub(crate) fn log(&self) -> String {
+        self.ground.read("gateway.log")
+    }
+
+    /// `oxpost login`, with a browser that follows the printed address to its end.
+    pub(crate) fn sign_in(&self) {
+        let mut login = Command::new(PROGRAM);
+        login.args(["login", ACCOUNT, "--no-browser", "--config"]).arg(&self.config);
+        let mut login = login.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(login.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let address = lines.find(|line| line.starts_with("http")).expect("`oxpost login` prints an address");
+        let end = browse(self.ground, &address);
+        let rest: Vec<_> = lines.collect();
+        assert!(login.wait().unwrap().success(), "the browser ended at {end}; then: {rest:#?}");
+    }
+}

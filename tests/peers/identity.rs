@@ -1,0 +1,93 @@
+//! npm's `oidc-provider` on loopback, and a browser made of curl.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::support::{Ground, Process, free_port, run, wait_for_port};
+
+pub(crate) const CLIENT_ID: &str = "gateway";
+pub(crate) const CLIENT_SECRET: &str = "gateway-secret";
+pub(crate) const SCOPES: &str = "openid offline_access mail";
+
+/// The identity provider.
+pub(crate) struct Identity {
+    pub(crate) port: u16,
+    _process: Process,
+}
+
+impl Identity {
+    /// Starts it; whoever signs in is `mailbox`.
+    pub(crate) fn start(ground: &Ground, mailbox: &str) -> Self {
+        let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("peers");
+        assert!(modules.join("node_modules/oidc-provider").exists(), "oidc-provider is missing: ./test installs it");
+        let port = free_port();
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/peers/identity.mjs");
+        let mut node = Command::new("node");
+        node.arg(script).arg(port.to_string()).arg(modules).arg(mailbox);
+        let mut process = Process::start(ground, "identity", &node);
+        wait_for_port(&mut process, port);
+        Self { port, _process: process }
+    }
+
+    /// The address of one of its endpoints, such as `/token`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
+
+    /// Access tokens issued from now on live this long.
+    pub(crate) fn token_lifetime(&self, seconds: u32) {
+        self.desk(&format!("lifetime/{seconds}"));
+    }
+
+    /// No access token is good any more; grants and refresh tokens are.
+    pub(crate) fn expire_access_tokens(&self) {
+        self.desk("expire");
+    }
+
+    /// The administrator takes every grant back, and all that came of it.
+    pub(crate) fn revoke_grants(&self) {
+        self.desk("revoke");
+    }
+
+    fn desk(&self, what: &str) {
+        run(Command::new("curl").args(["--fail", "-sS", "-X", "POST"]).arg(self.url(&format!("/desk/{what}"))));
+    }
+
+    /// How often it gave tokens for `grant_type`; `refused` counts refusals.
+    pub(crate) fn count(&self, grant_type: &str) -> u64 {
+        let counts = run(Command::new("curl").args(["--fail", "-sS"]).arg(self.url("/desk/counts")));
+        let counts: Value = serde_json::from_str(&counts).unwrap();
+        counts[grant_type].as_u64().unwrap_or_else(|| panic!("nobody counts {grant_type}"))
+    }
+
+    /// Asks the token endpoint, as the client [`CLIENT_ID`].
+    pub(crate) fn token(&self, form: &[(&str, &str)]) -> Value {
+        let mut curl = Command::new("curl");
+        curl.args(["-sS"]).arg(self.url("/token"));
+        for (name, value) in form.iter().chain(&[("client_id", CLIENT_ID), ("client_secret", CLIENT_SECRET)]) {
+            curl.arg("--data-urlencode").arg(format!("{name}={value}"));
+        }
+        serde_json::from_str(&run(&mut curl)).unwrap()
+    }
+}
+
+/// Opens `url` as a browser does, follows every redirect, and returns the address it ends at.
+///
+/// Whether somebody listens at that last address is not looked at.
+pub(crate) fn browse(ground: &Ground, url: &str) -> String {
+    let jar = ground.path("cookies");
+    let _ = std::fs::remove_file(&jar);
+    let mut curl = Command::new("curl");
+    curl.args(["-sSL", "-o", "/dev/null", "-w", "%{url_effective}", "-c"]).arg(&jar).arg("-b").arg(&jar).arg(url);
+    let output = curl.output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The value of a parameter in the query of `url`.
+pub(crate) fn parameter(url: &str, name: &str) -> String {
+    let parsed = url::Url::parse(url).unwrap();
+    let found = parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    found.unwrap_or_else(|| panic!("{url} has no {name}"))
+}

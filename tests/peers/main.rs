@@ -1,0 +1,16 @@
+//! A chain nobody of us wrote: swaks, msmtp, curl and Python's smtplib hand mail to oxpost; oxpost signs in at npm's
+//! `oidc-provider` and submits to Postfix; Dovecot checks the tokens and keeps the mail.
+//!
+//! `./test` installs these programs and runs this. It needs root: Postfix and Dovecot do.
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "helpers of tests")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod chain;
+mod clients;
+mod gateway;
+mod identity;
+mod relay;
+mod tokens;
+mod upstream;
