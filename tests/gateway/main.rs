@@ -1,0 +1,8 @@
+//! The gateway as clients, providers and attackers meet it: the whole program in this process, against the practice
+//! tenant, over loopback. `docs/security.md` says which test shows what.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where an expectation fails")]
+
+mod client;
+mod house;
+
+mod the_way;
