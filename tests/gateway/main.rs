@@ -6,3 +6,4 @@ mod client;
 mod house;
 
 mod the_way;
+mod trouble;
