@@ -183,7 +183,8 @@ async fn what_an_old_printer_leaves_out_or_writes_wrongly_is_mended() {
             for field in ["From: ", "Date: ", "Message-ID: <"] {
                 assert_eq!(header.matches(&format!("\r\n{field}")).count(), 1, "{why}: {field}: {text}");
             }
-            assert!(header.contains(&format!("<{from}>\r\n")), "{why}: {text}");
+            let sender = header.lines().find(|line| line.starts_with("From: ")).unwrap();
+            assert!(sender.ends_with(from) || sender.ends_with(&format!("<{from}>")), "{why}: {text}");
         }
     }
     assert_eq!(house.tenant.findings(), []);
@@ -220,7 +221,7 @@ async fn the_sender_policy_decides_who_it_comes_from() {
         assert_eq!(mail.reverse_path.as_deref(), Some(came_path), "{why}");
         let is_from = text.contains(&format!("\r\nFrom: {came_from}\r\n")) || text.contains(&format!("\r\nFrom: <{came_from}>\r\n"));
         assert!(is_from, "{why}: {text}");
-        let expected = reply_to.map(|address| format!("Reply-To: <{address}>"));
+        let expected = reply_to.map(|address| format!("Reply-To: {address}"));
         assert_eq!(text.lines().find(|line| line.starts_with("Reply-To")).map(str::to_owned), expected, "{why}");
         assert_eq!(house.tenant.findings(), [], "{why}");
     }
