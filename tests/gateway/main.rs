@@ -5,5 +5,9 @@
 mod client;
 mod house;
 
+mod clear_text;
+mod guessing;
+mod relay;
+mod smuggling;
 mod the_way;
 mod trouble;
