@@ -7,7 +7,9 @@ mod house;
 
 mod clear_text;
 mod guessing;
+mod listeners;
 mod relay;
+mod slow;
 mod smuggling;
 mod the_way;
 mod trouble;
