@@ -129,3 +129,120 @@ fn check_password(password: &str) -> Result<(), SaslError> {
     let forbidden = |c: char| matches!(c, '\0' | '\x01' | '\r' | '\n');
     if password.contains(forbidden) { Err(SaslError::Character) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn base64(message: impl AsRef<[u8]>) -> String {
+        BASE64.encode(message)
+    }
+
+    /// Authorization identity, login, password.
+    type Parts = Result<[&'static str; 3], SaslError>;
+
+    #[test]
+    fn plain_is_read_or_refused() {
+        let name = |count: usize| "n".repeat(count);
+        let table: [(Vec<u8>, Parts, &str); 20] = [
+            (b"\0scanner\0pw".to_vec(), Ok(["", "scanner", "pw"]), "no authorization identity"),
+            (b"scanner\0scanner\0pw".to_vec(), Ok(["scanner", "scanner", "pw"]), "its own"),
+            (b"admin\0scanner\0pw".to_vec(), Ok(["admin", "scanner", "pw"]), "that of another is told, not followed"),
+            (b"\0a b@c.example\0p w\t:".to_vec(), Ok(["", "a b@c.example", "p w\t:"]), "blanks; a tab in the password"),
+            ("\0bj\u{f6}rn\0p\u{e4}ss".into(), Ok(["", "bj\u{f6}rn", "p\u{e4}ss"]), "letters beyond ASCII"),
+            (b"".to_vec(), Err(SaslError::Form), "nothing"),
+            (b"scanner".to_vec(), Err(SaslError::Form), "one part"),
+            (b"scanner\0pw".to_vec(), Err(SaslError::Form), "two parts"),
+            (b"\0\0pw".to_vec(), Err(SaslError::Form), "no login"),
+            (b"\0scanner\0".to_vec(), Err(SaslError::Form), "no password"),
+            (b"\0scanner\0pw\0".to_vec(), Err(SaslError::Character), "a NUL too many"),
+            (b"\0u\tadmin\0pw".to_vec(), Err(SaslError::Character), "a tab, which parts fields elsewhere"),
+            (
+                b"\0u\x01auth=Bearer z\x01\0pw".to_vec(),
+                Err(SaslError::Character),
+                "ctrl-A, which parts those of XOAUTH2",
+            ),
+            (b"u\x01\0scanner\0pw".to_vec(), Err(SaslError::Character), "ctrl-A in the authorization identity"),
+            (b"\0scanner\0p\x01w".to_vec(), Err(SaslError::Character), "ctrl-A in the password"),
+            (b"\0scanner\r\nRSET\0pw".to_vec(), Err(SaslError::Character), "a line end in the login"),
+            (b"\0scanner\0pw\r\n".to_vec(), Err(SaslError::Character), "a line end in the password"),
+            (b"\0sc\xe4nner\0pw".to_vec(), Err(SaslError::Character), "not UTF-8"),
+            (format!("\0{}\0pw", name(256)).into(), Err(SaslError::TooLong), "a long login"),
+            (format!("{}\0u\0pw", name(256)).into(), Err(SaslError::TooLong), "a long authorization identity"),
+        ];
+        for (message, expected, why) in table {
+            let plain = decode_plain(&base64(&message));
+            let parts = plain.as_ref().map(|p| [p.authorization_id.as_str(), p.login.as_str(), p.password.expose()]);
+            assert_eq!(parts.map_err(|error| *error), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn a_megabyte_is_refused_unread() {
+        let megabyte = "A".repeat(1 << 20);
+        assert_eq!(decode_plain(&megabyte).err(), Some(SaslError::TooLong));
+        assert_eq!(decode_login_part(&megabyte).err(), Some(SaslError::TooLong));
+        let longest = base64(format!("\0u\0{}", "p".repeat(9213)));
+        assert_eq!(longest.len(), MAX_RESPONSE);
+        assert!(decode_plain(&longest).is_ok());
+    }
+
+    #[test]
+    fn base64_is_taken_with_and_without_padding_and_not_with_anything_else_in_it() {
+        for (text, part) in [
+            ("c2Nhbm5lcg==", Ok("scanner")),
+            ("c2Nhbm5lcg", Ok("scanner")),
+            ("", Err(SaslError::Form)),
+            ("c2Nhbm5lcg=", Ok("scanner")),
+            ("c2Nh bm5lcg==", Err(SaslError::NotBase64)),
+            ("c2Nh\nbm5lcg==", Err(SaslError::NotBase64)),
+            ("c2Nhbm5lcg===", Err(SaslError::NotBase64)),
+            ("c2Nh=bm5lcg", Err(SaslError::NotBase64)),
+            ("-_-_", Err(SaslError::NotBase64)),
+            ("c", Err(SaslError::NotBase64)),
+            ("YQBi", Err(SaslError::Character)),
+            ("YQFi", Err(SaslError::Character)),
+        ] {
+            let decoded = decode_login_part(text);
+            assert_eq!(decoded.as_ref().map(Secret::expose).map_err(|error| *error), part, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn xoauth2_is_built_as_microsoft_and_google_document_it() {
+        let token = Secret::new("EwBAAl3BAAUFFpUAo7J3Ve0bjLBWZWCclRC3EoAA");
+        let message = xoauth2("test@contoso.onmicrosoft.com", &token).unwrap();
+        assert_eq!(
+            message.expose(),
+            "dXNlcj10ZXN0QGNvbnRvc28ub25taWNyb3NvZnQuY29tAWF1dGg9QmVhcmVyIEV3QkFBbDNCQUFVRkZwVUFvN0ozVmUwYmpMQldaV0Nj\
+             bFJDM0VvQUEBAQ=="
+        );
+    }
+
+    #[test]
+    fn nothing_adds_a_field_to_xoauth2() {
+        for (mailbox, token, error) in [
+            ("a@b.example\x01auth=Bearer z", "t", SaslError::Character),
+            ("a@b.example\r\nRSET", "t", SaslError::Character),
+            ("a@b.example", "t\x01", SaslError::Character),
+            ("a@b.example", "t\r\nRSET", SaslError::Character),
+            ("a@b.example", "t t", SaslError::Character),
+            ("a@b.example", "t\u{e9}", SaslError::Character),
+            ("a@b.example", "", SaslError::Form),
+            ("", "t", SaslError::Form),
+        ] {
+            assert_eq!(xoauth2(mailbox, &Secret::new(token)).err(), Some(error), "{mailbox:?} {token:?}");
+        }
+        assert!(xoauth2("j\u{fc}rgen@b.example", &Secret::new("t")).is_ok());
+    }
+
+    #[test]
+    fn a_challenge_is_told_on_one_printable_line() {
+        let google = "eyJzdGF0dXMiOiI0MDAiLCJzY2hlbWVzIjoiQmVhcmVyIiwic2NvcGUiOiJodHRwczovL21haWwuZ29vZ2xlLmNvbS8ifQ==";
+        assert_eq!(challenge_text(google), r#"{"status":"400","schemes":"Bearer","scope":"https://mail.google.com/"}"#);
+        assert_eq!(challenge_text(&base64("one\r\n\ttwo\x1b[31m\0three")), "one two [31m three");
+        assert_eq!(challenge_text("not base64, told as it is"), "not base64, told as it is");
+        assert_eq!(challenge_text(""), "");
+        assert_eq!(challenge_text(&base64("x".repeat(10_000))).len(), MAX_CHALLENGE);
+    }
+}

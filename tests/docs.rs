@@ -1,4 +1,5 @@
 //! The pages say what is there: links lead somewhere, file names exist, the commands of the README are the real ones.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::collections::BTreeSet;
 use std::fs::read_to_string;

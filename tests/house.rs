@@ -1,5 +1,6 @@
 //! The house rules a compiler does not know: file lengths, no paths of somebody's machine, lock files that name no
 //! mirror.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::{Path, PathBuf};
 

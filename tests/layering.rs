@@ -1,5 +1,6 @@
 //! Keeps the house standing: a module of `src/` uses lower floors only, neighbours do not know each other, and the
 //! three lowest floors do no I/O. The floors are those of `docs/architecture.md`.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::fmt;
 use std::path::{Path, PathBuf};

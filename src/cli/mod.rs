@@ -75,7 +75,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
 /// Risks are no failure: the gateway would start.
 fn check(file: &Path) -> ExitCode {
     let environment = |name: &str| std::env::var(name).ok();
-    match check::run(file, &environment, &Machine::look(), &mut std::io::stdout()) {
+    match check::run(file, &environment, &Machine::read(), &mut std::io::stdout()) {
         Ok(check::Verdict::Sound | check::Verdict::Risky) => ExitCode::SUCCESS,
         Ok(check::Verdict::Faulty) | Err(_) => ExitCode::FAILURE,
     }

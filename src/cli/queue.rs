@@ -9,7 +9,7 @@ use super::reach::{Reach, load};
 use super::report::{Report, say};
 use super::block_on;
 use crate::front::admin::{Listing, Released};
-use crate::queue::{Detail, Hold, Selector, Summary};
+use crate::queue::{AttemptDetail, AttemptResult, Detail, Hold, Selector, Summary};
 
 #[derive(Subcommand, Debug)]
 pub(super) enum QueueCommand {
@@ -80,9 +80,9 @@ async fn carry_out(reach: &Reach, command: QueueCommand) -> Result<(), Report> {
             say(format_args!("{id} is dropped"));
         }
         QueueCommand::Release { what } => {
-            let selector = if what.contains('@') { Selector::Mailbox(what.clone()) } else { Selector::Account(what.clone()) };
+            let selector = what.parse().map_or_else(|_| Selector::Account(what.clone()), Selector::Mailbox);
             let released: Released = reach.call(Method::POST, "/v1/holds/release", Some(&selector)).await?;
-            say(match released.holds {
+            say(match released.mailboxes.len() {
                 0 => format!("no mail of {what} is held"),
                 1 => format!("the hold of {what} has ended; its mail is tried now"),
                 more => format!("{more} holds of {what} have ended; their mail is tried now"),
@@ -128,7 +128,7 @@ fn print_listing(listing: &Listing) {
 }
 
 fn print_hold(hold: &Hold) {
-    say(format_args!("mail of {} is held since {}: {}", hold.mailbox, hold.since, hold.failure));
+    say(format_args!("mail of {} is held since {}: {}", hold.key.mailbox, hold.since, hold.failure));
     say(format_args!("  next step: {}", hold.hint));
     if let Some(probe) = hold.next_probe {
         say(format_args!("  one message tries again at {probe}"));
@@ -136,35 +136,57 @@ fn print_hold(hold: &Hold) {
 }
 
 fn print_summary(message: &Summary) {
-    let recipients = match message.recipients {
-        1 => "1 recipient".to_owned(),
-        more => format!("{more} recipients"),
+    let more = match message.recipients {
+        0 | 1 => String::new(),
+        all => format!(" and {} more", all - 1),
     };
     say(format_args!(
-        "{}  {}  {}  {} octets  from {}  {recipients}  attempts {}",
-        message.id, message.state, message.accepted_at, message.size, message.reverse_path, message.attempts
+        "{}  {}  {}  {} octets  from <{}> to <{}>{more}  attempts {}",
+        message.id,
+        message.state,
+        message.accepted_at,
+        message.size,
+        message.reverse_path.as_deref().unwrap_or_default(),
+        message.first_recipient,
+        message.attempts
     ));
     if let Some(next) = message.next_attempt {
         say(format_args!("  next attempt {next}"));
     }
-    if let Some(failure) = &message.last_failure {
+    if let Some(failure) = &message.failure {
         say(format_args!("  {failure}"));
+    }
+    if let Some(hint) = &message.hint {
+        say(format_args!("  next step: {hint}"));
     }
 }
 
 fn print_detail(detail: &Detail) {
     print_summary(&detail.summary);
-    say(format_args!("  account {}, mailbox {}, client {}", detail.account, detail.mailbox, detail.client));
+    let (account, mailbox) = (&detail.summary.account, &detail.summary.mailbox);
+    say(format_args!("  account {account}, mailbox {mailbox}, client {}", detail.client));
     if let Some(message_id) = &detail.message_id {
         say(format_args!("  Message-ID {message_id}"));
     }
     for recipient in &detail.recipients {
-        say(format_args!("  to {}: {}", recipient.address, recipient.text));
+        let words = recipient.receipt.clone().or_else(|| recipient.failure.as_ref().map(ToString::to_string));
+        say(format_args!("  to <{}>: {} {}", recipient.address, recipient.state, words.unwrap_or_default()));
     }
     for attempt in &detail.attempts {
-        say(format_args!("  attempt {} at {}: {}", attempt.number, attempt.started_at, attempt.text));
+        print_attempt(attempt);
     }
-    if let Some(hint) = &detail.hint {
-        say(format_args!("  next step: {hint}"));
+}
+
+fn print_attempt(attempt: &AttemptDetail) {
+    let Some(result) = &attempt.result else {
+        say(format_args!("  attempt {} at {}: under way", attempt.number, attempt.started_at));
+        return;
+    };
+    let by = result.backend.map(|backend| format!(" by {backend}")).unwrap_or_default();
+    let AttemptResult { relayed, outstanding, failed, .. } = result;
+    let counts = format!("{relayed} relayed, {outstanding} waiting, {failed} failed");
+    say(format_args!("  attempt {} at {}{by}: {counts}", attempt.number, attempt.started_at));
+    for words in result.words.iter().chain(&result.notes) {
+        say(format_args!("    {words}"));
     }
 }

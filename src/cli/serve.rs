@@ -117,7 +117,9 @@ impl From<OpenError> for Report {
         let hint = match &error {
             OpenError::Taken(_) => "one process owns a data folder: stop the other one, or give this one another `data`",
             OpenError::Folder { .. } => "make the folder writable for the user oxpost runs as, or set `data` to another one",
-            _ => return Self::new(error.to_string()),
+            OpenError::Store(_) | OpenError::Queue(_) | OpenError::Tokens(_) | OpenError::Key(_) | OpenError::Http(_) => {
+                return Self::new(error.to_string());
+            }
         };
         Self::new(error.to_string()).hint(hint)
     }

@@ -119,7 +119,7 @@ fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {
 }
 
 fn admitted<'c>(config: &'c Config, listener: &ListenerSettings) -> impl Iterator<Item = &'c Client> {
-    config.clients.0.iter().map(AsRef::as_ref).filter(|client| listener.admits(&client.name))
+    config.clients.iter().map(AsRef::as_ref).filter(|client| listener.admits(&client.name))
 }
 
 fn client_line(client: &Client) -> String {

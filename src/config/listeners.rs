@@ -91,7 +91,7 @@ fn resolve(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 fn check_who_comes_in(reader: &mut Reader<'_>, at: &KeyPath, listener: &ListenerSettings, clients: &Clients) {
-    let admitted: Vec<&Client> = clients.0.iter().map(AsRef::as_ref).filter(|c| listener.admits(&c.name)).collect();
+    let admitted: Vec<&Client> = clients.iter().map(AsRef::as_ref).filter(|c| listener.admits(&c.name)).collect();
     let somebody_is_faulty = (0..reader.file.client.len()).any(|i| reader.is_faulty(&client_key(i)));
     let a_name_is_faulty = (0..listener.clients.len()).any(|i| reader.is_faulty(&at.key("clients").item(i)));
     if admitted.is_empty() && listener.is_reachable() && !a_name_is_faulty {

@@ -75,8 +75,8 @@ impl Chunks for Pieces {
 }
 
 fn unreadable(error: QueueError) -> ContentError {
-    match error {
-        QueueError::BodyDamaged(what) => ContentError::Damaged(what),
-        other => ContentError::Unreadable(other.to_string()),
+    if let QueueError::BodyDamaged(what) = error {
+        return ContentError::Damaged(what);
     }
+    ContentError::Unreadable(error.to_string())
 }

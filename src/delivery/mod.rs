@@ -9,9 +9,14 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+pub mod carrier;
+mod content;
 pub mod graph;
+mod report;
+mod route;
 mod settings;
 pub mod smtp;
+pub mod worker;
 
 pub use settings::{AccountWays, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
 

@@ -5,19 +5,19 @@ use crate::mail::{Failure, Reason};
 
 /// What the choice depends on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Facts {
+pub(super) struct Facts {
     /// Octets of the whole message, our own header lines included.
-    pub size: u64,
+    pub(super) size: u64,
     /// Addresses or headers that need SMTPUTF8 (RFC 6531).
-    pub smtputf8: bool,
+    pub(super) smtputf8: bool,
     /// The header names people whom the envelope does not, or the reverse path is null: only a way with an envelope
     /// can say that.
-    pub needs_envelope: bool,
+    pub(super) needs_envelope: bool,
 }
 
 /// The ways that can carry the message, best first: the account's order, but one with an envelope goes first for a
 /// message that needs it. If none can, why.
-pub fn choose(account: &AccountWays, facts: Facts) -> Result<Vec<&Way>, Failure> {
+pub(super) fn choose(account: &AccountWays, facts: Facts) -> Result<Vec<&Way>, Failure> {
     let mut able: Vec<&Way> = account.ways.iter().filter(|way| refusal(way, facts).is_none()).collect();
     if able.is_empty() {
         // The last refusal is that of the way with the widest door, or there is no way at all.

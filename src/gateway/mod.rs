@@ -153,7 +153,7 @@ impl Gateway {
 
 impl Running {
     fn wire(parts: &Parts, config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
-        let wiring = ways::Wiring::new(parts, &config, clock.clone())?;
+        let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
         let ways = wiring.ways(&config);
         let carrier = Carrier::new(parts.queue.clone(), ways, clock.clone(), Arc::clone(&observer), hostname.clone());

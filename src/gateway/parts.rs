@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::http::{Http, HttpError, HttpSettings};
+use crate::http::{Http, HttpSettings, HttpSetupError};
 use crate::mail::Observer;
 use crate::queue::{self, Queue, QueueError};
 use crate::store::{Store, StoreError};
@@ -60,7 +60,7 @@ pub enum OpenError {
     Key(#[from] SealingKeyError),
     /// Outgoing HTTP.
     #[error(transparent)]
-    Http(#[from] HttpError),
+    Http(#[from] HttpSetupError),
 }
 
 impl OpenError {
@@ -76,7 +76,7 @@ impl Parts {
         let lock = lock(&config.data)?;
         let migrations: Vec<_> = queue::MIGRATIONS.iter().chain(token::MIGRATIONS).copied().collect();
         let store = Store::open(&config.data.join("oxpost.db"), &migrations)?;
-        let http = Http::new(&HttpSettings { ca_file: config.ca_file.clone(), ..HttpSettings::default() })?;
+        let http = Http::new(HttpSettings { ca_file: config.ca_file.clone(), ..HttpSettings::default() })?;
         let queue = Queue::open(store.clone(), config.queue.clone(), clock.clone(), Arc::clone(&observer)).await?;
         let key = config.sealing_key()?;
         let tokens = TokenManager::open(store.clone(), key, config.token.clone(), http.clone(), clock, observer).await?;

@@ -3,43 +3,65 @@
 use std::sync::Arc;
 
 use super::Parts;
-use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Ways;
 use crate::delivery::graph::GraphBackend;
 use crate::delivery::smtp::SmtpBackend;
-use crate::delivery::{Backend, BoxFuture, Token, Tokens, Way};
+use crate::delivery::{Backend, BoxFuture, Settings, Token, Tokens, Way};
 use crate::http::Http;
 use crate::mail::Failure;
-use crate::net::connect::{ConnectError, Connector};
-use crate::token::{Purpose, TokenManager};
+use crate::net::connect::{Connector, SetupError};
+use crate::token::{AccessToken, Purpose, TokenManager};
 
 /// TLS towards providers cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot set up TLS towards providers: {0}")]
-pub struct WaysError(#[from] ConnectError);
+pub struct WaysError(#[from] SetupError);
 
 /// What backends are made of.
 pub(super) struct Wiring {
     tokens: Arc<dyn Tokens>,
     http: Http,
     connector: Connector,
-    clock: Clock,
 }
 
 impl Wiring {
-    pub(super) fn new(parts: &Parts, config: &Config, clock: Clock) -> Result<Self, WaysError> {
+    pub(super) fn new(parts: &Parts, config: &Config) -> Result<Self, WaysError> {
         let connector = Connector::new(config.ca_file.as_deref())?;
-        Ok(Self { tokens: Arc::new(parts.tokens.clone()), http: parts.http.clone(), connector, clock })
+        Ok(Self { tokens: Arc::new(parts.tokens.clone()), http: parts.http.clone(), connector })
     }
 
     /// The ways out of a configuration, with fresh session pools.
     pub(super) fn ways(&self, config: &Config) -> Ways {
         let accounts = config.delivery.accounts.clone();
         let backends = accounts.iter().map(|(name, account)| {
-            let backends = account.ways.iter().map(|way| self.backend(way, config, account.limits)).collect();
+            let backends = account.ways.iter().map(|way| self.backend(way, &config.delivery)).collect();
             (name.clone(), backends)
         });
         Ways { backends: backends.collect(), accounts }
+    }
+
+    fn backend(&self, way: &Way, settings: &Settings) -> Arc<dyn Backend> {
+        let tokens = Arc::clone(&self.tokens);
+        match way {
+            Way::Graph(way) => {
+                Arc::new(GraphBackend::new(way.clone(), self.http.clone(), tokens, settings.final_timeout))
+            }
+            Way::Smtp(way) => {
+                Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into()))
+            }
+        }
+    }
+}
+
+impl Tokens for TokenManager {
+    fn access_token<'a>(&'a self, account: &'a str, purpose: Purpose) -> BoxFuture<'a, Result<Token, Failure>> {
+        Box::pin(async move {
+            let AccessToken { secret, expires, generation } = Self::access_token(self, account, purpose).await?;
+            Ok(Token { secret, expires, generation }) })
+    }
+
+    fn invalidate<'a>(&'a self, account: &'a str, purpose: Purpose, token: &'a Token) -> BoxFuture<'a, ()> {
+        Box::pin(Self::invalidate(self, account, purpose, token.generation))
     }
 }

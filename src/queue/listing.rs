@@ -33,6 +33,19 @@ pub enum State {
     Dropped,
 }
 
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Sending => "sending",
+            Self::Relayed => "relayed",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        })
+    }
+}
+
 /// Which messages to list.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +54,8 @@ pub struct Filter {
     pub account: Option<String>,
     /// In this state alone; `None`: all but relayed and dropped ones.
     pub state: Option<State>,
+    /// Without a state: relayed and dropped ones as well.
+    pub all: bool,
     /// At most so many, newest first; `None`: 10,000.
     pub limit: Option<u32>,
 }
@@ -137,6 +152,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     const OUTSTANDING: &str = "SELECT seq FROM message WHERE finished_at IS NULL";
     const UNSENT: &str = "SELECT seq FROM message WHERE state > 2";
     let wanted = match filter.state {
+        None if filter.all => "TRUE".to_owned(),
         None => format!("message.seq IN ({OUTSTANDING} UNION ALL {UNSENT} AND state = 3)"),
         Some(State::Waiting) => format!("message.seq IN ({OUTSTANDING} AND state = 0) AND hold.lane IS NULL"),
         Some(State::Held) => format!("message.seq IN ({OUTSTANDING} AND state = 0) AND hold.lane IS NOT NULL"),

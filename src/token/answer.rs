@@ -97,7 +97,7 @@ impl Answer {
     }
 }
 
-/// Visible ASCII (RFC 6749 appendix A.12): nothing that could end a line or a field of another protocol.
+/// Visible ASCII (RFC 6749 appendix A.12, without its blank; RFC 6750 section 2.1 is narrower still): nothing that could end a line or a field of another protocol.
 fn is_token(text: &str) -> bool {
     (1..=MAX_TOKEN).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_graphic())
 }

@@ -37,6 +37,24 @@ pub enum TokenError {
     UnknownAccount(String),
 }
 
+impl TokenError {
+    /// What happened, without the next step.
+    pub fn why(&self) -> String {
+        match self {
+            Self::TryLater { why, .. } | Self::SignInNeeded { why, .. } | Self::Configuration { why, .. } => why.clone(),
+            Self::UnknownAccount(_) => self.to_string(),
+        }
+    }
+
+    /// The next step, where one is known.
+    pub fn hint(&self) -> Option<&str> {
+        match self {
+            Self::SignInNeeded { hint, .. } | Self::Configuration { hint, .. } => Some(hint),
+            Self::TryLater { .. } | Self::UnknownAccount(_) => None,
+        }
+    }
+}
+
 impl From<TokenError> for Failure {
     fn from(error: TokenError) -> Self {
         let words = error.to_string();

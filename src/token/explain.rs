@@ -42,6 +42,18 @@ impl Refusal {
         Self { retry_after: wait.map(|wait| wait.min(MAX_WAIT)), ..self }
     }
 
+    /// The same for client credentials: there is nobody who could sign in.
+    pub(super) fn of_the_app(self) -> Self {
+        match self.kind {
+            Kind::GrantLost | Kind::Person => {
+                let remedy =
+                    "the tenant's administrator must let the app have tokens; the provider's words say what is missing";
+                Self { kind: Kind::Setup, remedy, ..self }
+            }
+            Kind::Later | Kind::Setup => self,
+        }
+    }
+
     /// As the error that the callers of `account` get.
     pub(super) fn error(&self, account: &str) -> TokenError {
         let (why, hint) = (self.why.clone(), self.remedy.replace("{account}", account));

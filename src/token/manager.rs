@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
 
+use super::access::AccessToken;
 use super::endpoint::{self, Exchange, Minted};
 use super::error::{TokenError, TokenStoreError};
 use super::explain::Refusal;
@@ -14,7 +15,7 @@ use super::provider::Resource;
 use super::registration::{Generation, Registration, Root, StoredGrant};
 use super::seal::SealingKey;
 use super::settings::{AccountSettings, Purpose, Settings};
-use super::state::{AccessToken, AccountState, Job, Lookup, News, Standing};
+use super::state::{AccountState, Job, Lookup, News, Standing};
 use super::tables::{self, Record};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
@@ -173,9 +174,10 @@ impl TokenManager {
     }
 
     /// Takes note that the provider did not accept a token (401, 535): the next call asks for another.
-    pub async fn invalidate(&self, account: &str, purpose: Purpose, token: &AccessToken) {
+    /// `generation` says which one it was; a newer one stays.
+    pub async fn invalidate(&self, account: &str, purpose: Purpose, generation: u64) {
         if let Ok(entry) = self.entry(account) {
-            entry.state().invalidate(purpose, token.generation);
+            entry.state().invalidate(purpose, generation);
         }
     }
 

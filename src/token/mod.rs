@@ -5,6 +5,7 @@
 //! a rotated refresh token (`tables`, sealed by `seal`) before the access token leaves the house. A refusal is
 //! explained (`explain`) and remembered, so that many callers do not repeat a question that was just answered.
 
+mod access;
 mod answer;
 mod causes;
 mod endpoint;
@@ -23,10 +24,10 @@ mod tables;
 #[cfg(test)]
 mod tests;
 
+pub use access::AccessToken;
 pub use error::{TokenError, TokenStoreError};
 pub use grants::{SignIn, SignedIn};
 pub use manager::{AccountStatus, TokenManager};
 pub use seal::{SealingKey, SealingKeyError};
 pub use settings::{AccountSettings, ClientAuthentication, Grant, Provider, ProviderKind, Purpose, Settings};
-pub use state::AccessToken;
 pub use tables::MIGRATIONS;

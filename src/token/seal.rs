@@ -96,6 +96,17 @@ impl SealingKey {
         }
     }
 
+    /// The key in a file that somebody else keeps, such as a systemd credential (`systemd.exec(5)`, "Credentials").
+    ///
+    /// # Errors
+    /// The file is unreadable or holds no key.
+    pub fn load(path: &Path) -> Result<Self, SealingKeyError> {
+        match std::fs::read_to_string(path).map(Zeroizing::new) {
+            Ok(text) => Self::parse(&text, format!("the file `{}`", path.display())),
+            Err(error) => Err(SealingKeyError::File { path: path.to_owned(), error }),
+        }
+    }
+
     /// The key that systemd hands over as credential `oxpost-key` in `folder` (`$CREDENTIALS_DIRECTORY`); `None` if
     /// there is no such credential. See `systemd.exec(5)`, "Credentials".
     ///

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::{AccessToken, Issued, Obstacle};
 use super::causes::Kind;
 use super::error::TokenError;
 use super::explain::Refusal;
@@ -16,62 +17,8 @@ use super::settings::{Grant, Purpose};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
-/// Waits between attempts while a trouble lasts that passes by itself.
-const BACK_OFF: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
-/// How long an error of the settings is remembered: somebody may mend it at the provider without telling us.
-const SETUP_MEMORY: Duration = Duration::from_secs(60);
 /// A refresh token that lies idle is used at least this often: that keeps it alive and shows in time that it is not.
 const IDLE_RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
-
-/// An access token, ready for use.
-#[derive(Clone, Debug)]
-pub struct AccessToken {
-    /// What is sent to the provider.
-    pub secret: Secret,
-    /// When it stops being good.
-    pub expires: Timestamp,
-    /// Which issue it is: another number is another token.
-    pub generation: u64,
-}
-
-#[derive(Debug)]
-struct Issued {
-    token: AccessToken,
-    lifetime: Duration,
-    /// Whether anybody has asked for it: a token that nobody uses is not renewed.
-    used: bool,
-}
-
-impl Issued {
-    /// The renewal's lead: ten minutes, or a fifth of a short life.
-    fn renewal(&self) -> Timestamp {
-        self.token.expires.minus((self.lifetime / 5).min(Duration::from_secs(600)))
-    }
-
-    /// Too little life left to begin something with it.
-    fn spent(&self, now: Timestamp) -> bool {
-        now >= self.token.expires.minus((self.lifetime / 10).min(Duration::from_secs(60)))
-    }
-}
-
-/// Why a resource has no token, and how long it makes no sense to ask again.
-#[derive(Debug)]
-struct Obstacle {
-    refusal: Refusal,
-    since: Timestamp,
-    /// `None`: until the generation changes.
-    wait: Option<Duration>,
-    count: usize,
-}
-
-impl Obstacle {
-    /// What is left of the wait; `None` if it is over.
-    fn stands(&self, now: Timestamp) -> Option<Duration> {
-        let Some(wait) = self.wait else { return Some(Duration::MAX) };
-        // A clock that was set back must not make the wait longer.
-        (now >= self.since && now.since(self.since) < wait).then(|| wait - now.since(self.since))
-    }
-}
 
 /// Where an account stands.
 #[derive(Debug)]
@@ -168,7 +115,7 @@ impl AccountState {
                     issued.used = true;
                     return Lookup::Ready(issued.token.clone());
                 }
-                if let Some(error) = obstacles.get(&resource).and_then(|obstacle| refusal_now(obstacle, account, now)) {
+                if let Some(error) = obstacles.get(&resource).and_then(|obstacle| obstacle.error(account, now)) {
                     return Lookup::Refused(error);
                 }
                 Lookup::Renew(Box::new(Job {
@@ -221,28 +168,25 @@ impl AccountState {
     pub(super) fn refused(&mut self, job: &Job, refusal: Refusal, now: Timestamp) -> News {
         let account = job.registration.account.name.clone();
         let Some(TokenState::Active { root, obstacles, .. }) = self.current(job) else { return News::None };
+        let grant = match root {
+            Root::Grant(grant) => Some(grant.clone()),
+            Root::App => None,
+        };
+        let refusal = if grant.is_some() { refusal } else { refusal.of_the_app() };
         let error = refusal.error(&account);
         if refusal.kind == Kind::GrantLost {
-            if let Root::Grant(grant) = root {
-                self.spare = Some(grant.clone());
-            }
+            self.spare = grant;
             self.state = TokenState::NeedsSignIn { error: error.clone(), since: now };
             return News::NeedsAction(error);
         }
         let before = obstacles.remove(&job.resource);
-        let repeated = before.as_ref().is_some_and(|before| before.refusal.kind == refusal.kind);
-        let count = before.filter(|_| repeated).map_or(0, |before| before.count + 1);
-        let wait = match refusal.kind {
-            Kind::Later => Some(refusal.retry_after.unwrap_or(BACK_OFF[count.min(BACK_OFF.len() - 1)])),
-            Kind::Setup => Some(SETUP_MEMORY),
-            Kind::Person | Kind::GrantLost => None,
-        };
-        let news = match (refusal.kind, repeated) {
+        let obstacle = Obstacle::new(refusal, before, now);
+        let news = match (obstacle.refusal.kind, obstacle.repeated()) {
             (Kind::Later, _) => News::Deferred(error),
             (Kind::Person | Kind::GrantLost | Kind::Setup, false) => News::NeedsAction(error),
             (Kind::Person | Kind::GrantLost | Kind::Setup, true) => News::None,
         };
-        obstacles.insert(job.resource.clone(), Obstacle { refusal, since: now, wait, count });
+        obstacles.insert(job.resource.clone(), obstacle);
         news
     }
 
@@ -328,7 +272,7 @@ impl AccountState {
                 let valid = access.values().filter(|issued| issued.token.expires > now);
                 let standing = obstacles
                     .values()
-                    .filter_map(|obstacle| refusal_now(obstacle, account, now).map(|error| (error, obstacle.since)));
+                    .filter_map(|obstacle| obstacle.error(account, now).map(|error| (error, obstacle.since)));
                 let (error, since) = standing.max_by_key(|(_, since)| *since).unzip();
                 let expires = valid.map(|issued| issued.token.expires).max();
                 let name = match root {
@@ -421,15 +365,4 @@ fn needs_sign_in(account: &str, why: String, now: Timestamp) -> TokenState {
 
 fn active(root: Root, renewed: Timestamp) -> TokenState {
     TokenState::Active { root, renewed, access: BTreeMap::new(), obstacles: BTreeMap::new() }
-}
-
-/// What an obstacle says to a caller; `None` once it is over.
-fn refusal_now(obstacle: &Obstacle, account: &str, now: Timestamp) -> Option<TokenError> {
-    let left = obstacle.stands(now)?;
-    Some(match obstacle.refusal.error(account) {
-        TokenError::TryLater { why, .. } => TokenError::TryLater { why, retry_after: Some(left) },
-        lasting @ (TokenError::SignInNeeded { .. }
-        | TokenError::Configuration { .. }
-        | TokenError::UnknownAccount(_)) => lasting,
-    })
 }

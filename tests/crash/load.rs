@@ -75,7 +75,8 @@ impl Load {
 impl Shared {
     fn work(&self, port: u16) {
         while !self.stopped.load(Ordering::Relaxed) {
-            let waiting = (self.acknowledged.lock().unwrap().len() as u64).saturating_sub(self.arrived.load(Ordering::Relaxed));
+            let waiting =
+                (self.acknowledged.lock().unwrap().len() as u64).saturating_sub(self.arrived.load(Ordering::Relaxed));
             if waiting > WAITING || self.connection(port).is_err() {
                 std::thread::sleep(Duration::from_millis(5)); // full, or the gateway is down: ask again soon
             }
@@ -118,7 +119,7 @@ impl Smtp {
         let to = recipients.join(", ");
         let id = message_id(number);
         let header = format!("From: {sender}\r\nTo: {to}\r\nSubject: load {number}\r\nMessage-ID: {id}\r\n\r\n");
-        let lines = if number % LARGE_EVERY == 0 { 5_000 } else { 50 };
+        let lines = if number.is_multiple_of(LARGE_EVERY) { 5_000 } else { 50 };
         let body = "seventy octets of text that say nothing, so that a message has a size.\r\n".repeat(lines);
         self.0.get_mut().write_all((header + &body).as_bytes())?;
         self.command(".", "250")

@@ -43,7 +43,8 @@ impl Arrivals {
         loop {
             let mail = tenant.arrived(seen + 1).await;
             let mut copies = self.0.lock().unwrap();
-            for message in mail.iter().filter(|message| message.number > seen) {
+            let known = seen;
+            for message in mail.iter().filter(|message| message.number > known) {
                 assert_eq!(message.number, seen + 1, "the tenant forgot mail before it was counted");
                 seen = message.number;
                 if let Some(number) = load::number_of(&message.raw) {
@@ -64,7 +65,7 @@ fn stopped_attempts(ground: &Ground) -> HashMap<String, u64> {
     let sql = "SELECT message.message_id, count(*) FROM attempt JOIN message ON message.seq = attempt.message
         WHERE attempt.result LIKE '%oxpost stopped during the attempt%' GROUP BY 1";
     let mut statement = database.prepare(sql).unwrap();
-    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, u32>(1)?.into()))).unwrap();
     rows.map(Result::unwrap).collect()
 }
 
@@ -124,7 +125,9 @@ fn no_acknowledged_message_is_lost_however_often_the_gateway_is_killed() {
     let mut gateway = Process::start(&ground, "gateway", &oxpost(&ground, &["serve"]));
     wait_for_port(&mut gateway, port);
     let acknowledged = load.stop();
-    wait_until("the queue is empty", || run(&mut oxpost(&ground, &["queue", "list"])).contains("the queue is empty").then_some(()));
+    wait_until("the queue is empty", || {
+        run(&mut oxpost(&ground, &["queue", "list"])).contains("the queue is empty").then_some(())
+    });
     gateway.stop();
     assert!(!counting.is_finished(), "the count of arrivals ended early");
 
@@ -139,7 +142,11 @@ fn no_acknowledged_message_is_lost_however_often_the_gateway_is_killed() {
     assert!(doubled <= kills * CONCURRENT_ATTEMPTS, "{doubled} copies too many after {kills} kills");
 
     let hit: u64 = stopped.values().sum();
-    eprintln!("{} acknowledged, {} arrived, {hit} attempts open at a kill, {doubled} copies", acknowledged.len(), copies.len());
+    eprintln!(
+        "{} acknowledged, {} arrived, {hit} attempts open at a kill, {doubled} copies",
+        acknowledged.len(),
+        copies.len()
+    );
     assert!(acknowledged.len() as u64 > kills && hit >= kills / 4, "the kills met too little work to prove anything");
     let left = std::fs::read_dir(ground.path("data/spool")).unwrap().count();
     assert_eq!(left, 0, "spool files of messages that are gone");

@@ -26,7 +26,7 @@ pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
     for (index, listener) in config.submission.listeners.iter().enumerate() {
         warn_of_listener(config, index + 1, listener, &mut warnings);
     }
-    for client in &config.clients.0 {
+    for client in config.clients.iter() {
         warn_of_client(config, client, machine, &mut warnings);
     }
     warn_of_files(config, &mut warnings);

@@ -45,6 +45,40 @@ pub struct Holds {
     pub holds: Vec<Hold>,
 }
 
+/// How an account stands.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AccountView {
+    /// Its name.
+    pub account: String,
+    /// The name of its provider.
+    pub provider: String,
+    /// Where it stands, in words.
+    pub state: String,
+    /// What is wrong, if anything is.
+    pub why: Option<String>,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// Who signed in, as the provider says.
+    pub name: Option<String>,
+    /// The newest refresh token is not on disk: the program should not be stopped.
+    pub unsaved: bool,
+}
+
+impl From<AccountStatus> for AccountView {
+    fn from(status: AccountStatus) -> Self {
+        let hint = status.error.as_ref().and_then(TokenError::hint).map(str::to_owned);
+        Self {
+            state: status.words().to_owned(),
+            why: status.error.map(|error| error.why()),
+            hint,
+            account: status.account,
+            provider: status.provider,
+            name: status.name,
+            unsaved: status.unsaved,
+        }
+    }
+}
+
 /// What a release set free.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Released {
@@ -127,7 +161,7 @@ impl From<QueueError> for Refusal {
 impl From<TokenError> for Refusal {
     fn from(error: TokenError) -> Self {
         let hint = error.hint().map(str::to_owned);
-        Self::new(StatusCode::CONFLICT, error, hint)
+        Self::new(StatusCode::CONFLICT, error.why(), hint)
     }
 }
 
@@ -159,8 +193,8 @@ async fn release(State(control): State<Control>, Json(selector): Json<Selector>)
     Ok(Json(Released { mailboxes: control.queue.release(selector, "released by hand").await? }))
 }
 
-async fn accounts(State(control): State<Control>) -> Json<Vec<AccountStatus>> {
-    Json(control.tokens.status())
+async fn accounts(State(control): State<Control>) -> Json<Vec<AccountView>> {
+    Json(control.tokens.status().into_iter().map(AccountView::from).collect())
 }
 
 #[derive(Deserialize)]

@@ -8,7 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use self::api::{
-    ApiError, FinishSignIn, Holds, Listing, Released, Reloaded, SignInBegun, SignInFinished, router,
+    AccountView, ApiError, FinishSignIn, Holds, Listing, Released, Reloaded, SignInBegun, SignInFinished, router,
 };
 use crate::queue::Queue;
 use crate::token::TokenManager;

@@ -49,7 +49,7 @@ impl Desk {
             return None;
         }
         let options = door.options(&rules, by_network.as_deref());
-        let session = Session::new(options, tls, by_network.is_some());
+        let session = Session::new(options, tls).identified(by_network.is_some());
         let (by_login, transaction) = (None, None);
         Some((Self { door: Arc::clone(door), rules, peer, by_network, by_login, transaction }, session))
     }
@@ -163,12 +163,12 @@ impl Desk {
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
         let id = QueueId::fresh();
         let submission = &self.door.submission;
-        let (helo, extended) = session.hello().map_or(("", false), |hello| (hello.name.as_str(), hello.extended));
+        let helo = session.hello().map_or("", |hello| hello.name.as_str());
         let arrival = Arrival {
             helo,
             peer: self.peer,
             hostname: &submission.hostname,
-            protocol: protocol(extended, session.is_tls(), session.is_authenticated()),
+            protocol: protocol(session),
             id,
             now: submission.clock.now(),
         };

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use crate::clock::Timestamp;
 use crate::mail::header::Inspection;
 use crate::mail::{Address, QueueId, ReversePath};
+use crate::smtp::Session;
 
 /// How a message came in, for its Received line (RFC 5321 section 4.4).
 #[derive(Clone, Debug)]
@@ -24,8 +25,9 @@ pub(super) struct Arrival<'a> {
 }
 
 /// The protocol's name for a Received line (RFC 3848).
-pub(super) const fn protocol(extended: bool, tls: bool, authenticated: bool) -> &'static str {
-    match (extended, tls, authenticated) {
+pub(super) fn protocol(session: &Session) -> &'static str {
+    let extended = session.hello().is_some_and(|hello| hello.extended);
+    match (extended, session.is_tls(), session.is_authenticated()) {
         (false, ..) => "SMTP",
         (true, false, false) => "ESMTP",
         (true, false, true) => "ESMTPA",
@@ -48,7 +50,7 @@ pub(super) fn prefix(arrival: &Arrival<'_>, found: &Inspection, sender: &Reverse
     if !found.has_date {
         lines.push_str(&format!("Date: {date}\r\n"));
     }
-    if found.message_id.is_none() {
+    if !found.has_message_id {
         lines.push_str(&format!("Message-ID: {}\r\n", made_message_id(*id, mailbox)));
     }
     if !found.has_header {
@@ -85,7 +87,7 @@ mod tests {
     fn lines(content: &[u8]) -> String {
         let id = QueueId::from_slice(&[7; 16]).unwrap();
         let now = Timestamp::from_millis(1_795_219_200_000);
-        let (helo, hostname, protocol) = ("printer (x)\r\n", "oxpost.example", protocol(true, false, false));
+        let (helo, hostname, protocol) = ("printer (x)\r\n", "oxpost.example", "ESMTP");
         let arrival = Arrival { helo, peer: "192.0.2.7".parse().unwrap(), hostname, protocol, id, now };
         let sender = ReversePath::Mailbox("dev@x.example".parse().unwrap());
         let mailbox = "box@x.example".parse().unwrap();

@@ -48,7 +48,7 @@ impl Rules {
     pub(super) async fn log_in(&self, login: &Login, names: &[String]) -> Verdict {
         match self.passwords.check(&self.clients, login).await {
             Verdict::Accepted(client) if !serves(names, &client) => Verdict::Refused,
-            verdict => verdict,
+            verdict @ (Verdict::Accepted(_) | Verdict::Refused | Verdict::Busy) => verdict,
         }
     }
 

@@ -47,7 +47,8 @@ impl LineEnds {
         Self { section: Section::Header { line_is_empty: true }, returns: 0, findings: Findings::default() }
     }
 
-    /// Appends `input` with canonical line ends to `out`: at most twice its length, and [`LONGEST_RUN`] octets.
+    /// Appends `input` with canonical line ends to `out`: at most twice its length and
+    /// 2,000 octets.
     pub fn push(&mut self, input: &[u8], out: &mut Vec<u8>) {
         out.reserve(input.len() + 2);
         let mut rest = input;

@@ -1,3 +1,9 @@
 //! The token manager against a token endpoint on loopback that answers as told.
 
+mod lies;
+mod refresh;
+mod renewal;
+mod secrets;
+mod sign_in;
+mod storage;
 pub(super) mod support;

@@ -1,0 +1,87 @@
+//! `oxpost try`: the whole way on this machine alone, verified, then left open for the reader's own client.
+
+mod first_mail;
+mod house;
+
+use clap::Args;
+
+use self::house::House;
+use super::report::{Report, say};
+use crate::telemetry::{self, LogFormat};
+
+#[derive(Args, Debug)]
+pub(super) struct TryArguments {
+    /// Verify and end, with exit code 0 or 1.
+    #[arg(long)]
+    once: bool,
+    /// Show the gateway's log.
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+/// Runs the practice tenant and the gateway; sends and verifies a message by each way out.
+pub(super) fn run(arguments: &TryArguments) -> Result<(), Report> {
+    telemetry::start(LogFormat::Human, if arguments.verbose { "info" } else { "error" });
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?;
+    runtime.block_on(async {
+        let house = House::start(arguments.once).await?;
+        let verified = verify(&house).await;
+        if verified.is_ok() && !arguments.once {
+            invite(&house);
+            wait_for_the_end().await;
+        }
+        house.stop().await;
+        verified
+    })
+}
+
+async fn verify(house: &House) -> Result<(), Report> {
+    say(format_args!("practice tenant   {}  (identity, Graph, SMTP; what arrives is shown there)", house.page()));
+    say(format_args!("gateway           smtp://{}", house.smtp()));
+    for mailbox in house::MAILBOXES {
+        house.sign_in(mailbox.account).await?;
+        say(format_args!("signed in         {} (account `{}`, sends by {})", mailbox.address, mailbox.account, mailbox.way));
+    }
+    for mailbox in house::MAILBOXES {
+        let queued = first_mail::send(house.smtp(), mailbox).await?;
+        say(format_args!("sent              from {}: {queued}", mailbox.address));
+    }
+    first_mail::verify(house).await?;
+    say("verified          both arrived, by SMTP with XOAUTH2 and by Graph sendMail; the Bcc is seen by nobody else");
+    Ok(())
+}
+
+fn invite(house: &House) {
+    let (host, port) = (house.smtp().ip(), house.smtp().port());
+    let [smtp, graph] = house::MAILBOXES;
+    say(format_args!(
+        "\nNow your own client: SMTP server {host}, port {port}, no password needed (or STARTTLS and login `{}`, password `{}`).\n\
+         From {} goes by SMTP, from {} by Graph; anything else goes by SMTP. For instance:\n\n\
+         \x20   swaks --server {host}:{port} --from {} --to someone@example.com\n\n\
+         Watch it arrive at {}\n\
+         See the queue:  oxpost queue list --all --config {}\n\n\
+         Ctrl-C ends everything and leaves nothing behind.",
+        house::LOGIN,
+        house::PASSWORD,
+        smtp.address,
+        graph.address,
+        graph.address,
+        house.page(),
+        house.config_file().display(),
+    ));
+}
+
+async fn wait_for_the_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        Err(_) => {
+            let _interrupted = tokio::signal::ctrl_c().await;
+        }
+    }
+    say("ending");
+}
