@@ -24,19 +24,24 @@ const TALKATIVE: [&str; 6] = ["rustls", "hyper", "hyper_util", "reqwest", "h2", 
 /// Starts logging to standard error. `level` is a level or a `tracing` filter such as `info,oxpost::delivery=debug`;
 /// crates that print credentials never get below `info`. An unreadable filter is replaced by `info`.
 pub fn start(format: LogFormat, level: &str) {
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter(level)).with_span_events(FmtSpan::NONE).with_writer(std::io::stderr);
+    // A second start (tests run many gateways in one process) keeps the first one's set-up.
+    let _started = match format {
+        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
+    };
+}
+
+/// What is logged at a level: see [`start`].
+pub fn filter(level: &str) -> EnvFilter {
     let mut filter = EnvFilter::try_new(level).unwrap_or_else(|_| EnvFilter::new("info"));
     for target in TALKATIVE {
         if let Ok(cap) = format!("{target}=info").parse() {
             filter = filter.add_directive(cap);
         }
     }
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(std::io::stderr);
-    // A second start (tests run many gateways in one process) keeps the first one's set-up.
-    let _started = match format {
-        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
-    };
+    filter
 }
 
 /// Prints each event as one log line.

@@ -86,6 +86,7 @@ struct Running {
     config: ArcSwap<Config>,
     clock: Clock,
     wiring: ways::Wiring,
+    tls: Option<ServerTls>,
 }
 
 impl Gateway {
@@ -97,7 +98,7 @@ impl Gateway {
         let control_socket = config.control_socket();
         let control = bind_control(&control_socket)?;
 
-        let running = Arc::new(Running::wire(&parts, config, clock, observer)?);
+        let running = Arc::new(Running::wire(&parts, config, clock, observer, tls.clone())?);
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
@@ -152,7 +153,13 @@ impl Gateway {
 }
 
 impl Running {
-    fn wire(parts: &Parts, config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+    fn wire(
+        parts: &Parts,
+        config: Config,
+        clock: Clock,
+        observer: Arc<dyn Observer>,
+        tls: Option<ServerTls>,
+    ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
         let ways = wiring.ways(&config);
@@ -165,7 +172,7 @@ impl Running {
             clock: clock.clone(),
         };
         let config = ArcSwap::from_pointee(config);
-        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring })
+        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -176,6 +183,9 @@ impl Running {
                 let old = this.config.load_full();
                 let new = Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
                 let rules = rules(&new, &this.clock).map_err(|error| error.to_string())?;
+                if let Some(tls) = &this.tls {
+                    tls.reload().map_err(|error| error.to_string())?;
+                }
                 let restart = needs_restart(&old, &new);
                 this.submission.rules.store(Arc::new(rules));
                 this.carrier.replace(this.wiring.ways(&new));
@@ -190,14 +200,14 @@ impl Running {
 /// What a reload swapped, and what waits for a restart.
 fn needs_restart(old: &Config, new: &Config) -> String {
     let changed = [
-        ("listeners, certificates or `hostname`", old.submission != new.submission),
+        ("listeners, `[tls]` or `hostname`", old.submission != new.submission),
         ("`data`", old.data != new.data),
         ("`[queue]`", old.queue != new.queue),
         ("`ca_file`", old.ca_file != new.ca_file),
         ("`[log]`", old.log != new.log),
     ];
     let waiting: Vec<_> = changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
-    let swapped = "reloaded: clients, accounts, providers and their ways out are in use";
+    let swapped = "reloaded: clients, accounts, providers, their ways out and the certificate files are in use";
     if waiting.is_empty() { swapped.to_owned() } else { format!("{swapped}; restart oxpost for: {}", waiting.join(", ")) }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -51,44 +51,62 @@ pub async fn peek_version(stream: &TcpStream) -> Option<HelloVersion> {
     version(&first[..count])
 }
 
+/// How the clients of an address begin.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Habit {
+    /// In clear, so far: they need not wait for a greeting.
+    Clear,
+    /// Some with TLS: each is waited for.
+    Tls,
+}
+
 /// Tells clients that speak TLS at once from those that wait for a greeting, on one port.
 #[derive(Debug, Default)]
 pub struct Sniffer {
-    /// Addresses that last came in clear: they need not wait for a greeting again.
-    speaks_clear: Mutex<HashMap<IpAddr, ()>>,
+    habits: Mutex<HashMap<IpAddr, Habit>>,
 }
 
 impl Sniffer {
-    /// Whether the client begins with a TLS hello. Waits up to `wait` for it, unless the address last came in clear.
+    /// Whether the client begins with a TLS hello. Waits up to `wait` for it, unless all clients of its address came in
+    /// clear so far.
     pub async fn is_tls(&self, stream: &TcpStream, peer: IpAddr, wait: Duration) -> bool {
-        let wait = if self.is_known_clear(peer) { Duration::ZERO } else { wait };
+        let wait = if self.habit(peer) == Some(Habit::Clear) { Duration::ZERO } else { wait };
         let mut first = [0; 1];
         let seen = tokio::time::timeout(wait, stream.peek(&mut first)).await;
-        let tls = matches!(seen, Ok(Ok(1))) && first[0] == HANDSHAKE;
-        self.remember(peer, tls);
+        let tls = matches!(seen, Ok(Ok(1))) && begins_tls(&first);
+        if tls {
+            self.speaks_tls(peer);
+        } else if self.habit(peer).is_none() {
+            self.remember(peer, Habit::Clear);
+        }
         tls
     }
 
-    /// A client of this address failed after a greeting in clear: next time wait for its hello.
-    pub fn forget(&self, peer: IpAddr) {
-        self.speaks_clear.lock().unwrap_or_else(PoisonError::into_inner).remove(&peer);
+    /// A client of this address began with TLS: from now on each of them is waited for.
+    pub fn speaks_tls(&self, peer: IpAddr) {
+        self.remember(peer, Habit::Tls);
     }
 
-    fn is_known_clear(&self, peer: IpAddr) -> bool {
-        self.speaks_clear.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer)
+    fn habit(&self, peer: IpAddr) -> Option<Habit> {
+        self.lock().get(&peer).copied()
     }
 
-    fn remember(&self, peer: IpAddr, tls: bool) {
-        let mut speaks_clear = self.speaks_clear.lock().unwrap_or_else(PoisonError::into_inner);
-        if tls {
-            speaks_clear.remove(&peer);
-        } else {
-            if speaks_clear.len() >= MAX_HABITS {
-                speaks_clear.clear();
-            }
-            speaks_clear.insert(peer, ());
+    fn remember(&self, peer: IpAddr, habit: Habit) {
+        let mut habits = self.lock();
+        if habits.len() >= MAX_HABITS {
+            habits.clear();
         }
+        habits.insert(peer, habit);
     }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<IpAddr, Habit>> {
+        self.habits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a client's first octets are the beginning of a TLS hello.
+pub fn begins_tls(first: &[u8]) -> bool {
+    first.first() == Some(&HANDSHAKE)
 }
 
 #[cfg(test)]

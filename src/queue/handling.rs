@@ -38,7 +38,8 @@ fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>>
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
 }
 
-/// Makes a message due now. Recipients that failed are tried again, and its time begins anew.
+/// Makes a message due now, whatever wait the remote asked its mailbox for. Recipients that failed are tried again, and
+/// its time begins anew.
 pub(super) fn retry(
     connection: &Connection,
     id: QueueId,
@@ -48,14 +49,14 @@ pub(super) fn retry(
     match found.state {
         LEASED => return Ok(Err(QueueError::InFlight(id))),
         WAITING => {
-            let sql = "UPDATE message SET next_attempt = ?2, not_before = 0 WHERE seq = ?1";
+            let sql = "UPDATE message SET next_attempt = ?2 WHERE seq = ?1";
             connection.prepare_cached(sql)?.execute((found.seq, now.as_millis()))?;
         }
         FAILED if found.has_content => {
             let sql = "UPDATE recipient SET state = ?3 WHERE message = ?1 AND state = ?2";
             connection.prepare_cached(sql)?.execute((found.seq, REFUSED, OUTSTANDING))?;
             let sql = format!(
-                "UPDATE message SET state = 0, next_attempt = :now, not_before = 0, expiry_from = :now, finished_at = NULL, \
+                "UPDATE message SET state = 0, next_attempt = :now, expiry_from = :now, finished_at = NULL, \
                  held_before = {HELD_SO_FAR} WHERE seq = :seq"
             );
             connection
@@ -64,6 +65,8 @@ pub(super) fn retry(
         }
         _ => return Ok(Err(QueueError::NoContent(id))),
     }
+    let sql = "UPDATE message SET not_before = 0 WHERE lane = ?1 AND state < 2 AND not_before > 0";
+    connection.prepare_cached(sql)?.execute([found.lane])?;
     Ok(Ok((found.key, found.lane)))
 }
 

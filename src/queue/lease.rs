@@ -38,6 +38,9 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
             Some(_) => {}
         }
     }
+    if let Some(at) = asked_to_wait(connection, lane)?.filter(|at| *at > now) {
+        return Ok(Offer::Wait(Some(at)));
+    }
     let first = |row: &Row<'_>| Ok((row.get::<_, i64>("seq")?, time(row, "next_attempt")?));
     let seq = match connection.prepare_cached(FIRST)?.query_row([lane], first).optional()? {
         None => return Ok(Offer::Wait(None)),
@@ -63,6 +66,14 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
         .prepare_cached("INSERT INTO attempt (message, number, lane, started_at) VALUES (?1, ?2, ?3, ?4)")?
         .insert((seq, lease.attempt, lane, now.as_millis()))?;
     Ok(Offer::Lease(Box::new(lease)))
+}
+
+/// The end of the longest wait that the remote asked for. It asked the mailbox, not the message that happened to be
+/// under way, so all of its mail waits.
+fn asked_to_wait(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Timestamp>> {
+    let sql = "SELECT max(not_before) FROM message WHERE lane = ?1 AND finished_at IS NULL AND not_before > 0";
+    let at: Option<i64> = connection.prepare_cached(sql)?.query_row([lane], |row| row.get(0))?;
+    Ok(at.map(Timestamp::from_millis))
 }
 
 /// Up to `limit` waiting messages whose time is up.

@@ -59,6 +59,7 @@ CREATE TABLE message (
     finished_at INTEGER
 );
 CREATE INDEX message_outstanding ON message (lane, state, next_attempt, expiry_from) WHERE finished_at IS NULL;
+CREATE INDEX message_asked ON message (lane, not_before) WHERE finished_at IS NULL AND not_before > 0;
 CREATE INDEX message_unsent ON message (seq) WHERE state > 2;
 CREATE UNIQUE INDEX message_spool ON message (spool) WHERE spool IS NOT NULL;
 CREATE TABLE body (

@@ -91,6 +91,9 @@ impl Connection {
                 Some(count) => count,
                 None => return self.say_goodbye(&replies::SHUTTING_DOWN).await,
             };
+            if self.session.hello().is_none() && !self.stream.is_tls() && self.door.notes_late_tls(self.peer, &buffer[..count]) {
+                return Err(End::Tls("the first TLS client of an address that came in clear so far; the next try succeeds".to_owned()));
+            }
             self.session.receive(&buffer[..count]);
         }
     }

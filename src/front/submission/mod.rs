@@ -21,7 +21,7 @@ pub use self::rules::Rules;
 use super::settings::{ListenerSettings, ListenerTls};
 use crate::clock::Clock;
 use crate::mail::Observer;
-use crate::net::hello::Sniffer;
+use crate::net::hello::{Sniffer, begins_tls};
 use crate::net::{Limits, ServerTls, Stream};
 use crate::queue::Queue;
 
@@ -82,6 +82,16 @@ impl Door {
         self.tls.is_some() && matches!(self.settings.tls, ListenerTls::StartTls | ListenerTls::Auto)
     }
 
+    /// Whether the client began TLS although it was greeted in clear, because its address never did before. The next
+    /// one from there is waited for.
+    fn notes_late_tls(&self, peer: IpAddr, first: &[u8]) -> bool {
+        let late = self.settings.tls == ListenerTls::Auto && begins_tls(first);
+        if late {
+            self.sniffer.speaks_tls(peer);
+        }
+        late
+    }
+
     /// The stream to greet a client on: under TLS if the listener or the client begins so.
     async fn greet_with(&self, tcp: TcpStream, peer: IpAddr) -> Result<Stream, End> {
         let tls_now = match self.settings.tls {
@@ -90,13 +100,7 @@ impl Door {
             ListenerTls::Auto => self.sniffer.is_tls(&tcp, peer, self.settings.auto_wait).await,
         };
         match &self.tls {
-            Some(tls) if tls_now => {
-                let stream = handshake(tls, tcp, peer).await;
-                if stream.is_err() {
-                    self.sniffer.forget(peer);
-                }
-                stream
-            }
+            Some(tls) if tls_now => handshake(tls, tcp, peer).await,
             _ => Ok(Stream::Clear(tcp)),
         }
     }

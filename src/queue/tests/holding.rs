@@ -109,19 +109,30 @@ async fn a_release_makes_held_mail_due_and_wakes_its_mailbox() {
 }
 
 #[tokio::test]
-async fn a_release_hurries_deferred_mail_but_not_past_retry_after() {
+async fn a_release_hurries_deferred_mail() {
     let desk = Desk::new().await;
     desk.accept(&["a@x.example"]).await;
     desk.accept(&["b@x.example"]).await;
-    desk.accept(&["c@x.example"]).await;
     let deferred = desk.attempt(outcome(Reason::TokenUnavailable)).await;
-    desk.attempt(Failure::new(Reason::Throttled, "").retry_after(Some(DAY)).into()).await;
     let held = desk.attempt(outcome(Reason::SignInNeeded)).await;
-    let asked = desk.clock.now().plus(DAY);
     desk.queue.release(Selector::All, "by hand").await.unwrap();
     let mut due = [desk.lease().await.id, desk.lease().await.id];
     due.sort();
     assert_eq!(due, [deferred, held]);
+}
+
+#[tokio::test]
+async fn a_release_does_not_overrule_retry_after() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.accept(&["b@x.example"]).await;
+    let (first, second) = (desk.lease().await, desk.lease().await);
+    let attempt = all(&first, Failure::new(Reason::Throttled, "").retry_after(Some(DAY)).into());
+    desk.settle(first, attempt).await;
+    let attempt = all(&second, outcome(Reason::SignInNeeded));
+    desk.settle(second, attempt).await;
+    let asked = desk.clock.now().plus(DAY);
+    desk.queue.release(Selector::All, "by hand").await.unwrap();
     assert_eq!(desk.waits().await, Some(asked));
 }
 

@@ -29,6 +29,22 @@ async fn messages_leave_in_the_order_in_which_they_are_due() {
 }
 
 #[tokio::test]
+async fn a_retry_after_is_for_the_whole_mailbox_until_somebody_says_otherwise() {
+    let desk = Desk::new().await;
+    let first = desk.accept(&["1@x.example"]).await;
+    desk.attempt(Failure::new(Reason::Throttled, "").retry_after(Some(DAY)).into()).await;
+    let second = desk.accept(&["2@x.example"]).await;
+    let asked = desk.clock.now().plus(DAY);
+    assert_eq!(desk.waits().await, Some(asked));
+    desk.clock.advance(DAY - MINUTE);
+    assert_eq!(desk.waits().await, Some(asked), "not even a minute early");
+    desk.queue.retry(first).await.unwrap();
+    let mut due = [desk.lease().await.id, desk.lease().await.id];
+    due.sort();
+    assert_eq!(due, [first, second]);
+}
+
+#[tokio::test]
 async fn several_messages_of_a_mailbox_can_be_under_way() {
     let desk = Desk::new().await;
     for _ in 0..3 {

@@ -1,0 +1,15 @@
+//! The gateway as clients, providers and attackers meet it: the whole program in this process, against the practice
+//! tenant, over loopback. `docs/security.md` says which test shows what.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where an expectation fails")]
+
+mod client;
+mod house;
+
+mod clear_text;
+mod guessing;
+mod listeners;
+mod relay;
+mod slow;
+mod smuggling;
+mod the_way;
+mod trouble;
