@@ -175,6 +175,9 @@ pub struct Queue {
     pub expire_after: DurationText,
     /// How long a message may wait on hold, for a sign-in for instance.
     pub hold_expire_after: DurationText,
+    /// How long an attempt whose answer was lost waits at least before the next one: it may have succeeded, and then
+    /// the next one makes a second copy.
+    pub unknown_retry: DurationText,
     /// How long relayed and failed messages stay in the list, and failed ones keep their content.
     pub keep: DurationText,
     /// When a message is tried again whose attempt had no known end, because the answer was lost or the gateway was
@@ -196,6 +199,7 @@ impl Default for Queue {
         Self {
             expire_after: "4 days".into(),
             hold_expire_after: "14 days".into(),
+            unknown_retry: "15 min".into(),
             keep: "30 days".into(),
             unknown_retry: "15 min".into(),
             reserve: "200 MB".into(),
