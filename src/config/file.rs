@@ -180,9 +180,6 @@ pub struct Queue {
     pub unknown_retry: DurationText,
     /// How long relayed and failed messages stay in the list, and failed ones keep their content.
     pub keep: DurationText,
-    /// When a message is tried again whose attempt had no known end, because the answer was lost or the gateway was
-    /// stopped hard: it may arrive twice.
-    pub unknown_retry: DurationText,
     /// Free space on disk below which no mail is taken (452 4.3.1). The larger of this and `reserve_percent` counts.
     pub reserve: SizeText,
     /// The same in percent of the file system.
@@ -201,7 +198,6 @@ impl Default for Queue {
             hold_expire_after: "14 days".into(),
             unknown_retry: "15 min".into(),
             keep: "30 days".into(),
-            unknown_retry: "15 min".into(),
             reserve: "200 MB".into(),
             reserve_percent: 5,
             inline: "256 KiB".into(),

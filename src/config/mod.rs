@@ -229,7 +229,6 @@ fn queue_settings(reader: &mut Reader<'_>, typed: &file::Queue, data: &Path) -> 
         hold_expire_after: reader.duration(at.key("hold_expire_after"), &typed.hold_expire_after),
         unknown_retry: reader.duration(at.key("unknown_retry"), &typed.unknown_retry),
         keep: reader.duration(at.key("keep"), &typed.keep),
-        unknown_retry: reader.duration(at.key("unknown_retry"), &typed.unknown_retry),
         reserve_octets: reader.size(at.key("reserve"), &typed.reserve),
         reserve_percent: typed.reserve_percent,
         inline_octets: count(reader.size(at.key("inline"), &typed.inline)),
