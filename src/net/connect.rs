@@ -215,6 +215,9 @@ fn explain_certificate(host: &str, cause: &CertificateError) -> String {
         CertificateError::UnknownIssuer => {
             format!("the certificate of `{host}` is self-signed or comes from a CA that this machine does not trust")
         }
+        CertificateError::BadSignature => {
+            format!("the certificate of `{host}` was not signed by the CA that it names")
+        }
         CertificateError::Revoked => format!("the certificate of `{host}` was revoked"),
         other => format!("the certificate of `{host}` is not good: {other}"),
     }

@@ -181,3 +181,182 @@ pub(super) fn of_limits(limits: CannotCarry) -> Failure {
     };
     Failure::new(reason, limits.to_string())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smtp::upstream::{Step, Upstream};
+
+    /// The answer that a line gives.
+    fn response(line: &str) -> Response {
+        let mut client = Upstream::new("gw", true);
+        client.receive(b"220 up\r\n");
+        assert_eq!(client.step(), Ok(Step::Read));
+        client.receive(format!("{line}\r\n").as_bytes());
+        match client.step() {
+            Err(Trouble::Refused { response, .. }) => response,
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn microsofts_replies_mean_what_its_documents_say() {
+        use Reason as R;
+        use Stage as S;
+        let table = [
+            (
+                S::Auth,
+                "535 5.7.3 Authentication unsuccessful [SN2PR00CA0018.namprd00.prod.outlook.com]",
+                R::AuthenticationRejected,
+            ),
+            (
+                S::Auth,
+                "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
+                R::SmtpAuthDisabled,
+            ),
+            (S::Auth, "550 5.7.30 Basic authentication is not supported for Client Submission.", R::SmtpAuthDisabled),
+            (S::Mail, "530 5.7.57 Client not authenticated to send mail.", R::AuthenticationRejected),
+            (
+                S::Mail,
+                "530 5.7.57 Client not authenticated. Error: 535 5.7.139 Authentication unsuccessful",
+                R::SmtpAuthDisabled,
+            ),
+            (S::Mail, "550 5.7.53 SMTP; Client was rejected. Authenticated users only.", R::AuthenticationRejected),
+            (S::Mail, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", R::SenderRefused),
+            (
+                S::Content,
+                "554 5.2.252 SendAsDenied; a@x not allowed to send as b@x; STOREDRV.Submission",
+                R::SenderRefused,
+            ),
+            (
+                S::Content,
+                "554 5.2.0 STOREDRV.Submission.Exception:SendAsDeniedException.MapiExceptionSendAsDenied",
+                R::SenderRefused,
+            ),
+            (S::Auth, "432 4.3.2 Concurrent connections limit exceeded.", R::Throttled),
+            (S::Content, "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded", R::Throttled),
+            (S::Content, "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException", R::DailyLimit),
+            (S::Content, "550 5.2.2 Submission quota exceeded", R::DailyLimit),
+            (
+                S::Content,
+                "550 5.1.90 Your message can't be sent because you've reached your daily limit",
+                R::DailyLimit,
+            ),
+            (S::Rcpt, "550 5.7.232 tenant external recipient limit", R::DailyLimit),
+            (
+                S::Content,
+                "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException",
+                R::MailboxFull,
+            ),
+            (S::Content, "554 5.2.0 STOREDRV.Submission.Exception:MapiExceptionShutoffQuotaExceeded", R::MailboxFull),
+            (S::Mail, "550 5.1.8 Access denied, bad outbound sender", R::SenderBlocked),
+            (S::Content, "550 5.7.705 Access denied, tenant has exceeded threshold", R::SenderBlocked),
+            (S::Content, "550 5.7.708 Access denied, traffic not accepted from this IP", R::SenderBlocked),
+            (S::Rcpt, "550 5.7.501 Access denied, banned sender", R::SenderBlocked),
+            (S::Mail, "550 5.7.502 Access denied, banned sender", R::SenderBlocked),
+            (S::Content, "550 5.7.503 Access denied, banned sender", R::SenderBlocked),
+            (S::Mail, "552 5.3.4 Message size exceeds fixed maximum message size", R::MessageTooLarge),
+            (S::Content, "550 5.2.3 RESOLVER.RST.RecipSizeLimit; message too large", R::MessageTooLarge),
+            (S::Content, "550 5.6.11 Invalid characters", R::ContentRefused),
+            (S::Content, "550 5.7.512 message must be RFC 5322 section 3.6.2 compliant", R::ContentRefused),
+            (S::Content, "550 5.1.20 Multiple From addresses without Sender", R::ContentRefused),
+            (S::Content, "451 4.7.0 Temporary server error. Please try again later. PRX4", R::ProviderTrouble),
+            (S::Mail, "451 4.7.500 Server busy. Please try again later", R::ProviderTrouble),
+            (S::Content, "452 4.3.1 Insufficient system resources", R::ProviderTrouble),
+            (S::Content, "451 4.5.127 what", R::ProviderTrouble),
+            (S::Content, "550 5.2.0 what", R::Rejected),
+        ];
+        for (stage, line, reason) in table {
+            assert_eq!(classify(stage, &response(line)).reason, reason, "{stage:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn googles_replies_mean_what_its_documents_say() {
+        use Reason as R;
+        use Stage as S;
+        let table = [
+            (S::Greeting, "421 4.3.0 Temporary System Problem. Try again later", R::ProviderTrouble),
+            (S::Mail, "421 4.7.0 Try again later, closing connection.", R::ProviderTrouble),
+            (S::Content, "421 4.7.28 Our system has detected an unusual rate of mail", R::Throttled),
+            (
+                S::Rcpt,
+                "450 4.2.1 The user you are trying to contact is receiving mail too quickly",
+                R::RecipientDeferred,
+            ),
+            (S::Content, "450 4.2.1 The user is receiving mail too quickly", R::Throttled),
+            (S::Rcpt, "450 4.2.1 Peak SMTP relay limit exceeded for customer.", R::Throttled),
+            (S::Content, "451 4.4.2 Timeout - closing connection.", R::ProviderTrouble),
+            (S::Auth, "454 4.7.0 Too many login attempts, please try again later", R::Throttled),
+            (S::Auth, "454 4.7.0 Cannot authenticate due to temporary system problem.", R::ProviderTrouble),
+            (S::StartTls, "454 4.5.0 SMTP protocol violation, no commands allowed to pipeline", R::TlsRefused),
+            (S::Mail, "530 5.7.0 Authentication Required.", R::AuthenticationRejected),
+            (S::Auth, "534 5.7.9 Please log in with your web browser", R::AuthenticationRejected),
+            (S::Auth, "535 5.7.8 Username and Password not accepted.", R::AuthenticationRejected),
+            (S::Content, "550 5.4.5 Daily user sending limit exceeded.", R::DailyLimit),
+            (S::Rcpt, "550 5.7.1 Daily SMTP relay limit exceeded for customer.", R::DailyLimit),
+            (S::Rcpt, "550 5.7.0 Mail relay denied.", R::AuthenticationRejected),
+            (S::Mail, "550 5.7.1 Invalid credentials for relay.", R::AuthenticationRejected),
+            (S::Content, "552 5.2.3 Your message exceeded Google's message size limits.", R::MessageTooLarge),
+            (
+                S::Content,
+                "552 5.7.0 This message was blocked because its content presents a potential security issue",
+                R::ContentRefused,
+            ),
+            (S::Mail, "553 5.1.7 The sender address is not a valid RFC 5321 address.", R::SenderRefused),
+            (S::Content, "554 5.6.0 Mail message is malformed.", R::ContentRefused),
+            (S::Content, "550 5.7.1 Message is not RFC 5322 compliant", R::ContentRefused),
+            (S::Auth, "503 5.7.0 No identity changes permitted.", R::Unexpected),
+        ];
+        for (stage, line, reason) in table {
+            assert_eq!(classify(stage, &response(line)).reason, reason, "{stage:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn what_no_table_knows_follows_stage_and_class() {
+        use Reason as R;
+        use Stage as S;
+        let table = [
+            (S::Greeting, "554 no", R::ProviderTrouble, "a greeting says nothing about the message"),
+            (S::Hello, "500 what", R::ProviderTrouble, "nor does EHLO"),
+            (S::StartTls, "502 no", R::TlsRefused, "no TLS, no mail"),
+            (S::Auth, "504 no such mechanism", R::Unexpected, "a login never fails a message"),
+            (S::Auth, "500 line too long", R::Unexpected, "a login never fails a message"),
+            (S::Mail, "555 parameter", R::Rejected, "MAIL"),
+            (S::Rcpt, "450 later", R::RecipientDeferred, "the recipient's side, later"),
+            (S::Rcpt, "452 4.2.2 full", R::RecipientDeferred, "the recipient's mailbox, not the sender's"),
+            (S::Rcpt, "552 5.2.2 full", R::RecipientRefused, "the recipient's mailbox, not the sender's"),
+            (S::Rcpt, "552 5.2.3 RecipSizeLimit", R::MessageTooLarge, "the recipient's limit"),
+            (S::Rcpt, "550 5.1.1 unknown", R::RecipientRefused, "the recipient"),
+            (S::Data, "554 no", R::Rejected, "DATA"),
+            (S::Data, "503 sequence", R::Unexpected, "a misunderstanding"),
+            (S::Content, "554 spam", R::Rejected, "the content"),
+            (S::Content, "451 busy", R::ProviderTrouble, "the content, later"),
+        ];
+        for (stage, line, reason, why) in table {
+            assert_eq!(classify(stage, &response(line)).reason, reason, "{line}: {why}");
+        }
+    }
+
+    #[test]
+    fn too_many_recipients_are_recognised() {
+        let table = [
+            ("452 4.5.3 Too many recipients", true, "by both"),
+            ("452 too many recipients", true, "by its words"),
+            ("552 too many recipients", true, "the old code (RFC 5321 section 4.5.3.1.10)"),
+            ("452 4.5.3 Domain policy size per transaction exceeded", true, "by its status"),
+            ("452 4.2.2 mailbox full", false, "another 452"),
+            ("550 too many recipients", false, "a refusal for good"),
+        ];
+        for (line, expected, why) in table {
+            assert_eq!(asks_for_another_transaction(&response(line)), expected, "{line}: {why}");
+        }
+    }
+
+    #[test]
+    fn the_diagnostic_begins_with_the_servers_words() {
+        let failure = classify(Stage::Rcpt, &response("550 5.1.1 no such user"));
+        assert_eq!(failure.diagnostic, "550 5.1.1 no such user (the reply to RCPT)");
+    }
+}

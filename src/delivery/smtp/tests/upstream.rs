@@ -1,7 +1,7 @@
 //! A server on loopback that follows a script, a connection at a time, and can misbehave.
 //!
 //! Lines of a script: `C: text` reads a line that begins with the text; `S: text` sends a line; `T: text` sends a line
-//! octet by octet; `TLS` starts TLS; `CONTENT` reads up to the final dot; `TAKE n` reads n octets; `SEND n` sends n
+//! octet by octet; `B: a|b` sends `a` and `b` as lines in one write; `TLS` starts TLS; `CONTENT` reads up to the final dot; `TAKE n` reads n octets; `SEND n` sends n
 //! octets without a line end; `LINGER n` waits n milliseconds; `HANG` neither says nor reads anything more; `RESET`
 //! breaks the connection; `CLOSE` closes it. At the end of its script a connection is kept until the client closes it.
 
@@ -25,6 +25,8 @@ struct Log {
     contents: Vec<Vec<u8>>,
     lines: Vec<String>,
     faults: Vec<String>,
+    /// For each TLS handshake whether it took up an earlier session.
+    resumed: Vec<bool>,
 }
 
 pub(super) struct ScriptedServer {
@@ -55,6 +57,10 @@ impl ScriptedServer {
     /// Every command line that arrived.
     pub(super) fn lines(&self) -> Vec<String> {
         self.log.lock().unwrap().lines.clone()
+    }
+
+    pub(super) fn resumed(&self) -> Vec<bool> {
+        self.log.lock().unwrap().resumed.clone()
     }
 
     /// Where a client departed from its script.
@@ -109,7 +115,11 @@ async fn follow(stream: Box<dyn Io>, acceptor: TlsAcceptor, script: &str, log: &
         match verb {
             // A client that does not like the certificate goes; that is what some tests are about.
             "TLS" => match acceptor.accept(io.into_inner()).await {
-                Ok(stream) => io = BufReader::new(Box::new(stream)),
+                Ok(stream) => {
+                    let resumed = stream.get_ref().1.handshake_kind() == Some(rustls::HandshakeKind::Resumed);
+                    log.lock().unwrap().resumed.push(resumed);
+                    io = BufReader::new(Box::new(stream));
+                }
                 Err(_) => return Ok(()),
             },
             "RESET" | "CLOSE" => return Ok(()),
@@ -134,6 +144,7 @@ async fn act(io: &mut BufReader<Box<dyn Io>>, verb: &str, text: &str, log: &Mute
                 return Err(format!("the client said {line:?}"));
             }
         }
+        "B:" => io.write_all(text.replace('|', "\r\n").as_bytes()).await.map_err(words)?,
         "S:" => io.write_all(format!("{text}\r\n").as_bytes()).await.map_err(words)?,
         "T:" => {
             for octet in format!("{text}\r\n").bytes() {
