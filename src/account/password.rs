@@ -110,7 +110,9 @@ impl Passwords {
             return Verdict::Accepted(Arc::clone(client));
         }
         let hash = client.and_then(|c| c.login.as_ref()).map_or(self.decoy.as_str(), |(_, hash)| hash.0.expose());
-        let Some(right) = self.verify(hash.to_owned(), login.password.clone(), &tag).await else { return Verdict::Busy };
+        let Some(right) = self.verify(hash.to_owned(), login.password.clone(), &tag).await else {
+            return Verdict::Busy;
+        };
         match client {
             Some(client) if right => {
                 self.remember(tag);

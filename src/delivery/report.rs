@@ -34,7 +34,8 @@ impl Carrier {
         let from = &lease.route.mailbox;
         let message_id = format!("<{id}@{}>", from.domain());
         // A message whose content is gone is reported without its header.
-        let head = LeaseContent::open(self.queue(), lease).await.map(|content| content.header().to_vec()).unwrap_or_default();
+        let head =
+            LeaseContent::open(self.queue(), lease).await.map(|content| content.header().to_vec()).unwrap_or_default();
         let text = dsn::render(&dsn::Report {
             about: lease.id,
             from,
@@ -50,7 +51,8 @@ impl Carrier {
         let mut writer = self.queue().body_writer();
         writer.write(&text).await?;
         let body = writer.finish().await?;
-        let route = Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
+        let route =
+            Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
         let envelope = Envelope::to_one(ReversePath::Null, Recipient::from(to.clone()));
         let (prefix, message_id, peer, report_about) = (Vec::new(), Some(message_id), None, Some(lease.id));
         Ok(NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about })

@@ -47,9 +47,7 @@ impl Wiring {
             Way::Graph(way) => {
                 Arc::new(GraphBackend::new(way.clone(), self.http.clone(), tokens, settings.final_timeout))
             }
-            Way::Smtp(way) => {
-                Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into()))
-            }
+            Way::Smtp(way) => Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into())),
         }
     }
 }
@@ -58,7 +56,8 @@ impl Tokens for TokenManager {
     fn access_token<'a>(&'a self, account: &'a str, purpose: Purpose) -> BoxFuture<'a, Result<Token, Failure>> {
         Box::pin(async move {
             let AccessToken { secret, expires, generation } = Self::access_token(self, account, purpose).await?;
-            Ok(Token { secret, expires, generation }) })
+            Ok(Token { secret, expires, generation })
+        })
     }
 
     fn invalidate<'a>(&'a self, account: &'a str, purpose: Purpose, token: &'a Token) -> BoxFuture<'a, ()> {

@@ -54,7 +54,11 @@ impl Rules {
 
     /// The largest SIZE to show on a listener: what any account reachable there can send, in octets.
     pub(super) fn max_octets(&self, names: &[String]) -> u64 {
-        self.reachable(names).filter_map(|account| self.ways.get(&account.name)).map(AccountWays::max_octets).max().unwrap_or(0)
+        self.reachable(names)
+            .filter_map(|account| self.ways.get(&account.name))
+            .map(AccountWays::max_octets)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether SMTPUTF8 can be offered on a listener: every way out of every account must carry it.
