@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::Parts;
 use crate::config::Config;
-use crate::delivery::carrier::Ways;
+use crate::account::MailboxRule;
+use crate::delivery::carrier::{Notify, Ways};
 use crate::delivery::graph::GraphBackend;
 use crate::delivery::smtp::SmtpBackend;
 use crate::delivery::{Backend, BoxFuture, Settings, Token, Tokens, Way};
@@ -38,7 +39,7 @@ impl Wiring {
             let backends = account.ways.iter().map(|way| self.backend(way, &config.delivery)).collect();
             (name.clone(), backends)
         });
-        Ways { backends: backends.collect(), accounts }
+        Ways { backends: backends.collect(), notify: notify(config), accounts }
     }
 
     fn backend(&self, way: &Way, settings: &Settings) -> Arc<dyn Backend> {
@@ -49,6 +50,19 @@ impl Wiring {
             }
             Way::Smtp(way) => Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into())),
         }
+    }
+}
+
+/// The account that `notify` names. One for a whole domain has no mailbox of its own and cannot report.
+fn notify(config: &Config) -> Option<Notify> {
+    let named = config.notify.as_ref()?;
+    let account = config.accounts.iter().find(|account| account.name == *named)?;
+    match &account.mailbox {
+        MailboxRule::One(mailbox) => {
+            let (account, provider) = (account.name.clone(), account.provider.clone());
+            Some(Notify { account, provider, mailbox: mailbox.clone() })
+        }
+        MailboxRule::Domain(_) => None,
     }
 }
 

@@ -83,7 +83,6 @@ impl Rules {
             account: account.name.clone(),
             provider: account.provider.clone(),
             client: client.name.clone(),
-            bounces_to: client.bounces_to.clone(),
             sender: client.sender,
             reports_to: self.reports_to(client, reverse_path, &mailbox),
             mailbox: mailbox.clone(),
