@@ -6,5 +6,6 @@ use clap::Parser;
 use oxpost::cli::{Arguments, run};
 
 fn main() -> ExitCode {
+    oxpost::unix::keep_memory_small();
     run(Arguments::parse())
 }

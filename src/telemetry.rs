@@ -24,8 +24,10 @@ const TALKATIVE: [&str; 6] = ["rustls", "hyper", "hyper_util", "reqwest", "h2", 
 /// Starts logging to standard error. `level` is a level or a `tracing` filter such as `info,oxpost::delivery=debug`;
 /// crates that print credentials never get below `info`. An unreadable filter is replaced by `info`.
 pub fn start(format: LogFormat, level: &str) {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter(level)).with_span_events(FmtSpan::NONE).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter(level))
+        .with_span_events(FmtSpan::NONE)
+        .with_writer(std::io::stderr);
     // A second start (tests run many gateways in one process) keeps the first one's set-up.
     let _started = match format {
         LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),

@@ -57,7 +57,9 @@ async fn sign_in(reach: &Reach, config: &Config, arguments: &LoginArguments) -> 
         if !arguments.no_browser {
             open_browser(&begun.url);
         }
-        say("Waiting for the browser. If it runs on another machine, paste the address it ends at here, and press Enter:");
+        say(
+            "Waiting for the browser. If it runs on another machine, paste the address it ends at here, and press Enter:",
+        );
     }
     let patience = provider.sign_in_timeout;
     let url = tokio::time::timeout(patience, returned_url(listeners, redirect_uri)).await.map_err(|_| {
@@ -80,7 +82,8 @@ fn provider_of<'a>(config: &'a Config, account: &str) -> Option<&'a Provider> {
 
 fn unknown_account(config: &Config, account: &str) -> Report {
     let known: Vec<_> = config.token.accounts.iter().map(|a| a.name.as_str()).collect();
-    Report::new(format!("no account `{account}` that can be signed in")).hint(format!("the configuration has: {}", known.join(", ")))
+    Report::new(format!("no account `{account}` that can be signed in"))
+        .hint(format!("the configuration has: {}", known.join(", ")))
 }
 
 /// The redirect URI and the sockets that wait for it. Without sockets the address is pasted by hand.
@@ -153,15 +156,22 @@ struct Returned {
 async fn answer(State(returned): State<Returned>, uri: Uri) -> Response {
     let query = uri.query().unwrap_or_default();
     let keys: Vec<_> = url::form_urlencoded::parse(query.as_bytes()).map(|(key, _)| key.into_owned()).collect();
-    let is_answer = uri.path() == returned.redirect_uri.path() && keys.iter().any(|key| key == "code" || key == "error");
+    let is_answer =
+        uri.path() == returned.redirect_uri.path() && keys.iter().any(|key| key == "code" || key == "error");
     if !is_answer {
         return StatusCode::NOT_FOUND.into_response();
     }
     let mut url = returned.redirect_uri.clone();
     url.set_query(Some(query));
     let _second_answer = returned.sender.try_send(url.into());
-    let page = Html("<!doctype html><title>oxpost</title><p>The answer has reached oxpost. You may close this window; the result is in the terminal.</p>");
-    let headers = [(header::CACHE_CONTROL, "no-store"), (header::CONTENT_SECURITY_POLICY, "default-src 'none'"), (header::CONNECTION, "close")];
+    let page = Html(
+        "<!doctype html><title>oxpost</title><p>The answer has reached oxpost. You may close this window; the result is in the terminal.</p>",
+    );
+    let headers = [
+        (header::CACHE_CONTROL, "no-store"),
+        (header::CONTENT_SECURITY_POLICY, "default-src 'none'"),
+        (header::CONNECTION, "close"),
+    ];
     (headers, page).into_response()
 }
 
@@ -169,9 +179,15 @@ async fn answer(State(returned): State<Returned>, uri: Uri) -> Response {
 fn open_browser(url: &Url) {
     let has_desktop = ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some());
     if has_desktop {
-        let command = Command::new("xdg-open").arg(url.as_str()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        let command = Command::new("xdg-open")
+            .arg(url.as_str())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
         if command.is_err() {
-            let _closed = writeln!(std::io::stderr(), "no browser could be opened (xdg-open); open the address by hand");
+            let _closed =
+                writeln!(std::io::stderr(), "no browser could be opened (xdg-open); open the address by hand");
         }
     }
 }

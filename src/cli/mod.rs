@@ -23,7 +23,14 @@ use crate::config::machine::Machine;
 #[command(name = "oxpost", version, about, arg_required_else_help = true)]
 pub struct Arguments {
     /// The configuration file.
-    #[arg(long, short, global = true, env = "OXPOST_CONFIG", default_value = "/etc/oxpost/oxpost.toml", value_name = "FILE")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        env = "OXPOST_CONFIG",
+        default_value = "/etc/oxpost/oxpost.toml",
+        value_name = "FILE"
+    )]
     config: PathBuf,
     #[command(subcommand)]
     command: Command,
@@ -84,5 +91,9 @@ fn check(file: &Path) -> ExitCode {
 /// A runtime for commands that do a thing and end.
 fn block_on<T>(work: impl Future<Output = Result<T, Report>>) -> Result<T, Report> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?.block_on(work)
+    let runtime = runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?;
+    let done = runtime.block_on(work);
+    // A thread that still waits for a line on standard input would keep the program from ending.
+    runtime.shutdown_background();
+    done
 }

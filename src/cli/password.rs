@@ -16,7 +16,9 @@ pub(super) fn run() -> Result<(), Report> {
     stdin.lock().read_line(&mut line).map_err(|error| Report::new(format!("cannot read the password: {error}")))?;
     let password = Secret::new(line.trim_end_matches(['\r', '\n']));
     if password.expose().is_empty() {
-        return Err(Report::new("the password is empty").hint("type one, or pipe it in: `echo secret | oxpost password`"));
+        return Err(
+            Report::new("the password is empty").hint("type one, or pipe it in: `echo secret | oxpost password`")
+        );
     }
     say(password::hash(&password).map_err(|error| Report::new(error.to_string()))?);
     Ok(())

@@ -5,9 +5,9 @@ use std::path::Path;
 use clap::Subcommand;
 use http::Method;
 
+use super::block_on;
 use super::reach::{Reach, load};
 use super::report::{Report, say};
-use super::block_on;
 use crate::front::admin::{Listing, Released};
 use crate::queue::{AttemptDetail, AttemptResult, Detail, Hold, Selector, Summary};
 
@@ -73,7 +73,10 @@ async fn carry_out(reach: &Reach, command: QueueCommand) -> Result<(), Report> {
         }
         QueueCommand::Retry { id } => {
             reach.call::<()>(Method::POST, &format!("/v1/queue/{id}/retry"), None::<&()>).await?;
-            say(format_args!("{id} is tried again now{}", if reach.is_running() { "" } else { ", as soon as the gateway runs" }));
+            say(format_args!(
+                "{id} is tried again now{}",
+                if reach.is_running() { "" } else { ", as soon as the gateway runs" }
+            ));
         }
         QueueCommand::Drop { id } => {
             reach.call::<()>(Method::DELETE, &format!("/v1/queue/{id}"), None::<&()>).await?;

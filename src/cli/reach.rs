@@ -66,7 +66,12 @@ impl Reach {
     }
 
     /// Carries an operation out.
-    pub(super) async fn call<T: DeserializeOwned>(&self, method: Method, path: &str, body: Option<&impl Serialize>) -> Result<T, Report> {
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, Report> {
         let octets = match body {
             Some(body) => serde_json::to_vec(body).map_err(|error| Report::new(error.to_string()))?,
             None => Vec::new(),
@@ -77,7 +82,8 @@ impl Reach {
         };
         if status.is_success() {
             let answer: &[u8] = if answer.is_empty() { b"null" } else { &answer };
-            return serde_json::from_slice(answer).map_err(|error| Report::new(format!("the gateway's answer is not understood: {error}")));
+            return serde_json::from_slice(answer)
+                .map_err(|error| Report::new(format!("the gateway's answer is not understood: {error}")));
         }
         Err(match serde_json::from_slice::<ApiError>(&answer) {
             Ok(ApiError { error, hint: Some(hint) }) => Report::new(error).hint(hint),
@@ -94,18 +100,31 @@ impl Reach {
     }
 }
 
-async fn over_socket(client: &reqwest::Client, method: Method, path: &str, octets: Vec<u8>) -> Result<(StatusCode, Vec<u8>), Report> {
+async fn over_socket(
+    client: &reqwest::Client,
+    method: Method,
+    path: &str,
+    octets: Vec<u8>,
+) -> Result<(StatusCode, Vec<u8>), Report> {
     let unreachable = |error: reqwest::Error| {
-        Report::new(format!("the data folder is in use, but the gateway does not answer on its control socket: {error}"))
-            .hint("run the command as the user the gateway runs as")
+        Report::new(format!(
+            "the data folder is in use, but the gateway does not answer on its control socket: {error}"
+        ))
+        .hint("run the command as the user the gateway runs as")
     };
-    let request = client.request(method, format!("http://localhost{path}")).header(header::CONTENT_TYPE, "application/json");
+    let request =
+        client.request(method, format!("http://localhost{path}")).header(header::CONTENT_TYPE, "application/json");
     let response = request.body(octets).send().await.map_err(unreachable)?;
     let status = response.status();
     Ok((status, response.bytes().await.map_err(unreachable)?.to_vec()))
 }
 
-async fn in_process(router: Router, method: Method, path: &str, octets: Vec<u8>) -> Result<(StatusCode, Vec<u8>), Report> {
+async fn in_process(
+    router: Router,
+    method: Method,
+    path: &str,
+    octets: Vec<u8>,
+) -> Result<(StatusCode, Vec<u8>), Report> {
     let request = Request::builder().method(method).uri(path).header(header::CONTENT_TYPE, "application/json");
     let request = request.body(Body::from(octets)).map_err(|error| Report::new(error.to_string()))?;
     let response = router.oneshot(request).await.unwrap_or_else(|never| match never {});

@@ -99,10 +99,15 @@ impl From<StartError> for Report {
             StartError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::AddrInUse => {
                 Some("another program has the port: end it, or choose another port in `[[listener]]`")
             }
-            StartError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::PermissionDenied => {
-                Some("ports below 1024 need the right CAP_NET_BIND_SERVICE (the systemd unit gives it), or choose a higher port")
-            }
-            StartError::Open(_) | StartError::Listen { .. } | StartError::Control { .. } | StartError::Certificate(_) | StartError::Password(_) | StartError::Ways(_) => None,
+            StartError::Listen { cause, .. } if cause.kind() == std::io::ErrorKind::PermissionDenied => Some(
+                "ports below 1024 need the right CAP_NET_BIND_SERVICE (the systemd unit gives it), or choose a higher port",
+            ),
+            StartError::Open(_)
+            | StartError::Listen { .. }
+            | StartError::Control { .. }
+            | StartError::Certificate(_)
+            | StartError::Password(_)
+            | StartError::Ways(_) => None,
         };
         match (hint, error) {
             (Some(hint), error) => Self::new(error.to_string()).hint(hint),
@@ -115,9 +120,17 @@ impl From<StartError> for Report {
 impl From<OpenError> for Report {
     fn from(error: OpenError) -> Self {
         let hint = match &error {
-            OpenError::Taken(_) => "one process owns a data folder: stop the other one, or give this one another `data`",
-            OpenError::Folder { .. } => "make the folder writable for the user oxpost runs as, or set `data` to another one",
-            OpenError::Store(_) | OpenError::Queue(_) | OpenError::Tokens(_) | OpenError::Key(_) | OpenError::Http(_) => {
+            OpenError::Taken(_) => {
+                "one process owns a data folder: stop the other one, or give this one another `data`"
+            }
+            OpenError::Folder { .. } => {
+                "make the folder writable for the user oxpost runs as, or set `data` to another one"
+            }
+            OpenError::Store(_)
+            | OpenError::Queue(_)
+            | OpenError::Tokens(_)
+            | OpenError::Key(_)
+            | OpenError::Http(_) => {
                 return Self::new(error.to_string());
             }
         };

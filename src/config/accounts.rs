@@ -49,7 +49,13 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             login_hint: address.as_ref().map(Address::to_string),
         });
         let (account, provider) = (name.clone(), provider.clone());
-        read.ways.push(AccountWays { account, provider: provider.clone(), ways, limits: limits.pace, mailbox: address });
+        read.ways.push(AccountWays {
+            account,
+            provider: provider.clone(),
+            ways,
+            limits: limits.pace,
+            mailbox: address,
+        });
         read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox }));
     }
     if reader.file.account.is_empty() && !reader.is_faulty(&KeyPath::root().key("account")) {

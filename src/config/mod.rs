@@ -34,7 +34,7 @@ use reader::Reader;
 
 use crate::account::{Account, Clients};
 use crate::secret::Secret;
-use crate::token::{SealingKeyError, SealingKey};
+use crate::token::{SealingKey, SealingKeyError};
 use crate::{delivery, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.

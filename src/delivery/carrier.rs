@@ -12,7 +12,7 @@ use super::route::{self, Facts};
 use super::{AccountWays, Backend, Delivery, Limits};
 use crate::clock::Clock;
 use crate::mail::outgoing::header_only_recipients;
-use crate::mail::{Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason};
+use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError};
 
 /// The longest wait before an outcome is written once more.
@@ -24,6 +24,19 @@ pub struct Ways {
     pub accounts: HashMap<String, AccountWays>,
     /// The backends of each account, in the order of its ways.
     pub backends: HashMap<String, Vec<Arc<dyn Backend>>>,
+    /// Who reports about mail of an account that cannot send itself.
+    pub notify: Option<Notify>,
+}
+
+/// The account that reports for accounts which are on hold.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notify {
+    /// Its name.
+    pub account: String,
+    /// The name of its provider.
+    pub provider: String,
+    /// Its mailbox, from which such reports come.
+    pub mailbox: Address,
 }
 
 /// Carries leases out.
@@ -104,6 +117,11 @@ impl Carrier {
             tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
             settled = self.queue.settle_again(unsettled).await;
         }
+    }
+
+    /// Who reports for accounts that are on hold.
+    pub(super) fn notify(&self) -> Option<Notify> {
+        self.ways.load().notify.clone()
     }
 
     pub(super) const fn queue(&self) -> &Queue {

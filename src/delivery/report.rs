@@ -1,8 +1,8 @@
 //! Reports: what failed for good becomes a DSN, which is another message through the queue.
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Notify};
 use super::content::LeaseContent;
-use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy, dsn};
+use crate::mail::{Address, Envelope, Event, QueueId, Reason, Recipient, ReversePath, SenderPolicy, dsn};
 use crate::queue::{Lease, NewMessage, QueueError, Route, Verdict};
 
 impl Carrier {
@@ -31,10 +31,12 @@ impl Carrier {
 
     async fn render(&self, lease: &Lease, verdict: &Verdict, to: &Address) -> Result<NewMessage, QueueError> {
         let id = QueueId::fresh();
-        let from = &lease.route.mailbox;
+        let route = self.route_of_report(lease, verdict);
+        let from = &route.mailbox;
         let message_id = format!("<{id}@{}>", from.domain());
         // A message whose content is gone is reported without its header.
-        let head = LeaseContent::open(self.queue(), lease).await.map(|content| content.header().to_vec()).unwrap_or_default();
+        let head =
+            LeaseContent::open(self.queue(), lease).await.map(|content| content.header().to_vec()).unwrap_or_default();
         let text = dsn::render(&dsn::Report {
             about: lease.id,
             from,
@@ -50,10 +52,20 @@ impl Carrier {
         let mut writer = self.queue().body_writer();
         writer.write(&text).await?;
         let body = writer.finish().await?;
-        let route = Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
         let envelope = Envelope::to_one(ReversePath::Null, Recipient::from(to.clone()));
         let (prefix, message_id, peer, report_about) = (Vec::new(), Some(message_id), None, Some(lease.id));
         Ok(NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about })
+    }
+
+    /// A report leaves as the message would have; if its account is on hold, by the account that is there for that.
+    fn route_of_report(&self, lease: &Lease, verdict: &Verdict) -> Route {
+        let own =
+            Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
+        let on_hold = verdict.failed.iter().any(|(_, failure)| failure.reason == Reason::HoldExpired);
+        match self.notify().filter(|_| on_hold) {
+            Some(Notify { account, provider, mailbox }) => Route { account, provider, mailbox, ..own },
+            None => own,
+        }
     }
 
     fn unreported(&self, lease: &Lease, why: String) {

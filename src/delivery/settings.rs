@@ -96,7 +96,8 @@ pub struct Limits {
 
 impl Limits {
     /// For a mailbox that no account owns any longer: one at a time.
-    pub(super) const STRICTEST: Self = Self { smtp_sessions: 1, graph_requests: 1, messages_per_minute: 30, recipients_per_day: 10_000 };
+    pub(super) const STRICTEST: Self =
+        Self { smtp_sessions: 1, graph_requests: 1, messages_per_minute: 30, recipients_per_day: 10_000 };
 
     /// Attempts at once for a mailbox: the larger of both, for each backend also bounds itself; `unlimited` if neither
     /// is limited.

@@ -111,13 +111,22 @@ impl Gateway {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
-        let router = router(Control { queue: parts.queue.clone(), tokens: parts.tokens.clone(), reload: Some(running.reloader(&parts)) });
+        let router = router(Control {
+            queue: parts.queue.clone(),
+            tokens: parts.tokens.clone(),
+            reload: Some(running.reloader(&parts)),
+        });
         tasks.spawn(until(stop_delivery.clone(), async move {
             if let Err(error) = axum::serve(control, router).await {
                 tracing::error!(%error, "the control socket failed");
             }
         }));
-        let worker = Worker::new(parts.queue.clone(), Arc::clone(&running.carrier), running.clock.clone(), stop_delivery.clone());
+        let worker = Worker::new(
+            parts.queue.clone(),
+            Arc::clone(&running.carrier),
+            running.clock.clone(),
+            stop_delivery.clone(),
+        );
         let worker = tokio::spawn(worker.run());
         Ok(Self { parts, running, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
     }
@@ -139,7 +148,10 @@ impl Gateway {
         self.stop_front.cancel();
         self.sessions.close();
         if tokio::time::timeout(DRAIN, self.sessions.wait()).await.is_err() {
-            tracing::warn!(open = self.sessions.len(), "sessions did not end in time and are cut off; their clients send again");
+            tracing::warn!(
+                open = self.sessions.len(),
+                "sessions did not end in time and are cut off; their clients send again"
+            );
         }
         self.stop_delivery.cancel();
         if self.worker.await.is_err() {
@@ -181,7 +193,8 @@ impl Running {
             let (this, tokens) = (Arc::clone(&this), tokens.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
-                let new = Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
+                let new =
+                    Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
                 let rules = rules(&new, &this.clock).map_err(|error| error.to_string())?;
                 if let Some(tls) = &this.tls {
                     tls.reload().map_err(|error| error.to_string())?;
@@ -208,7 +221,11 @@ fn needs_restart(old: &Config, new: &Config) -> String {
     ];
     let waiting: Vec<_> = changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();
     let swapped = "reloaded: clients, accounts, providers, their ways out and the certificate files are in use";
-    if waiting.is_empty() { swapped.to_owned() } else { format!("{swapped}; restart oxpost for: {}", waiting.join(", ")) }
+    if waiting.is_empty() {
+        swapped.to_owned()
+    } else {
+        format!("{swapped}; restart oxpost for: {}", waiting.join(", "))
+    }
 }
 
 fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {

@@ -79,7 +79,8 @@ impl Parts {
         let http = Http::new(HttpSettings { ca_file: config.ca_file.clone(), ..HttpSettings::default() })?;
         let queue = Queue::open(store.clone(), config.queue.clone(), clock.clone(), Arc::clone(&observer)).await?;
         let key = config.sealing_key()?;
-        let tokens = TokenManager::open(store.clone(), key, config.token.clone(), http.clone(), clock, observer).await?;
+        let tokens =
+            TokenManager::open(store.clone(), key, config.token.clone(), http.clone(), clock, observer).await?;
         Ok(Self { http, queue, tokens, store, _lock: lock })
     }
 

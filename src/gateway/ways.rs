@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Parts;
+use crate::account::MailboxRule;
 use crate::config::Config;
-use crate::delivery::carrier::Ways;
+use crate::delivery::carrier::{Notify, Ways};
 use crate::delivery::graph::GraphBackend;
 use crate::delivery::smtp::SmtpBackend;
 use crate::delivery::{Backend, BoxFuture, Settings, Token, Tokens, Way};
@@ -38,7 +39,7 @@ impl Wiring {
             let backends = account.ways.iter().map(|way| self.backend(way, &config.delivery)).collect();
             (name.clone(), backends)
         });
-        Ways { backends: backends.collect(), accounts }
+        Ways { backends: backends.collect(), notify: notify(config), accounts }
     }
 
     fn backend(&self, way: &Way, settings: &Settings) -> Arc<dyn Backend> {
@@ -47,10 +48,21 @@ impl Wiring {
             Way::Graph(way) => {
                 Arc::new(GraphBackend::new(way.clone(), self.http.clone(), tokens, settings.final_timeout))
             }
-            Way::Smtp(way) => {
-                Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into()))
-            }
+            Way::Smtp(way) => Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into())),
         }
+    }
+}
+
+/// The account that `notify` names. One for a whole domain has no mailbox of its own and cannot report.
+fn notify(config: &Config) -> Option<Notify> {
+    let named = config.notify.as_ref()?;
+    let account = config.accounts.iter().find(|account| account.name == *named)?;
+    match &account.mailbox {
+        MailboxRule::One(mailbox) => {
+            let (account, provider) = (account.name.clone(), account.provider.clone());
+            Some(Notify { account, provider, mailbox: mailbox.clone() })
+        }
+        MailboxRule::Domain(_) => None,
     }
 }
 
@@ -58,7 +70,8 @@ impl Tokens for TokenManager {
     fn access_token<'a>(&'a self, account: &'a str, purpose: Purpose) -> BoxFuture<'a, Result<Token, Failure>> {
         Box::pin(async move {
             let AccessToken { secret, expires, generation } = Self::access_token(self, account, purpose).await?;
-            Ok(Token { secret, expires, generation }) })
+            Ok(Token { secret, expires, generation })
+        })
     }
 
     fn invalidate<'a>(&'a self, account: &'a str, purpose: Purpose, token: &'a Token) -> BoxFuture<'a, ()> {

@@ -144,7 +144,7 @@ pub(super) fn end(connection: &Connection, lane: i64, now: Timestamp) -> rusqlit
     let book = "UPDATE lane SET held = held + ?2, releases = releases + 1 WHERE id = ?1";
     connection.prepare_cached(book)?.execute((lane, held))?;
     let due = "UPDATE message SET next_attempt = max(?2, not_before)
-        WHERE lane = ?1 AND state = 0 AND state < 2 AND next_attempt > ?2";
+        WHERE lane = ?1 AND state = 0 AND finished_at IS NULL AND next_attempt > ?2";
     connection.prepare_cached(due)?.execute((lane, now.as_millis()))?;
     Ok(Some(account))
 }

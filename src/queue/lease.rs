@@ -12,6 +12,10 @@ use super::{Settings, hold};
 use crate::clock::Timestamp;
 use crate::mail::{Address, BodyType, Envelope, Failure, QueueId, Reason, Recipient, ReversePath};
 
+/// The message of a lane that is due first. The index has this order, so a long queue costs nothing.
+pub(super) const FIRST: &str = "SELECT seq, next_attempt FROM message
+    WHERE lane = ?1 AND state = 0 AND finished_at IS NULL ORDER BY next_attempt, expiry_from, seq LIMIT 1";
+
 /// What a lane has to offer.
 pub(super) enum Offer {
     Lease(Box<Lease>),
@@ -37,10 +41,8 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
     if let Some(at) = asked_to_wait(connection, lane)?.filter(|at| *at > now) {
         return Ok(Offer::Wait(Some(at)));
     }
-    let sql = "SELECT seq, next_attempt FROM message WHERE lane = ?1 AND state = 0 AND state < 2
-        ORDER BY next_attempt, expiry_from, seq LIMIT 1";
     let first = |row: &Row<'_>| Ok((row.get::<_, i64>("seq")?, time(row, "next_attempt")?));
-    let seq = match connection.prepare_cached(sql)?.query_row([lane], first).optional()? {
+    let seq = match connection.prepare_cached(FIRST)?.query_row([lane], first).optional()? {
         None => return Ok(Offer::Wait(None)),
         Some((_, at)) if at > now => return Ok(Offer::Wait(Some(at))),
         Some((seq, _)) => seq,
@@ -69,7 +71,7 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
 /// The end of the longest wait that the remote asked for. It asked the mailbox, not the message that happened to be
 /// under way, so all of its mail waits.
 fn asked_to_wait(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Timestamp>> {
-    let sql = "SELECT max(not_before) FROM message WHERE lane = ?1 AND state < 2 AND not_before > 0";
+    let sql = "SELECT max(not_before) FROM message WHERE lane = ?1 AND finished_at IS NULL AND not_before > 0";
     let at: Option<i64> = connection.prepare_cached(sql)?.query_row([lane], |row| row.get(0))?;
     Ok(at.map(Timestamp::from_millis))
 }
@@ -86,7 +88,7 @@ pub(super) fn overdue(
     let sql = "SELECT message.seq, expiry_from,
             lane.held + coalesce(max(0, ?2 - hold.since), 0) - held_before AS held
         FROM message JOIN lane ON lane.id = message.lane LEFT JOIN hold ON hold.lane = lane.id
-        WHERE state = 0 AND state < 2 AND expiry_from <= ?1";
+        WHERE state = 0 AND finished_at IS NULL AND expiry_from <= ?1";
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query((oldest, now.as_millis()))?;
     let mut found = Vec::new();

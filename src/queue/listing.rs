@@ -5,7 +5,7 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use serde::{Deserialize, Serialize};
 
-use super::rows::{DROPPED, FAILED, LEASED, OUTSTANDING, RELAYED, TAKEN};
+use super::rows::{self, DROPPED, FAILED, LEASED, RELAYED, TAKEN};
 use super::rows::{optional_json, optional_time, queue_id, time};
 use super::settle::AttemptResult;
 use super::{Hold, hold};
@@ -148,21 +148,22 @@ const SUMMARY: &str = "SELECT message.*, lane.mailbox, hold.lane IS NOT NULL AS 
     FROM message JOIN lane ON lane.id = message.lane LEFT JOIN hold ON hold.lane = message.lane";
 
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Summary>> {
-    // Each condition stands as the indexes have it.
+    // Each condition stands as the indexes have it; history, however long, is not read through.
+    const OUTSTANDING: &str = "SELECT seq FROM message WHERE finished_at IS NULL";
+    const UNSENT: &str = "SELECT seq FROM message WHERE state > 2";
     let wanted = match filter.state {
-        None if filter.all => "TRUE",
-        None => {
-            "(message.seq IN (SELECT seq FROM message WHERE state < 2 UNION ALL SELECT seq FROM message WHERE state > 2 AND state = 3))"
-        }
-        Some(State::Waiting) => "state = 0 AND state < 2 AND hold.lane IS NULL",
-        Some(State::Held) => "state = 0 AND state < 2 AND hold.lane IS NOT NULL",
-        Some(State::Sending) => "state = 1 AND state < 2",
-        Some(State::Relayed) => "state = 2",
-        Some(State::Failed) => "state > 2 AND state = 3",
-        Some(State::Dropped) => "state > 2 AND state = 4",
+        None if filter.all => "TRUE".to_owned(),
+        None => format!("message.seq IN ({OUTSTANDING} UNION ALL {UNSENT} AND state = 3)"),
+        Some(State::Waiting) => format!("message.seq IN ({OUTSTANDING} AND state = 0) AND hold.lane IS NULL"),
+        Some(State::Held) => format!("message.seq IN ({OUTSTANDING} AND state = 0) AND hold.lane IS NOT NULL"),
+        Some(State::Sending) => format!("message.seq IN ({OUTSTANDING} AND state = 1)"),
+        Some(State::Relayed) => "state = 2".to_owned(),
+        Some(State::Failed) => format!("message.seq IN ({UNSENT} AND state = 3)"),
+        Some(State::Dropped) => format!("message.seq IN ({UNSENT} AND state = 4)"),
     };
     let sql = format!(
-        "{SUMMARY} WHERE {wanted} AND (:account IS NULL OR message.account = :account) ORDER BY message.seq DESC LIMIT :limit"
+        "{SUMMARY} WHERE {wanted} AND (:account IS NULL OR message.account = :account)
+         ORDER BY message.seq DESC LIMIT :limit"
     );
     let limit = filter.limit.unwrap_or(MAX_LISTED).min(MAX_LISTED);
     let mut statement = connection.prepare(&sql)?;
@@ -210,7 +211,7 @@ pub(super) fn show(connection: &Connection, id: QueueId) -> rusqlite::Result<Opt
     let read = |row: &Row<'_>| {
         let seq: i64 = row.get("seq")?;
         let about: Option<Vec<u8>> = row.get("report_about")?;
-        let route: serde_json::Value = super::rows::from_json(row, "route")?;
+        let route: serde_json::Value = rows::from_json(row, "route")?;
         let detail = Detail {
             summary: summary(row)?,
             client: route.get("client").and_then(|client| client.as_str()).unwrap_or_default().to_owned(),
@@ -237,7 +238,7 @@ pub(super) fn show(connection: &Connection, id: QueueId) -> rusqlite::Result<Opt
 fn recipients(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<RecipientDetail>> {
     let read = |row: &Row<'_>| {
         let state = match row.get("state")? {
-            OUTSTANDING => State::Waiting,
+            rows::OUTSTANDING => State::Waiting,
             TAKEN => State::Relayed,
             _ => State::Failed,
         };

@@ -30,9 +30,6 @@ pub struct Route {
     pub client: String,
     /// What its mail may say of the sender.
     pub sender: SenderPolicy,
-    /// Where the client wants reports instead of the reverse path.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bounces_to: Option<Address>,
     /// Where a report about this message goes; `None`: to nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reports_to: Option<Address>,

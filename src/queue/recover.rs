@@ -32,7 +32,7 @@ pub(super) fn stopped() -> Failure {
 /// Gives back every lease. An attempt that may have been made waits until `next`; a lease without one is due at once.
 pub(super) fn leases(connection: &Connection, now: Timestamp, next: Timestamp) -> rusqlite::Result<Vec<Interrupted>> {
     let sql = "SELECT seq, id, account, attempts, (SELECT count(*) FROM recipient WHERE message = seq AND state = 0)
-        AS recipients FROM message WHERE state = 1 AND state < 2";
+        AS recipients FROM message WHERE state = 1 AND finished_at IS NULL";
     let read = |row: &Row<'_>| {
         let found = Interrupted {
             id: queue_id(row, "id")?,
@@ -79,7 +79,7 @@ fn end_attempt(connection: &Connection, seq: i64, found: &Interrupted, now: Time
 /// The mailboxes that have mail to send, with their rows.
 pub(super) fn lanes(connection: &Connection) -> rusqlite::Result<Vec<(MailboxKey, i64)>> {
     let sql = "SELECT id, provider, mailbox FROM lane
-        WHERE EXISTS (SELECT 1 FROM message WHERE message.lane = lane.id AND state < 2)";
+        WHERE EXISTS (SELECT 1 FROM message WHERE message.lane = lane.id AND finished_at IS NULL)";
     let read = |row: &Row<'_>| {
         let key = MailboxKey { provider: row.get("provider")?, mailbox: row.get("mailbox")? };
         Ok((key, row.get("id")?))

@@ -9,8 +9,9 @@ pub const MIGRATIONS: &[Migration] = &[Migration { part: "queue", version: 1, sq
 /// hold time of any message is a difference and ending a hold touches no message. `releases` counts ended holds: an
 /// attempt that began before the last one says nothing about the mailbox as it is now.
 ///
-/// `message.state`: 0 waiting, 1 leased, 2 relayed, 3 failed, 4 dropped. The index of outstanding messages serves
-/// leasing, waiting, expiry and recovery; history may grow without slowing them down.
+/// `message.state`: 0 waiting, 1 leased, 2 relayed, 3 failed, 4 dropped; `finished_at` is set with the last three. The
+/// index of outstanding messages serves leasing, waiting, expiry and recovery; history may grow without slowing them
+/// down.
 ///
 /// `body` stands apart so that a change of state does not rewrite the content.
 ///
@@ -57,8 +58,8 @@ CREATE TABLE message (
     attempts INTEGER NOT NULL DEFAULT 0,
     finished_at INTEGER
 );
-CREATE INDEX message_outstanding ON message (lane, state, next_attempt, expiry_from) WHERE state < 2;
-CREATE INDEX message_asked ON message (lane, not_before) WHERE state < 2 AND not_before > 0;
+CREATE INDEX message_outstanding ON message (lane, state, next_attempt, expiry_from) WHERE finished_at IS NULL;
+CREATE INDEX message_asked ON message (lane, not_before) WHERE finished_at IS NULL AND not_before > 0;
 CREATE INDEX message_unsent ON message (seq) WHERE state > 2;
 CREATE UNIQUE INDEX message_spool ON message (spool) WHERE spool IS NOT NULL;
 CREATE TABLE body (

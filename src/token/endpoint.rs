@@ -68,13 +68,13 @@ pub(super) async fn exchange(
     let wire = Wire { http, provider };
     let answer = match what {
         Exchange::Code { code, verifier, redirect_uri } => {
-            client
+            let request = client
                 .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
                 .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
-                .set_redirect_uri(Cow::Owned(RedirectUrl::from_url((*redirect_uri).clone())))
-                .add_extra_param("scope", joined(scopes))
-                .request_async(&wire)
-                .await
+                .set_redirect_uri(Cow::Owned(RedirectUrl::from_url((*redirect_uri).clone())));
+            let scopes = joined(scopes);
+            let request = if scopes.is_empty() { request } else { request.add_extra_param("scope", scopes) };
+            request.request_async(&wire).await
         }
         Exchange::Refresh(token) => {
             let token = RefreshToken::new(token.expose().to_owned());

@@ -41,7 +41,9 @@ impl TokenError {
     /// What happened, without the next step.
     pub fn why(&self) -> String {
         match self {
-            Self::TryLater { why, .. } | Self::SignInNeeded { why, .. } | Self::Configuration { why, .. } => why.clone(),
+            Self::TryLater { why, .. } | Self::SignInNeeded { why, .. } | Self::Configuration { why, .. } => {
+                why.clone()
+            }
             Self::UnknownAccount(_) => self.to_string(),
         }
     }

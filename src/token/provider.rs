@@ -39,11 +39,14 @@ impl Resource {
     }
 
     /// The scopes of the token request. Microsoft must be asked for `offline_access` each time to keep the refresh
-    /// token rotating, and only for one resource.
+    /// token rotating, and only for one resource. Elsewhere a grant opens one resource, and nothing is asked for: what
+    /// was granted may be less than what the sign-in asked for, and a renewal must not ask for more (RFC 6749 section 6).
     pub(super) fn request(&self, provider: &Provider, grant: &Grant) -> Vec<String> {
         let mut scopes = self.0.clone();
-        if provider.kind == ProviderKind::Microsoft && !matches!(grant, Grant::ClientCredentials) {
-            extend(&mut scopes, &MICROSOFT_EXTRA);
+        match (provider.kind, grant) {
+            (_, Grant::ClientCredentials) => {}
+            (ProviderKind::Microsoft, _) => extend(&mut scopes, &MICROSOFT_EXTRA),
+            (ProviderKind::Google | ProviderKind::Custom, _) => scopes.clear(),
         }
         scopes
     }
@@ -141,7 +144,8 @@ mod tests {
     fn each_purpose_asks_for_its_own_resource() {
         let microsoft = microsoft("https://login.example/token");
         let google = google("https://login.example/token");
-        let custom = Provider { scopes: Some(vec!["mail".into()]), ..microsoft.clone() };
+        let own_scopes = Provider { scopes: Some(vec!["mail".into()]), ..microsoft.clone() };
+        let custom = Provider { kind: ProviderKind::Custom, ..own_scopes.clone() };
         let (user, app) = (Grant::AuthorizationCode, Grant::ClientCredentials);
         let extra = "offline_access openid profile";
         let table = [
@@ -149,9 +153,10 @@ mod tests {
             (&microsoft, &user, Purpose::Smtp, format!("https://outlook.office.com/SMTP.Send {extra}")),
             (&microsoft, &app, Purpose::Graph, "https://graph.microsoft.com/.default".into()),
             (&microsoft, &app, Purpose::Smtp, "https://outlook.office365.com/.default".into()),
-            (&google, &user, Purpose::Smtp, "https://mail.google.com/".into()),
-            (&custom, &user, Purpose::Smtp, format!("mail {extra}")),
+            (&google, &user, Purpose::Smtp, String::new()),
+            (&custom, &user, Purpose::Smtp, String::new()),
             (&custom, &app, Purpose::Smtp, "mail".into()),
+            (&own_scopes, &user, Purpose::Smtp, format!("mail {extra}")),
         ];
         for (provider, grant, purpose, scopes) in table {
             let asked = Resource::of(provider, grant, purpose).request(provider, grant).join(" ");

@@ -13,9 +13,19 @@ async fn what_came_in_clear_behind_starttls_is_gone() {
     // What is sent in one piece with STARTTLS, what is said first under TLS, and its one reply.
     let rows = [
         ("RSET\r\n", "NOOP\r\n", "250 2.0.0 OK", "a command"),
-        ("EHLO evil\r\nMAIL FROM:<scanner@practice.example>\r\n", "RCPT TO:<a@b.example>\r\n", "503 5.5.1 Say EHLO or HELO first", "a transaction"),
+        (
+            "EHLO evil\r\nMAIL FROM:<scanner@practice.example>\r\n",
+            "RCPT TO:<a@b.example>\r\n",
+            "503 5.5.1 Say EHLO or HELO first",
+            "a transaction",
+        ),
         ("NO", "OP\r\n", "500 5.5.1 Unknown command", "the first half of a command"),
-        ("AUTH PLAIN ", "AGFwcAB0cjB1YjRkb3I=\r\n", "500 5.5.1 Unknown command", "what the password would be stolen with"),
+        (
+            "AUTH PLAIN ",
+            "AGFwcAB0cjB1YjRkb3I=\r\n",
+            "500 5.5.1 Unknown command",
+            "what the password would be stolen with",
+        ),
         ("\r\n", "NOOP\r\n", "250 2.0.0 OK", "an empty line"),
     ];
     for (behind, first, reply, why) in rows {

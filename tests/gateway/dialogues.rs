@@ -90,7 +90,8 @@ impl<'a> OverTcp<'a> {
         });
         let content = &mail.raw[mail.raw.len() - usize::try_from(size).unwrap()..];
         // The gateway's postmaster is that of the mailbox's domain.
-        let recipient = |to: &String| format!("<{}>", to.strip_prefix("postmaster@").map_or(to.as_str(), |_| "postmaster"));
+        let recipient =
+            |to: &String| format!("<{}>", to.strip_prefix("postmaster@").map_or(to.as_str(), |_| "postmaster"));
         Stored {
             reverse_path: format!("<{}>", mail.reverse_path.as_deref().unwrap()),
             recipients: mail.recipients.iter().map(recipient).collect(),
@@ -150,17 +151,30 @@ fn plan(rules: &Rules) -> Option<Plan> {
     if by_itself || nobody {
         return None;
     }
-    let tls = if rules.tls { "implicit" } else if rules.starttls { "starttls" } else { "none" };
+    let tls = if rules.tls {
+        "implicit"
+    } else if rules.starttls {
+        "starttls"
+    } else {
+        "none"
+    };
     let listener = format!(
         "tls = \"{tls}\"\nallow_clear_auth = {}\nstrict_line_ends = {}\nmax_size = \"{} B\"\nmax_recipients = {}",
-        rules.auth == "always", rules.strict_line_ends, rules.max_octets, rules.max_recipients
+        rules.auth == "always",
+        rules.strict_line_ends,
+        rules.max_octets,
+        rules.max_recipients
     );
     let reserve = if rules.no_room { "9000000 GB" } else { "1 MB" };
-    let tables = format!("[limits]\nsmtp_size = \"150 MiB\"\nmessages_per_minute = 1000\n\n[queue]\nreserve = \"{reserve}\"\nreserve_percent = 0\n");
+    let tables = format!(
+        "[limits]\nsmtp_size = \"150 MiB\"\nmessages_per_minute = 1000\n\n[queue]\nreserve = \"{reserve}\"\nreserve_percent = 0\n"
+    );
     // A way that does not carry SMTPUTF8 keeps it from being offered.
-    let accounts = account(SCANNER, r#"["smtp"]"#) + &if rules.smtputf8 { String::new() } else { account(BILLING, r#"["graph"]"#) };
+    let accounts = account(SCANNER, r#"["smtp"]"#)
+        + &if rules.smtputf8 { String::new() } else { account(BILLING, r#"["graph"]"#) };
     let names = if rules.smtputf8 { r#"["scanner"]"# } else { r#"["scanner", "billing"]"# };
-    let common = format!("accounts = {names}\nsender = \"keep\"\nline_endings = \"{}\"\n", if rules.lf { "lf" } else { "crlf" });
+    let common =
+        format!("accounts = {names}\nsender = \"keep\"\nline_endings = \"{}\"\n", if rules.lf { "lf" } else { "crlf" });
     let mut clients = String::new();
     if rules.network || !rules.auth_required {
         clients += &format!("[[client]]\nname = \"near\"\nnetworks = [\"127.0.0.1\"]\n{common}\n");
@@ -170,7 +184,8 @@ fn plan(rules: &Rules) -> Option<Plan> {
         let hash = password::hash(&Secret::new(password)).unwrap();
         clients += &format!("[[client]]\nname = \"far\"\nlogin = \"{login}\"\npassword = \"{hash}\"\n{common}\n");
     }
-    let send_as = ["a@b.example", "jürgen@b.example", "scanner@b.example"].map(str::to_owned).to_vec();
+    let send_as =
+        ["a@b.example", "jürgen@b.example", "scanner@b.example", "starttls@b.example"].map(str::to_owned).to_vec();
     Some(Plan { tables, accounts, listeners: vec![listener], clients, send_as })
 }
 

@@ -107,7 +107,9 @@ async fn both_mechanisms_take_the_right_password_and_no_other() {
     let house = house().await;
     let encode = |text: &str| STANDARD.encode(text);
     let plain = |password: &str| encode(&format!("\0{LOGIN}\0{password}"));
-    for (password, code, why) in [(PASSWORD, "235", "right"), ("tr0ub4dor ", "535", "a blank too many"), ("", "535", "empty")] {
+    for (password, code, why) in
+        [(PASSWORD, "235", "right"), ("tr0ub4dor ", "535", "a blank too many"), ("", "535", "empty")]
+    {
         let rows: [(&str, Vec<String>); 4] = [
             ("PLAIN at once", vec![format!("AUTH PLAIN {}", plain(password))]),
             ("PLAIN when asked", vec!["AUTH PLAIN".to_owned(), plain(password)]),
@@ -120,7 +122,10 @@ async fn both_mechanisms_take_the_right_password_and_no_other() {
             for line in lines {
                 reply = client.say(line).await;
             }
-            assert!(reply.starts_with(code) || (password.is_empty() && reply.starts_with("501")), "{form}, {why}: {reply}");
+            assert!(
+                reply.starts_with(code) || (password.is_empty() && reply.starts_with("501")),
+                "{form}, {why}: {reply}"
+            );
         }
         house.clock.advance(Duration::from_secs(61));
     }

@@ -158,10 +158,8 @@ impl House {
     /// Writes the configuration; it counts from the next restart or reload on.
     pub(crate) fn write(&self, plan: &Plan) {
         let Plan { tables, accounts, listeners, clients, .. } = plan;
-        let listeners: String = listeners
-            .iter()
-            .map(|keys| format!("[[listener]]\nlisten = \"127.0.0.1:0\"\n{keys}\n\n"))
-            .collect();
+        let listeners: String =
+            listeners.iter().map(|keys| format!("[[listener]]\nlisten = \"127.0.0.1:0\"\n{keys}\n\n")).collect();
         let text = format!(
             "data = \"data\"\nhostname = \"{HOSTNAME}\"\nca_file = \"practice-ca.pem\"\n\n{tables}\n{}\n{accounts}\n\
              {listeners}\n{clients}",
@@ -292,7 +290,8 @@ impl House {
         let begun = self.post(&format!("/v1/accounts/{account}/sign-in"), request).await;
         let mut url: url::Url = begun["url"].as_str().unwrap().parse().unwrap();
         url.query_pairs_mut().append_pair("practice_auto", "1");
-        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+        let browser =
+            reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let answer = browser.get(url).send().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
         self.post("/v1/sign-in", &serde_json::json!({ "url": location }).to_string()).await;

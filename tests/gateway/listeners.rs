@@ -35,7 +35,12 @@ async fn tls_begins_as_each_listener_says() {
 
     let mut client = Client::connect(house.listener(2)).await.tls(&house.ca()).await.greeted().await;
     assert!(hand_in(&mut client).await.starts_with("250"));
-    let protocols: Vec<bool> = house.arrived(3).await.iter().map(|mail| String::from_utf8_lossy(&mail.raw).contains("with ESMTPS id")).collect();
+    let protocols: Vec<bool> = house
+        .arrived(3)
+        .await
+        .iter()
+        .map(|mail| String::from_utf8_lossy(&mail.raw).contains("with ESMTPS id"))
+        .collect();
     assert_eq!(protocols.iter().filter(|tls| **tls).count(), 2);
 }
 
@@ -59,7 +64,8 @@ async fn one_port_serves_both_kinds_of_clients() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_are_taken_under_tls_only_unless_the_listener_says_otherwise() {
-    let house = House::start(plan(&["tls = \"starttls\"", "tls = \"none\"\nallow_clear_auth = true", "tls = \"none\""])).await;
+    let house =
+        House::start(plan(&["tls = \"starttls\"", "tls = \"none\"\nallow_clear_auth = true", "tls = \"none\""])).await;
     let stranger = async |listener| Client::connect_from("127.0.0.9", house.listener(listener)).await.greeted().await;
     let mut client = stranger(0).await;
     assert!(!ehlo(&mut client).await.contains("AUTH"));
@@ -96,7 +102,11 @@ async fn a_full_house_says_so_and_has_room_again_when_somebody_leaves() {
     let _second = from("127.0.0.1").await.greeted().await;
     for round in 0..50 {
         let mut refused = from("127.0.0.1").await;
-        assert_eq!(refused.replies_to_the_end().await, ["421 4.7.0 Too many sessions, try again later"], "round {round}");
+        assert_eq!(
+            refused.replies_to_the_end().await,
+            ["421 4.7.0 Too many sessions, try again later"],
+            "round {round}"
+        );
     }
     let _third = from("127.0.0.2").await.greeted().await;
     assert_eq!(from("127.0.0.3").await.replies_to_the_end().await, ["421 4.7.0 Too many sessions, try again later"]);

@@ -53,7 +53,11 @@ async fn a_stranger_relays_nothing_in_any_form() {
         client.send("RCPT TO:<victim@x.example>\r\nNOOP\r\nDATA\r\n").await;
         client.send("QUIT\r\n").await;
         let replies = client.replies_to_the_end().await;
-        let allowed = |reply: &String| ["250 2.0.0 OK", "221 2.0.0 Goodbye"].contains(&reply.as_str()) || reply.starts_with("250 mx.example") || reply.starts_with("250-mx.example");
+        let allowed = |reply: &String| {
+            ["250 2.0.0 OK", "221 2.0.0 Goodbye"].contains(&reply.as_str())
+                || reply.starts_with("250 mx.example")
+                || reply.starts_with("250-mx.example")
+        };
         let said: Vec<_> = replies.iter().filter(|reply| !allowed(reply)).collect();
         assert!(said.iter().all(|reply| reply.starts_with('5')), "{why}: {said:#?}");
         assert!(said.len() >= 3, "{why}: MAIL, RCPT and DATA are each refused: {said:#?}");
@@ -99,6 +103,10 @@ async fn a_login_gives_the_rights_of_its_own_client_alone() {
     let bob = "bob@practice.example";
     assert!(client.hand_in(bob, &[RECIPIENT], letter(bob, RECIPIENT, "as another")).await.starts_with("250"));
     let mail = house.only_one().await;
-    assert_eq!((mail.mailbox.as_str(), mail.reverse_path.as_deref()), (SCANNER, Some(SCANNER)), "its account, its sender");
+    assert_eq!(
+        (mail.mailbox.as_str(), mail.reverse_path.as_deref()),
+        (SCANNER, Some(SCANNER)),
+        "its account, its sender"
+    );
     assert!(String::from_utf8_lossy(&mail.raw).contains("with ESMTPA id"));
 }

@@ -157,7 +157,10 @@ fn plan(house: &House, refresh_token: &str) -> Plan {
 
 /// A secret as it may appear: plain, in a form, and in base64 wherever it begins.
 fn forms(secret: &str) -> Vec<Vec<u8>> {
-    let mut forms = vec![secret.as_bytes().to_vec(), url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>().into_bytes()];
+    let mut forms = vec![
+        secret.as_bytes().to_vec(),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>().into_bytes(),
+    ];
     for engine in [STANDARD, base64::engine::general_purpose::URL_SAFE] {
         for before in 0..3 {
             let encoded = engine.encode([vec![0; before], secret.as_bytes().to_vec()].concat());
@@ -217,7 +220,8 @@ async fn no_secret_is_ever_told() {
         house.tenant.switches().inject(Rule::once(Fault::Token(fault)).only_for(BOB));
         house.send(BOB, &[RECIPIENT], letter(BOB, RECIPIENT, "trouble")).await;
     }
-    let needed = |event: &Event| matches!(event, Event::SignInNeeded { .. } | Event::TokenDeferred { .. }).then_some(());
+    let needed =
+        |event: &Event| matches!(event, Event::SignInNeeded { .. } | Event::TokenDeferred { .. }).then_some(());
     house.events.first("the token endpoint is in trouble", needed).await;
 
     for mail in &reports {

@@ -34,7 +34,8 @@ const FORMS: [(&str, &str); 24] = [
 ];
 
 /// What is to be smuggled.
-const SECOND: &str = "MAIL FROM:<bob@practice.example>\r\nRCPT TO:<evil@elsewhere.example>\r\nDATA\r\nSubject: evil\r\n\r\nsmuggled";
+const SECOND: &str =
+    "MAIL FROM:<bob@practice.example>\r\nRCPT TO:<evil@elsewhere.example>\r\nDATA\r\nSubject: evil\r\n\r\nsmuggled";
 
 async fn at_data(client: &mut Client, from: &str) {
     assert!(client.envelope(from, &[RECIPIENT]).await.starts_with("354"));

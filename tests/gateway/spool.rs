@@ -66,7 +66,8 @@ async fn content_that_was_replaced_by_a_link_is_not_sent() {
         house.tenant.switches().clear_faults();
         house.clock.advance(std::time::Duration::from_secs(120));
         house.open().await.unwrap();
-        let failed = |event: &Event| if let Event::Failed { failure, .. } = event { Some(failure.reason) } else { None };
+        let failed =
+            |event: &Event| if let Event::Failed { failure, .. } = event { Some(failure.reason) } else { None };
         assert_eq!(house.events.first("it fails", failed).await, Reason::BodyDamaged, "{planted}");
         assert_eq!(house.show(id).await.summary.state, State::Failed, "{planted}");
         let report = house.only_one().await;

@@ -45,12 +45,19 @@ async fn exactly_the_envelope_receives_the_message_whatever_the_header_says() {
         let mail = house.arrived(number).await.pop().unwrap();
         let mut received = mail.recipients.clone();
         received.sort();
-        assert_eq!((mail.via, received), (via, [RECIPIENT, "hidden@elsewhere.example", "unnamed@elsewhere.example"].map(String::from).to_vec()), "{why}");
+        assert_eq!(
+            (mail.via, received),
+            (via, [RECIPIENT, "hidden@elsewhere.example", "unnamed@elsewhere.example"].map(String::from).to_vec()),
+            "{why}"
+        );
         for seen in mail.seen() {
             assert!(seen.leaks.is_empty(), "{why}: {seen:?}");
         }
         let shown = String::from_utf8_lossy(&mail.shown);
-        assert!(!shown.contains("hidden@") && !shown.contains("other@") && !shown.contains("unnamed@"), "{why}: {shown}");
+        assert!(
+            !shown.contains("hidden@") && !shown.contains("other@") && !shown.contains("unnamed@"),
+            "{why}: {shown}"
+        );
         assert!(shown.ends_with("\r\n\r\nText\r\n"), "{why}");
         let kept = shown.contains(&format!("X-Oxpost-Original-To: {RECIPIENT}, {VICTIM}\r\n"));
         assert_eq!(kept, via == Via::Graph, "{why}: the client's own line");
@@ -87,7 +94,8 @@ async fn every_octet_arrives_as_it_was_sent() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_goes_by_the_way_that_carries_it_or_is_refused_on_the_wire() {
     let house = House::new().await;
-    let large = letter(ALICE, RECIPIENT, "large") + &"A line of an attachment, seventy octets of nothing in particular.\r\n".repeat(50_000);
+    let large = letter(ALICE, RECIPIENT, "large")
+        + &"A line of an attachment, seventy octets of nothing in particular.\r\n".repeat(50_000);
     house.send(ALICE, &[RECIPIENT], &large).await;
     let mail = house.only_one().await;
     assert_eq!(mail.via, Via::Smtp, "graph comes first, and takes 3 MiB");
@@ -107,7 +115,8 @@ async fn a_large_message_goes_by_the_way_that_carries_it_or_is_refused_on_the_wi
 #[tokio::test(flavor = "multi_thread")]
 async fn a_null_reverse_path_stays_null_where_the_way_has_an_envelope() {
     for (account, via, path) in [("scanner", Via::Smtp, Some(String::new())), ("billing", Via::Graph, None)] {
-        let clients = network_client("rewrite").replace(r#"["scanner", "billing", "alice", "bob"]"#, &format!("[{account:?}]"));
+        let clients =
+            network_client("rewrite").replace(r#"["scanner", "billing", "alice", "bob"]"#, &format!("[{account:?}]"));
         let house = House::start(Plan { clients, ..Plan::default() }).await;
         let id = house.send("", &[RECIPIENT], letter(RECIPIENT, RECIPIENT, "receipt")).await;
         let mail = house.only_one().await;
@@ -199,7 +208,13 @@ async fn the_sender_policy_decides_who_it_comes_from() {
         ("keep", NOREPLY, NOREPLY, Ok((NOREPLY, NOREPLY, None)), "the mailbox has the right to send as it"),
         ("rewrite", NOREPLY, NOREPLY, Ok((SCANNER, SCANNER, Some(NOREPLY))), "the old From is kept as Reply-To"),
         ("rewrite", SCANNER, SCANNER, Ok((SCANNER, SCANNER, None)), "nothing to rewrite"),
-        ("rewrite", "dev@x.example", "dev@x.example", Ok((SCANNER, SCANNER, Some("dev@x.example"))), "a foreign sender"),
+        (
+            "rewrite",
+            "dev@x.example",
+            "dev@x.example",
+            Ok((SCANNER, SCANNER, Some("dev@x.example"))),
+            "a foreign sender",
+        ),
         ("strict", SCANNER, SCANNER, Ok((SCANNER, SCANNER, None)), "the mailbox itself"),
         ("strict", NOREPLY, SCANNER, Err("550 5.7.1 "), "another reverse path"),
         ("strict", SCANNER, NOREPLY, Err("550 5.7.1 "), "another From"),
@@ -219,7 +234,8 @@ async fn the_sender_policy_decides_who_it_comes_from() {
         let mail = house.only_one().await;
         let text = String::from_utf8_lossy(&mail.raw);
         assert_eq!(mail.reverse_path.as_deref(), Some(came_path), "{why}");
-        let is_from = text.contains(&format!("\r\nFrom: {came_from}\r\n")) || text.contains(&format!("\r\nFrom: <{came_from}>\r\n"));
+        let is_from = text.contains(&format!("\r\nFrom: {came_from}\r\n"))
+            || text.contains(&format!("\r\nFrom: <{came_from}>\r\n"));
         assert!(is_from, "{why}: {text}");
         let expected = reply_to.map(|address| format!("Reply-To: {address}"));
         assert_eq!(text.lines().find(|line| line.starts_with("Reply-To")).map(str::to_owned), expected, "{why}");
@@ -230,7 +246,9 @@ async fn the_sender_policy_decides_who_it_comes_from() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_that_has_been_everywhere_is_in_a_loop() {
     let house = House::new().await;
-    let travelled = |hops: usize| "Received: from a by b; Sat, 21 Nov 2026 00:00:00 +0000\r\n".repeat(hops) + &letter(BOB, RECIPIENT, "round");
+    let travelled = |hops: usize| {
+        "Received: from a by b; Sat, 21 Nov 2026 00:00:00 +0000\r\n".repeat(hops) + &letter(BOB, RECIPIENT, "round")
+    };
     let mut client = house.client().await;
     let refusal = client.hand_in(BOB, &[RECIPIENT], travelled(51)).await;
     assert!(refusal.starts_with("554 5.4.6 "), "{refusal}");

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use oxpost::mail::{Event, QueueId, Reason};
-use oxpost::practice::{Arrived, AuthFault, DotFault, Fault, GraphFault, GreetingFault, RecipientFault, Rule, TokenFault};
+use oxpost::practice::{
+    Arrived, AuthFault, DotFault, Fault, GraphFault, GreetingFault, RecipientFault, Rule, TokenFault,
+};
 use oxpost::queue::{Filter, Selector, State};
 
 use crate::client::PATIENCE;
@@ -42,7 +44,13 @@ fn subjects(mail: &[std::sync::Arc<Arrived>]) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn trouble_at_the_token_endpoint_passes_by_itself() {
-    for fault in [TokenFault::Unavailable, TokenFault::Throttled(30), TokenFault::Garbage, TokenFault::Html, TokenFault::Redirect] {
+    for fault in [
+        TokenFault::Unavailable,
+        TokenFault::Throttled(30),
+        TokenFault::Garbage,
+        TokenFault::Html,
+        TokenFault::Redirect,
+    ] {
         let house = House::new().await;
         house.clock.advance(120 * MINUTE);
         house.tenant.switches().inject(Rule::once(Fault::Token(fault)));
@@ -112,7 +120,10 @@ async fn a_refused_recipient_is_reported_to_the_right_address() {
     ];
     for (clients, path, to, why) in rows {
         let house = House::start(Plan { clients, ..Plan::default() }).await;
-        house.tenant.switches().inject(Rule::always(Fault::Recipient("gone@x.example".into(), RecipientFault::Permanent)));
+        house
+            .tenant
+            .switches()
+            .inject(Rule::always(Fault::Recipient("gone@x.example".into(), RecipientFault::Permanent)));
         house.send(path, &[RECIPIENT, "gone@x.example"], letter(SCANNER, RECIPIENT, "half of it")).await;
         let mail = house.arrived(2).await;
         assert_eq!(mail[0].recipients, [RECIPIENT], "{why}: the others receive it");
@@ -148,7 +159,9 @@ async fn a_report_is_never_answered_by_a_report() {
     assert_eq!(all.iter().map(|message| message.state).collect::<Vec<_>>(), [State::Failed; 2], "there is no third");
 
     house.send("", &["gone@x.example"], letter(SCANNER, "gone@x.example", "a client's own report")).await;
-    let nobody = |event: &Event| if let Event::Unreported { why, .. } = event { why.contains("null").then_some(()) } else { None };
+    let nobody = |event: &Event| {
+        if let Event::Unreported { why, .. } = event { why.contains("null").then_some(()) } else { None }
+    };
     house.events.first("nobody is told", nobody).await;
     assert_eq!(house.events.count(|event| matches!(event, Event::Reported { .. })), 1);
     assert_eq!(house.tenant.mail_count(), 0);

@@ -33,7 +33,11 @@ async fn no_value_brings_a_command_with_it() {
     }
     let names = [
         ("a(b)c;d", "from abcd ([127.0.0.1])", "comments and semicolons"),
-        ("x.example\t(evil.example [192.0.2.1])", "from x.exampleevil.example[192.0.2.1] ([127.0.0.1])", "a second address"),
+        (
+            "x.example\t(evil.example [192.0.2.1])",
+            "from x.exampleevil.example[192.0.2.1] ([127.0.0.1])",
+            "a second address",
+        ),
     ];
     for (number, (name, shown, why)) in (1..).zip(names) {
         let mut client = Client::connect(house.listener(0)).await;
@@ -45,7 +49,10 @@ async fn no_value_brings_a_command_with_it() {
         let mail = house.arrived(number).await.pop().unwrap();
         let text = String::from_utf8_lossy(&mail.raw).into_owned();
         let first = text.lines().next().unwrap();
-        assert!(first == format!("Received: {shown}") || first == "Received: from abcd ([127.0.0.1])", "{why}: {first}");
+        assert!(
+            first == format!("Received: {shown}") || first == "Received: from abcd ([127.0.0.1])",
+            "{why}: {first}"
+        );
     }
     assert_eq!(house.tenant.findings(), [], "the provider saw one command for each command");
 }
@@ -155,10 +162,15 @@ async fn no_value_becomes_a_header_line() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_made_to_exhaust_its_readers_is_taken_or_refused_in_time() {
     let house = House::new().await;
-    let parts: String = (0..500).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
+    let parts: String =
+        (0..500).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
     let many = |count: usize, one: &dyn Fn(usize) -> String| (0..count).map(one).collect::<String>();
     let rows: [(String, &str, &str); 8] = [
-        (format!("Content-Type: text/plain; {}", many(9_999, &|n| format!("a*{n}*=x;"))), "250", "9,999 parameters (CVE-2026-27859)"),
+        (
+            format!("Content-Type: text/plain; {}", many(9_999, &|n| format!("a*{n}*=x;"))),
+            "250",
+            "9,999 parameters (CVE-2026-27859)",
+        ),
         (format!("X: y\r\n{}", parts.trim_end()), "250", "500 parts, one within another"),
         (format!("X: y{}", "\r\n z".repeat(250_000)), "552", "250,000 folded lines"),
         (format!("To: {}", many(50_000, &|n| format!("a{n}@x.example, "))), "552", "50,000 addresses"),

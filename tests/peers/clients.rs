@@ -50,13 +50,14 @@ impl Letter {
     }
 }
 
-/// swaks: STARTTLS, AUTH LOGIN.
+/// swaks: STARTTLS, AUTH LOGIN. It puts a line end of its own before the final dot.
 pub(crate) fn swaks(ground: &Ground, gateway: &Gateway<'_>, letter: &Letter) {
     let server = format!("127.0.0.1:{}", gateway.port);
     let mut swaks = Command::new("swaks");
     swaks.args(["--server", &server, "--tls", "--auth", "LOGIN", "--auth-user", LOGIN, "--auth-password", PASSWORD]);
     swaks.args(["--from", &letter.from, "--to", &letter.to.join(",")]);
-    swaks.arg("--data").arg(format!("@{}", letter.file(ground, "swaks.eml").display()));
+    let data = ground.write("swaks.eml", letter.octets.strip_suffix(b"\r\n").unwrap());
+    swaks.arg("--data").arg(format!("@{}", data.display()));
     run(&mut swaks);
 }
 

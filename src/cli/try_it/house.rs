@@ -117,7 +117,8 @@ impl House {
 async fn start_gateway(tenant: &Tenant, folder: &Path, listen: SocketAddr) -> Result<Gateway, Report> {
     let text = configuration(tenant, listen)?;
     let file = folder.join("oxpost.toml");
-    let written = std::fs::write(folder.join("practice-ca.pem"), tenant.ca_pem()).and_then(|()| std::fs::write(&file, text));
+    let written =
+        std::fs::write(folder.join("practice-ca.pem"), tenant.ca_pem()).and_then(|()| std::fs::write(&file, text));
     written.map_err(|error| Report::new(format!("cannot write to `{}`: {error}", folder.display())))?;
     let config = Config::load(&file, &|_| None).map_err(|errors| Report::new(errors.to_string()))?;
     Ok(Gateway::start(config, Clock::system(), Arc::new(Log)).await?)
@@ -176,7 +177,8 @@ accounts = ["scanner", "billing"]
 /// The wanted port if it is free, else any.
 fn free_port(wanted: u16) -> Result<u16, Report> {
     let bind = |port| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).and_then(|socket| socket.local_addr());
-    let address = bind(wanted).or_else(|_| bind(0)).map_err(|error| Report::new(format!("no free port on loopback: {error}")))?;
+    let address =
+        bind(wanted).or_else(|_| bind(0)).map_err(|error| Report::new(format!("no free port on loopback: {error}")))?;
     Ok(address.port())
 }
 

@@ -41,7 +41,10 @@ async fn verify(house: &House) -> Result<(), Report> {
     say(format_args!("gateway           smtp://{}", house.smtp()));
     for mailbox in house::MAILBOXES {
         house.sign_in(mailbox.account).await?;
-        say(format_args!("signed in         {} (account `{}`, sends by {})", mailbox.address, mailbox.account, mailbox.way));
+        say(format_args!(
+            "signed in         {} (account `{}`, sends by {})",
+            mailbox.address, mailbox.account, mailbox.way
+        ));
     }
     for mailbox in house::MAILBOXES {
         let queued = first_mail::send(house.smtp(), mailbox).await?;

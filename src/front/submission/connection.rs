@@ -35,7 +35,9 @@ pub(super) enum End {
     #[error("the client was silent too long")]
     TimedOut,
     /// The client ended its message with bare LF, which is not the end.
-    #[error("the client ends lines with LF alone, so its message had no end; set `line_endings = \"lf\"` for its `[[client]]`")]
+    #[error(
+        "the client ends lines with LF alone, so its message had no end; set `line_endings = \"lf\"` for its `[[client]]`"
+    )]
     LineEndings,
     /// A TLS handshake did not succeed.
     #[error("TLS failed: {0}")]
@@ -65,7 +67,12 @@ enum Next {
 
 impl Connection {
     /// Serves a client until it leaves.
-    pub(super) async fn serve(door: Arc<Door>, tcp: TcpStream, peer: IpAddr, stopping: CancellationToken) -> Result<(), End> {
+    pub(super) async fn serve(
+        door: Arc<Door>,
+        tcp: TcpStream,
+        peer: IpAddr,
+        stopping: CancellationToken,
+    ) -> Result<(), End> {
         let _nodelay = tcp.set_nodelay(true);
         let stream = door.greet_with(tcp, peer).await?;
         let Some((desk, session)) = Desk::open(&door, peer, stream.is_tls()) else {
@@ -91,8 +98,13 @@ impl Connection {
                 Some(count) => count,
                 None => return self.say_goodbye(&replies::SHUTTING_DOWN).await,
             };
-            if self.session.hello().is_none() && !self.stream.is_tls() && self.door.notes_late_tls(self.peer, &buffer[..count]) {
-                return Err(End::Tls("the first TLS client of an address that came in clear so far; the next try succeeds".to_owned()));
+            if self.session.hello().is_none()
+                && !self.stream.is_tls()
+                && self.door.notes_late_tls(self.peer, &buffer[..count])
+            {
+                return Err(End::Tls(
+                    "the first TLS client of an address that came in clear so far; the next try succeeds".to_owned(),
+                ));
             }
             self.session.receive(&buffer[..count]);
         }

@@ -3,17 +3,19 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::Door;
+use super::connection::line_endings;
 use super::intake::{Intake, Received, storing_failed};
 use super::prefix::{Arrival, made_message_id, prefix, protocol};
-use super::connection::line_endings;
 use super::replies as ours;
 use super::rules::{Leave, Rules};
-use super::Door;
-use crate::account::password::{Login, Verdict};
 use crate::account::Client;
+use crate::account::password::{Login, Verdict};
 use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy};
 use crate::queue::NewMessage;
-use crate::smtp::{AuthResult, AuthRule, Credentials, MailRequest, Options, RcptRequest, RcptTarget, Reply, Session, replies};
+use crate::smtp::{
+    AuthResult, AuthRule, Credentials, MailRequest, Options, RcptRequest, RcptTarget, Reply, Session, replies,
+};
 
 /// Errors a client may make without sending a message.
 const MAX_ERRORS: u32 = 20;
@@ -72,7 +74,11 @@ impl Desk {
         let login = Login { peer: self.peer, name: credentials.login, password: credentials.password };
         // Acting for another (RFC 4616) is nothing a mail client here has a right to; many send their own name.
         let acts_for_another = credentials.authorization_id.is_some_and(|other| other != login.name);
-        let verdict = if acts_for_another { Verdict::Refused } else { self.rules.log_in(&login, &self.door.settings.clients).await };
+        let verdict = if acts_for_another {
+            Verdict::Refused
+        } else {
+            self.rules.log_in(&login, &self.door.settings.clients).await
+        };
         match verdict {
             Verdict::Accepted(client) => {
                 self.by_login = Some(client);
@@ -101,7 +107,8 @@ impl Desk {
             return Err(self.refused(ours::too_large(leave.max_octets), "the declared size is too large"));
         }
         let (reverse_path, recipients) = (request.reverse_path.clone(), Vec::new());
-        self.transaction = Some(Transaction { leave, reverse_path, request: request.clone(), recipients, intake: None });
+        self.transaction =
+            Some(Transaction { leave, reverse_path, request: request.clone(), recipients, intake: None });
         Ok(())
     }
 
@@ -158,8 +165,8 @@ impl Desk {
         if route.sender == SenderPolicy::Strict && found.from.iter().any(|from| *from != route.mailbox) {
             return Err(ours::sender_refused(&route.mailbox));
         }
-        let mut envelope = Envelope::new(transaction.reverse_path, transaction.recipients)
-            .map_err(|_| replies::RCPT_FIRST)?;
+        let mut envelope =
+            Envelope::new(transaction.reverse_path, transaction.recipients).map_err(|_| replies::RCPT_FIRST)?;
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
         let id = QueueId::fresh();
         let submission = &self.door.submission;
@@ -181,7 +188,12 @@ impl Desk {
 
     fn refused(&self, reply: Reply, why: &str) -> Reply {
         let client = self.client().map(|client| client.name.clone()).unwrap_or_default();
-        self.observe(&Event::Refused { client, peer: Some(self.peer), reply: String::from_utf8_lossy(&reply.to_octets()).trim_end().to_owned(), why: why.to_owned() });
+        self.observe(&Event::Refused {
+            client,
+            peer: Some(self.peer),
+            reply: String::from_utf8_lossy(&reply.to_octets()).trim_end().to_owned(),
+            why: why.to_owned(),
+        });
         reply
     }
 
@@ -193,7 +205,10 @@ impl Desk {
 impl Door {
     fn options(&self, rules: &Rules, by_network: Option<&Client>) -> Options {
         let names = &self.settings.clients;
-        let auth = match (rules.has_logins(names) || by_network.is_some_and(|c| c.any_login), self.settings.allow_clear_auth) {
+        let auth = match (
+            rules.has_logins(names) || by_network.is_some_and(|c| c.any_login),
+            self.settings.allow_clear_auth,
+        ) {
             (false, _) => AuthRule::Never,
             (true, true) => AuthRule::Always,
             (true, false) => AuthRule::OverTlsOnly,

@@ -42,7 +42,8 @@ pub(super) fn prefix(arrival: &Arrival<'_>, found: &Inspection, sender: &Reverse
     let Arrival { helo, peer, hostname, protocol, id, now } = arrival;
     let date = now.rfc5322();
     let (helo, literal) = (safe_helo(helo), literal(*peer));
-    let mut lines = format!("Received: from {helo} ({literal})\r\n\tby {hostname} with {protocol} id {id};\r\n\t{date}\r\n");
+    let mut lines =
+        format!("Received: from {helo} ({literal})\r\n\tby {hostname} with {protocol} id {id};\r\n\t{date}\r\n");
     if !found.has_from {
         let from = sender.address().unwrap_or(mailbox);
         lines.push_str(&format!("From: <{from}>\r\n"));
@@ -96,8 +97,12 @@ mod tests {
 
     #[test]
     fn a_complete_message_gets_a_received_line_alone() {
-        let text = lines(b"From: a@x.example\r\nDate: Sat, 21 Nov 2026 00:00:00 +0000\r\nMessage-ID: <1@x>\r\n\r\nhi\r\n");
-        assert_eq!(text, "Received: from printerx ([192.0.2.7])\r\n\tby oxpost.example with ESMTP id 07070707070707070707070707070707;\r\n\tSat, 21 Nov 2026 00:00:00 +0000\r\n");
+        let text =
+            lines(b"From: a@x.example\r\nDate: Sat, 21 Nov 2026 00:00:00 +0000\r\nMessage-ID: <1@x>\r\n\r\nhi\r\n");
+        assert_eq!(
+            text,
+            "Received: from printerx ([192.0.2.7])\r\n\tby oxpost.example with ESMTP id 07070707070707070707070707070707;\r\n\tSat, 21 Nov 2026 00:00:00 +0000\r\n"
+        );
     }
 
     #[test]

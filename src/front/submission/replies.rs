@@ -12,12 +12,12 @@ const fn status(class: u8, subject: u16, detail: u16) -> EnhancedStatusCode {
 }
 
 /// The header block is larger than anything a mail program makes.
-pub(super) const HEADER_TOO_LARGE: Reply =
-    Reply::new(552, status(5, 3, 4), "The header is too large: 256 kB at most");
+pub(super) const HEADER_TOO_LARGE: Reply = Reply::new(552, status(5, 3, 4), "The header is too large: 256 kB at most");
 /// More Received lines than a path has hops.
 pub(super) const LOOP: Reply =
     Reply::new(554, status(5, 4, 6), "Mail loop: more than 50 Received lines; check where this message comes from");
-const NO_WAY_OUT: Reply = Reply::new(554, status(5, 3, 5), "The account has no way out; its administrator must mend `send`");
+const NO_WAY_OUT: Reply =
+    Reply::new(554, status(5, 3, 5), "The account has no way out; its administrator must mend `send`");
 const TOO_LARGE: Reply = Reply::new(552, status(5, 3, 4), "Too large");
 const SENDER_REFUSED: Reply = Reply::new(550, status(5, 7, 1), "Sender refused");
 const STRANGER: Reply = Reply::new(554, status(5, 7, 1), "Not for you");
@@ -51,7 +51,9 @@ pub(super) fn no_way_out() -> Reply {
 /// Nobody from that address may come in.
 pub(super) fn stranger(peer: IpAddr) -> Reply {
     let peer = peer.to_canonical();
-    STRANGER.saying(&format!("{peer} is in no client's network; the administrator can add it to `networks` of a `[[client]]`"))
+    STRANGER.saying(&format!(
+        "{peer} is in no client's network; the administrator can add it to `networks` of a `[[client]]`"
+    ))
 }
 
 /// Our own trouble is temporary on the wire, whatever it is.
@@ -65,14 +67,23 @@ mod tests {
 
     #[test]
     fn our_own_trouble_is_temporary() {
-        assert_eq!(from_queue_error(&QueueError::NoRoom).to_octets(), b"452 4.3.1 No room for more mail at the moment, try again later\r\n");
+        assert_eq!(
+            from_queue_error(&QueueError::NoRoom).to_octets(),
+            b"452 4.3.1 No room for more mail at the moment, try again later\r\n"
+        );
         assert_eq!(from_queue_error(&QueueError::BodyDamaged("x".to_owned())).code(), 451);
     }
 
     #[test]
     fn replies_name_the_thing_and_the_remedy() {
         let text = |reply: Reply| String::from_utf8(reply.to_octets()).unwrap();
-        assert_eq!(text(stranger("::ffff:192.0.2.9".parse().unwrap())), "554 5.7.1 192.0.2.9 is in no client's network; the administrator can add it to `networks` of a `[[client]]`\r\n");
-        assert!(text(too_large(3_145_728)).starts_with("552 5.3.4 The message is too large: this account can send at most 3145728 octets"));
+        assert_eq!(
+            text(stranger("::ffff:192.0.2.9".parse().unwrap())),
+            "554 5.7.1 192.0.2.9 is in no client's network; the administrator can add it to `networks` of a `[[client]]`\r\n"
+        );
+        assert!(
+            text(too_large(3_145_728))
+                .starts_with("552 5.3.4 The message is too large: this account can send at most 3145728 octets")
+        );
     }
 }

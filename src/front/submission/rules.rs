@@ -54,7 +54,11 @@ impl Rules {
 
     /// The largest SIZE to show on a listener: what any account reachable there can send, in octets.
     pub(super) fn max_octets(&self, names: &[String]) -> u64 {
-        self.reachable(names).filter_map(|account| self.ways.get(&account.name)).map(AccountWays::max_octets).max().unwrap_or(0)
+        self.reachable(names)
+            .filter_map(|account| self.ways.get(&account.name))
+            .map(AccountWays::max_octets)
+            .max()
+            .unwrap_or(0)
     }
 
     /// Whether SMTPUTF8 can be offered on a listener: every way out of every account must carry it.
@@ -79,7 +83,6 @@ impl Rules {
             account: account.name.clone(),
             provider: account.provider.clone(),
             client: client.name.clone(),
-            bounces_to: client.bounces_to.clone(),
             sender: client.sender,
             reports_to: self.reports_to(client, reverse_path, &mailbox),
             mailbox: mailbox.clone(),

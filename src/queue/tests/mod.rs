@@ -175,7 +175,6 @@ fn route() -> Route {
         mailbox: address("scanner@contoso.example"),
         client: "printer".to_owned(),
         sender: SenderPolicy::Rewrite,
-        bounces_to: None,
         reports_to: None,
     }
 }

@@ -136,3 +136,15 @@ async fn a_hundred_thousand_waiting_messages_do_not_hold_up_the_start() {
     assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert_eq!(desk.queue.list(Filter::default()).await.unwrap().len(), 10_000);
 }
+
+#[tokio::test]
+async fn a_long_queue_is_not_read_through_to_find_what_is_due() {
+    let desk = Desk::new().await;
+    let plan = |c: &rusqlite::Connection| {
+        let mut explain = c.prepare(&format!("EXPLAIN QUERY PLAN {}", lease::FIRST))?;
+        let steps = explain.query_map([1], |row| row.get::<_, String>("detail"))?;
+        steps.collect::<Result<Vec<_>, _>>()
+    };
+    let plan = desk.store.read(plan).await.unwrap();
+    assert_eq!(plan, ["SEARCH message USING INDEX message_outstanding (lane=? AND state=?)"]);
+}
