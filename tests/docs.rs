@@ -145,3 +145,24 @@ fn links_and_anchors_are_read_as_github_reads_them() {
     assert_eq!(targets, ["4 a.md#b", "9 z.md"]);
     assert_eq!(anchors(page).into_iter().collect::<Vec<_>>(), ["a-b-c", "same", "same-1"]);
 }
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = read_to_string(root().join("docs/security.md")).expect("docs/security.md says what is defended");
+    let mut sources = String::new();
+    let mut folders = vec![root().join("src"), root().join("tests")];
+    while let Some(folder) = folders.pop() {
+        for path in std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            match path.extension() {
+                _ if path.is_dir() && !path.ends_with("node_modules") => folders.push(path),
+                Some(extension) if extension == "rs" => sources.push_str(&read_to_string(path).unwrap()),
+                _ => {}
+            }
+        }
+    }
+    let code = page.split('`').skip(1).step_by(2);
+    let names: Vec<_> = code.filter(|code| code.matches('_').count() >= 3).collect();
+    assert!(names.len() > 30, "the page names the tests");
+    let missing: Vec<_> = names.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "docs/security.md names tests that do not exist: {missing:#?}");
+}

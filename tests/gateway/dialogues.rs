@@ -75,8 +75,8 @@ impl<'a> OverTcp<'a> {
         }
     }
 
-    /// Waits until a message has arrived at the provider, and returns it.
-    fn arrived(&self, id: QueueId) -> Stored {
+    /// Waits until a message has arrived at the provider, and returns it. It has `octets` with the lines before it.
+    fn arrived(&self, id: QueueId, octets: u64) -> Stored {
         let named = format!(" id {id};");
         let (mail, size) = Handle::current().block_on(async {
             loop {
@@ -88,7 +88,9 @@ impl<'a> OverTcp<'a> {
                 }
             }
         });
-        let content = &mail.raw[mail.raw.len() - usize::try_from(size).unwrap()..];
+        // A header without the empty line at its end gets one on the way out.
+        let (end, size) = (usize::try_from(octets).unwrap(), usize::try_from(size).unwrap());
+        let content = &mail.raw[end - size..end];
         // The gateway's postmaster is that of the mailbox's domain.
         let recipient =
             |to: &String| format!("<{}>", to.strip_prefix("postmaster@").map_or(to.as_str(), |_| "postmaster"));
@@ -135,12 +137,12 @@ impl Peer for OverTcp<'_> {
         let events = self.house.events.all();
         let unseen = events.iter().enumerate().skip(self.seen);
         let mut accepted = unseen.filter_map(|(at, event)| match event {
-            Event::Accepted { id, .. } => Some((at, *id)),
+            Event::Accepted { id, octets, .. } => Some((at, *id, *octets)),
             _ => None,
         });
-        let (at, id) = accepted.next()?;
+        let (at, id, octets) = accepted.next()?;
         self.seen = at + 1;
-        Some(self.arrived(id))
+        Some(self.arrived(id, octets))
     }
 }
 
