@@ -136,9 +136,8 @@ impl Peer for OverTcp<'_> {
     fn message(&mut self) -> Option<Stored> {
         let events = self.house.events.all();
         let unseen = events.iter().enumerate().skip(self.seen);
-        let mut accepted = unseen.filter_map(|(at, event)| match event {
-            Event::Accepted { id, octets, .. } => Some((at, *id, *octets)),
-            _ => None,
+        let mut accepted = unseen.filter_map(|(at, event)| {
+            if let Event::Accepted { id, octets, .. } = event { Some((at, *id, *octets)) } else { None }
         });
         let (at, id, octets) = accepted.next()?;
         self.seen = at + 1;

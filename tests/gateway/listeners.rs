@@ -1,6 +1,5 @@
 //! How a listener begins, how many it serves, how it ends.
 
-use oxpost::clock::Timestamp;
 use oxpost::net::certificate;
 use oxpost::queue::Filter;
 
@@ -191,8 +190,6 @@ async fn a_reload_serves_changed_certificates_and_keeps_the_old_ones_when_they_a
     let refusal = reload().await.unwrap_err();
     assert!(refusal.contains("rsa.pem"), "{refusal}");
     house.client().await.starttls(&other.path().join("ca.pem")).await;
-    assert!(house.list(Filter::default()).await.is_empty());
-    assert!(house.clock.now() > Timestamp::default());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -166,7 +166,7 @@ fn forms(secret: &str) -> Vec<Vec<u8>> {
             let encoded = engine.encode([vec![0; before], secret.as_bytes().to_vec()].concat());
             // The ends depend on what stands beside it.
             let first = if before == 0 { 0 } else { 4 };
-            forms.push(encoded[first..encoded.len() - 4].as_bytes().to_vec());
+            forms.push(encoded.as_bytes()[first..encoded.len() - 4].to_vec());
         }
     }
     forms

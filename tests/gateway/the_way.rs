@@ -204,7 +204,8 @@ async fn the_sender_policy_decides_who_it_comes_from() {
     const NOREPLY: &str = "noreply@practice.example";
     // Policy, reverse path, From; then what is refused, or reverse path, From and Reply-To as they arrive.
     type Came = (&'static str, &'static str, Option<&'static str>);
-    let rows: [(&str, &str, &str, Result<Came, &str>, &str); 7] = [
+    type Row = (&'static str, &'static str, &'static str, Result<Came, &'static str>, &'static str);
+    let rows: [Row; 7] = [
         ("keep", NOREPLY, NOREPLY, Ok((NOREPLY, NOREPLY, None)), "the mailbox has the right to send as it"),
         ("rewrite", NOREPLY, NOREPLY, Ok((SCANNER, SCANNER, Some(NOREPLY))), "the old From is kept as Reply-To"),
         ("rewrite", SCANNER, SCANNER, Ok((SCANNER, SCANNER, None)), "nothing to rewrite"),

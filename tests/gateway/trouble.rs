@@ -20,18 +20,28 @@ async fn send(house: &House, from: &str, subject: &str) -> QueueId {
 
 /// Waits until an attempt at the message is put off, and says why.
 async fn deferred(house: &House, id: QueueId) -> Reason {
-    let pick = |event: &Event| match event {
-        Event::Deferred { id: other, failure, .. } if *other == id => Some(failure.reason),
-        _ => None,
+    let pick = |event: &Event| {
+        if let Event::Deferred { id: other, failure, .. } = event
+            && *other == id
+        {
+            Some(failure.reason)
+        } else {
+            None
+        }
     };
     house.events.first("the message is deferred", pick).await
 }
 
 /// Waits until the mailbox is held, and says why.
 async fn held(house: &House, mailbox: &str) -> Reason {
-    let pick = |event: &Event| match event {
-        Event::Held { mailbox: other, failure, .. } if other == mailbox => Some(failure.reason),
-        _ => None,
+    let pick = |event: &Event| {
+        if let Event::Held { mailbox: other, failure, .. } = event
+            && other == mailbox
+        {
+            Some(failure.reason)
+        } else {
+            None
+        }
     };
     house.events.first("the mailbox is held", pick).await
 }
@@ -73,9 +83,14 @@ async fn mail_of_a_revoked_account_is_held_until_somebody_signs_in() {
         assert_eq!((listed[0].id, listed[0].state), (id, State::Held));
         let hint = listed[0].hint.clone().unwrap();
         assert!(hint.contains(&format!("oxpost login {account}")), "{hint}");
-        let says_so = |event: &Event| match event {
-            Event::SignInNeeded { account: other, hint, .. } if other == account => Some(hint.clone()),
-            _ => None,
+        let says_so = |event: &Event| {
+            if let Event::SignInNeeded { account: other, hint, .. } = event
+                && other == account
+            {
+                Some(hint.clone())
+            } else {
+                None
+            }
         };
         let hint = house.events.first("the log says what to do", says_so).await;
         assert!(hint.contains(&format!("oxpost login {account}")), "{hint}");
