@@ -8,7 +8,8 @@ use std::sync::Arc;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use oxpost::clock::Clock;
 use oxpost::mail::{
-    Address, Attempt, BackendKind, Envelope, Event, Observer, Outcome, QueueId, Receipt, Recipient, ReversePath, SenderPolicy,
+    Address, Attempt, BackendKind, Envelope, Event, Observer, Outcome, QueueId, Receipt, Recipient, ReversePath,
+    SenderPolicy,
 };
 use oxpost::queue::{MIGRATIONS, NewMessage, Next, Queue, Route, Settings};
 use oxpost::store::Store;
@@ -63,9 +64,8 @@ fn bench(criterion: &mut Criterion) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let store = Store::open(&folder.path().join("bench.db"), MIGRATIONS).expect("a store");
     let settings = Settings { reserve_octets: 0, reserve_percent: 0, ..Settings::new(folder.path()) };
-    let queue = runtime
-        .block_on(Queue::open(store.clone(), settings, Clock::system(), Arc::new(Silent)))
-        .expect("a queue");
+    let queue =
+        runtime.block_on(Queue::open(store.clone(), settings, Clock::system(), Arc::new(Silent))).expect("a queue");
     let mut group = criterion.benchmark_group("accept, lease, settle");
     for at_once in [1_u64, 16] {
         group.throughput(Throughput::Elements(at_once));

@@ -59,7 +59,8 @@ impl Carrier {
 
     /// A report leaves as the message would have; if its account is on hold, by the account that is there for that.
     fn route_of_report(&self, lease: &Lease, verdict: &Verdict) -> Route {
-        let own = Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
+        let own =
+            Route { sender: SenderPolicy::Keep, reports_to: None, client: "oxpost".to_owned(), ..lease.route.clone() };
         let on_hold = verdict.failed.iter().any(|(_, failure)| failure.reason == Reason::HoldExpired);
         match self.notify().filter(|_| on_hold) {
             Some(Notify { account, provider, mailbox }) => Route { account, provider, mailbox, ..own },

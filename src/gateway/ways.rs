@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::Parts;
-use crate::config::Config;
 use crate::account::MailboxRule;
+use crate::config::Config;
 use crate::delivery::carrier::{Notify, Ways};
 use crate::delivery::graph::GraphBackend;
 use crate::delivery::smtp::SmtpBackend;
