@@ -48,6 +48,8 @@ pub(crate) struct Plan {
     /// The keys of each listener beside `listen`.
     pub(crate) listeners: Vec<String>,
     pub(crate) clients: String,
+    /// Addresses that the mailbox `SCANNER` has the right to send as, beside those it has anyhow.
+    pub(crate) send_as: Vec<String>,
 }
 
 impl Default for Plan {
@@ -59,6 +61,7 @@ impl Default for Plan {
                 + &account(BOB, r#"["smtp"]"#),
             listeners: vec!["tls = \"none\"".to_owned()],
             clients: network_client("rewrite") + &login_client(),
+            send_as: Vec::new(),
         }
     }
 }
@@ -141,7 +144,8 @@ impl House {
     /// Nobody signed in yet. The clock of gateway and tenant stands still until a test moves it.
     pub(crate) async fn not_signed_in(plan: Plan) -> Self {
         let clock = Clock::manual(Clock::system().now());
-        let settings = practice::Settings { clock: clock.clone(), ..practice::Settings::default() };
+        let mut settings = practice::Settings { clock: clock.clone(), ..practice::Settings::default() };
+        settings.directory.users[0].send_as.extend(plan.send_as.clone());
         let tenant = Tenant::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("practice-ca.pem"), tenant.ca_pem()).unwrap();
@@ -153,7 +157,7 @@ impl House {
 
     /// Writes the configuration; it counts from the next restart or reload on.
     pub(crate) fn write(&self, plan: &Plan) {
-        let Plan { tables, accounts, listeners, clients } = plan;
+        let Plan { tables, accounts, listeners, clients, .. } = plan;
         let listeners: String =
             listeners.iter().map(|keys| format!("[[listener]]\nlisten = \"127.0.0.1:0\"\n{keys}\n\n")).collect();
         let text = format!(

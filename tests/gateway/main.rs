@@ -6,10 +6,15 @@ mod client;
 mod house;
 
 mod clear_text;
+mod dialogues;
+mod disk;
 mod guessing;
 mod listeners;
 mod relay;
+mod secrets;
 mod slow;
 mod smuggling;
+mod spool;
 mod the_way;
 mod trouble;
+mod values;

@@ -1,0 +1,243 @@
+//! Secrets at rest, and what must never say one.
+
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use oxpost::mail::{Event, Reason};
+use oxpost::practice::{
+    APP_CLIENT_ID, APP_CLIENT_SECRET, Fault, PUBLIC_CLIENT_ID, RecipientFault, Rotation, Rule, TokenFault,
+};
+use oxpost::queue::Filter;
+use oxpost::telemetry;
+use oxpost::token::Purpose;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::client::Client;
+use crate::house::{ALICE, BOB, House, LOGIN, PASSWORD, Plan, RECIPIENT, SCANNER, account, letter};
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            found.extend(files(&entry.path()));
+        } else if kind.is_file() {
+            found.push(entry.path());
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_owner_can_read_what_is_secret() {
+    let listeners = vec!["tls = \"starttls\"".to_owned()];
+    let house = House::start(Plan { listeners, ..Plan::default() }).await;
+    for name in ["data", "data/spool"] {
+        assert_eq!(mode(&house.path(name)), 0o700, "{name}");
+    }
+    for name in ["data/key", "data/control.sock", "data/certs/ecdsa.key", "data/certs/rsa.key"] {
+        assert_eq!(mode(&house.path(name)), 0o600, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_others_can_read_is_not_used() {
+    let mut house = House::new().await;
+    house.stop().await;
+    std::fs::set_permissions(house.path("data/key"), PermissionsExt::from_mode(0o640)).unwrap();
+    let error = house.open().await.unwrap_err().to_string();
+    assert!(error.contains("data/key") && error.contains("chmod 600"), "{error}");
+    std::fs::set_permissions(house.path("data/key"), PermissionsExt::from_mode(0o600)).unwrap();
+    house.open().await.unwrap();
+    house.send(SCANNER, &[RECIPIENT], letter(SCANNER, RECIPIENT, "as before")).await;
+    house.only_one().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copied_data_folder_without_its_key_gives_no_token_and_keeps_the_mail() {
+    let mut house = House::new().await;
+    house.stop().await;
+    std::fs::remove_file(house.path("data/key")).unwrap();
+    house.open().await.unwrap();
+    house.send(SCANNER, &[RECIPIENT], letter(SCANNER, RECIPIENT, "kept")).await;
+    let held = |event: &Event| if let Event::Held { failure, .. } = event { Some(failure.clone()) } else { None };
+    let failure = house.events.first("the mail is held", held).await;
+    assert_eq!(failure.reason, Reason::SignInNeeded);
+    assert!(failure.to_string().contains("key"), "{failure}");
+    house.sign_in("scanner").await;
+    house.only_one().await;
+}
+
+/// Everything that is logged in this process, by whichever test.
+#[derive(Clone, Default)]
+struct Logged(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Logged {
+    fn write(&mut self, octets: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for Logged {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+/// Gets a refresh token as any OAuth client would.
+async fn refresh_token(house: &House, mailbox: &str) -> String {
+    const REDIRECT: &str = "http://localhost:8027/";
+    const VERIFIER: &str = "a-verifier-of-forty-three-characters-at-least-0123";
+    let scope = "https://outlook.office.com/SMTP.Send offline_access";
+    let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, VERIFIER.as_bytes()));
+    let mut url = house.tenant.authorize_url();
+    url.query_pairs_mut().extend_pairs([
+        ("client_id", PUBLIC_CLIENT_ID),
+        ("response_type", "code"),
+        ("redirect_uri", REDIRECT),
+        ("scope", scope),
+        ("state", "x"),
+        ("code_challenge", &challenge),
+        ("code_challenge_method", "S256"),
+        ("login_hint", mailbox),
+        ("practice_auto", "1"),
+    ]);
+    let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
+    let answer = browser.get(url).send().await.unwrap();
+    let location: url::Url = answer.headers()["location"].to_str().unwrap().parse().unwrap();
+    let code = location.query_pairs().find(|(name, _)| name == "code").unwrap().1.into_owned();
+    let form = [
+        ("grant_type", "authorization_code"),
+        ("client_id", PUBLIC_CLIENT_ID),
+        ("code", &code),
+        ("redirect_uri", REDIRECT),
+        ("code_verifier", VERIFIER),
+        ("scope", scope),
+    ];
+    let answer = browser.post(house.tenant.token_url()).form(&form).send().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_str(&answer.text().await.unwrap()).unwrap();
+    answer["refresh_token"].as_str().unwrap().to_owned()
+}
+
+/// An account with an imported refresh token and one with a client secret, beside those that people signed in.
+fn plan(house: &House, refresh_token: &str) -> Plan {
+    std::fs::write(house.path("bob.token"), refresh_token).unwrap();
+    std::fs::write(house.path("app.secret"), APP_CLIENT_SECRET).unwrap();
+    let tenant = &house.tenant;
+    let app = format!(
+        "[provider.app]\nkind = \"microsoft\"\ntenant = \"practice.example\"\nclient_id = \"{APP_CLIENT_ID}\"\n\
+         client_secret = {{ file = \"app.secret\" }}\ntoken_url = \"{}\"\ngraph_url = \"{}\"\n\
+         graph_resource = \"https://graph.microsoft.com\"\n\n",
+        tenant.token_url(),
+        tenant.graph_base(),
+    );
+    let alice = account(ALICE, r#"["graph"]"#).replace("\"practice\"", "\"app\"") + "grant = \"client-credentials\"\n";
+    let bob = account(BOB, r#"["smtp"]"#) + "grant = \"refresh-token\"\nrefresh_token = { file = \"bob.token\" }\n";
+    let accounts = Plan::default().accounts;
+    let people = accounts.split("[account.alice]").next().unwrap().to_owned();
+    let listeners = vec!["tls = \"none\"\nallow_clear_auth = true".to_owned()];
+    Plan { tables: app, accounts: people + &alice + &bob, listeners, ..Plan::default() }
+}
+
+/// A secret as it may appear: plain, in a form, and in base64 wherever it begins.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let mut forms = vec![
+        secret.as_bytes().to_vec(),
+        url::form_urlencoded::byte_serialize(secret.as_bytes()).collect::<String>().into_bytes(),
+    ];
+    for engine in [STANDARD, base64::engine::general_purpose::URL_SAFE] {
+        for before in 0..3 {
+            let encoded = engine.encode([vec![0; before], secret.as_bytes().to_vec()].concat());
+            // The ends depend on what stands beside it.
+            let first = if before == 0 { 0 } else { 4 };
+            forms.push(encoded[first..encoded.len() - 4].as_bytes().to_vec());
+        }
+    }
+    forms
+}
+
+fn assert_silent(what: &str, text: &[u8], secrets: &[(&str, String)]) {
+    for (name, secret) in secrets {
+        for form in forms(secret) {
+            let at = memchr::memmem::find(text, &form);
+            assert!(at.is_none(), "{what} tells {name} at octet {at:?}: {}", String::from_utf8_lossy(&form));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_secret_is_ever_told() {
+    let logged = Logged::default();
+    let subscriber = tracing_subscriber::fmt().with_env_filter(telemetry::filter("trace")).with_writer(logged.clone());
+    subscriber.init();
+    let mut house = House::new().await;
+    house.tenant.switches().set(|knobs| knobs.rotation = Rotation::Off);
+    let refresh_token = refresh_token(&house, BOB).await;
+    let plan = plan(&house, &refresh_token);
+    house.write(&plan);
+    house.restart().await;
+
+    let mut client = Client::connect_from("127.0.0.9", house.listener(0)).await.greeted().await;
+    assert!(client.log_in(LOGIN, "Wr0ng-but-close").await.starts_with("535"));
+    assert!(client.log_in(LOGIN, PASSWORD).await.starts_with("235"));
+    house.tenant.switches().inject(Rule::once(Fault::Recipient("gone@x.example".into(), RecipientFault::Permanent)));
+    for (from, to) in [(SCANNER, RECIPIENT), (BOB, "gone@x.example"), (ALICE, RECIPIENT)] {
+        house.send(from, &[to], letter(from, to, "ordinary")).await;
+    }
+    let reports = house.arrived(3).await;
+    let access = |name: &'static str, purpose| {
+        let tokens = house.control().tokens;
+        async move { tokens.access_token(name, purpose).await.unwrap().secret.expose().to_owned() }
+    };
+    let secrets = [
+        ("the local password", PASSWORD.to_owned()),
+        ("a wrong password", "Wr0ng-but-close".to_owned()),
+        ("the client secret", APP_CLIENT_SECRET.to_owned()),
+        ("a refresh token", refresh_token),
+        ("an access token for SMTP", access("bob", Purpose::Smtp).await),
+        ("an access token of a person", access("scanner", Purpose::Smtp).await),
+        ("an access token for Graph", access("alice", Purpose::Graph).await),
+    ];
+    // Trouble talks more than success.
+    house.clock.advance(std::time::Duration::from_secs(7_200));
+    for fault in [TokenFault::Garbage, TokenFault::InvalidGrant] {
+        house.tenant.switches().inject(Rule::once(Fault::Token(fault)).only_for(BOB));
+        house.send(BOB, &[RECIPIENT], letter(BOB, RECIPIENT, "trouble")).await;
+    }
+    let needed =
+        |event: &Event| matches!(event, Event::SignInNeeded { .. } | Event::TokenDeferred { .. }).then_some(());
+    house.events.first("the token endpoint is in trouble", needed).await;
+
+    for mail in &reports {
+        assert_silent("a message", &mail.raw, &secrets);
+    }
+    let control = house.control();
+    assert_silent("an event", format!("{:?}", house.events.all()).as_bytes(), &secrets);
+    assert_silent("the configuration", format!("{:?}", house.config()).as_bytes(), &secrets);
+    assert_silent("the state of accounts", format!("{:?}", control.tokens.status()).as_bytes(), &secrets);
+    let all = house.list(Filter { all: true, ..Filter::default() }).await;
+    assert_silent("the list", serde_json::to_string(&all).unwrap().as_bytes(), &secrets);
+    for file in files(&house.path("data")) {
+        assert_silent(&file.display().to_string(), &std::fs::read(&file).unwrap(), &secrets);
+    }
+    house.stop().await;
+    let logged = logged.0.lock().unwrap().clone();
+    assert!(memchr::memmem::find(&logged, b"oxpost").is_some(), "something was logged");
+    assert_silent("the log", &logged, &secrets);
+}
