@@ -17,12 +17,12 @@ pub fn raise_descriptor_limit() {
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "mallopt has no safe wrapper; it only sets numbers, and no thread runs yet")]
 pub fn keep_memory_small() {
-    const LARGE: libc::c_int = 256 * 1024;
+    const KIB: libc::c_int = 1024;
     let settings = [
         (libc::M_ARENA_MAX, 2),
-        (libc::M_MMAP_THRESHOLD, LARGE),
-        (libc::M_TRIM_THRESHOLD, LARGE),
-        (libc::M_TOP_PAD, LARGE / 4),
+        (libc::M_MMAP_THRESHOLD, 512 * KIB),
+        (libc::M_TRIM_THRESHOLD, 4096 * KIB),
+        (libc::M_TOP_PAD, 512 * KIB),
     ];
     for (parameter, value) in settings {
         // SAFETY: takes two integers; an unknown parameter is refused with 0, and nothing depends on it.

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Duration;
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -64,6 +65,12 @@ where
     }
 }
 
+/// When the last transaction had this many jobs, more are on their way: waiting for them for a moment saves flushes,
+/// which cost far more than the moment. A single client never waits.
+const SIBLINGS: usize = 4;
+/// How long that moment is.
+const GATHER: Duration = Duration::from_micros(500);
+
 pub(super) struct Writer {
     pub(super) connection: Connection,
     pub(super) jobs: Receiver<Message>,
@@ -81,15 +88,20 @@ impl Writer {
     /// Works until it is told to close, or until nobody is left who could ask.
     pub(super) fn run(mut self) {
         let mut open = true;
+        let mut siblings = 0;
         while open && let Ok(first) = self.jobs.recv() {
             let mut batch = Vec::new();
             open = collect(first, &mut batch);
+            if siblings >= SIBLINGS {
+                std::thread::sleep(GATHER);
+            }
             while open
                 && batch.len() < MAX_BATCH
                 && let Ok(next) = self.jobs.try_recv()
             {
                 open = collect(next, &mut batch);
             }
+            siblings = batch.len();
             self.write(batch);
             self.bound_the_wal();
         }

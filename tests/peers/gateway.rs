@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{ChildStdin, Command, Stdio};
 
-use crate::identity::{self, Identity, browse};
+use crate::identity::{self, Identity, browse, browse_elsewhere};
 use crate::support::{Ground, Process, free_port, run, wait_for_port};
 use crate::upstream::Upstream;
 
@@ -91,14 +91,29 @@ impl<'a> Gateway<'a> {
         self.ground.read("gateway.log")
     }
 
-    /// `oxpost login`, with a browser that follows the printed address to its end.
+    /// `oxpost login`, with a browser on this machine that follows the printed address to its end.
     pub(crate) fn sign_in(&self) {
+        self.login(|address, _| browse(self.ground, address));
+    }
+
+    /// `oxpost login`, with a browser on another machine; the address it ends at is pasted.
+    pub(crate) fn sign_in_by_pasting(&self) {
+        self.login(|address, terminal| {
+            let end = browse_elsewhere(self.ground, address);
+            writeln!(terminal, "{end}").unwrap();
+            end
+        });
+    }
+
+    /// `browser` gets the printed address and the command's standard input, and says where it ended.
+    fn login(&self, browser: impl FnOnce(&str, &mut ChildStdin) -> String) {
         let mut login = Command::new(PROGRAM);
         login.args(["login", ACCOUNT, "--no-browser", "--config"]).arg(&self.config);
-        let mut login = login.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut login = login.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut terminal = login.stdin.take().unwrap();
         let mut lines = BufReader::new(login.stdout.take().unwrap()).lines().map(Result::unwrap);
         let address = lines.find(|line| line.starts_with("http")).expect("`oxpost login` prints an address");
-        let end = browse(self.ground, &address);
+        let end = browser(&address, &mut terminal);
         let rest: Vec<_> = lines.collect();
         assert!(login.wait().unwrap().success(), "the browser ended at {end}; then: {rest:#?}");
     }

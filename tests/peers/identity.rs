@@ -77,12 +77,26 @@ impl Identity {
 ///
 /// Whether somebody listens at that last address is not looked at.
 pub(crate) fn browse(ground: &Ground, url: &str) -> String {
+    let mut curl = browser(ground);
+    curl.args(["-w", "%{url_effective}", url]);
+    let output = curl.output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The same on another machine: the address that the browser is sent to last, and cannot open there.
+pub(crate) fn browse_elsewhere(ground: &Ground, url: &str) -> String {
+    let mut curl = browser(ground);
+    curl.args(["--max-redirs", "2", "-w", "%{redirect_url}", url]); // to the sign-in page, and back from it
+    String::from_utf8(curl.output().unwrap().stdout).unwrap()
+}
+
+/// curl that follows redirects and keeps cookies, with nothing remembered.
+fn browser(ground: &Ground) -> Command {
     let jar = ground.path("cookies");
     let _ = std::fs::remove_file(&jar);
     let mut curl = Command::new("curl");
-    curl.args(["-sSL", "-o", "/dev/null", "-w", "%{url_effective}", "-c"]).arg(&jar).arg("-b").arg(&jar).arg(url);
-    let output = curl.output().unwrap();
-    String::from_utf8(output.stdout).unwrap()
+    curl.args(["-sSL", "-o", "/dev/null", "-c"]).arg(&jar).arg("-b").arg(&jar);
+    curl
 }
 
 /// The value of a parameter in the query of `url`.

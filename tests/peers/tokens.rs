@@ -106,3 +106,14 @@ fn a_revoked_grant_holds_the_mail_until_somebody_signs_in_again() {
         assert!(!gateway.log().contains(secret), "the log holds a secret");
     }
 }
+
+#[test]
+fn a_browser_on_another_machine_signs_in_by_a_pasted_address() {
+    let ground = Ground::new("tokens-pasted");
+    let identity = Identity::start(&ground, PERSON);
+    let upstream = Upstream::start(&ground, identity.port);
+    let gateway = Gateway::start(&ground, &identity, &upstream, Grant::Person(PERSON));
+    send(&ground, &gateway, 0); // taken, though nobody has signed in yet
+    gateway.sign_in_by_pasting();
+    assert_all_arrived(&upstream, 1);
+}
