@@ -1,6 +1,7 @@
 //! The queue alone: accept, lease, settle, each durable, with 1 and 16 messages under way at once.
 //!
 //!     cargo bench --bench queue
+#![expect(clippy::expect_used, reason = "a bench stops where an expectation fails")]
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -59,6 +60,15 @@ async fn cycle(queue: &Queue) {
     }
 }
 
+/// So many cycles at once; ends when all have.
+async fn together(queue: &Queue, at_once: u64) {
+    let of = |queue: Queue| async move { cycle(&queue).await };
+    let cycles: Vec<_> = (0..at_once).map(|_| tokio::spawn(of(queue.clone()))).collect();
+    for cycle in cycles {
+        cycle.await.expect("a cycle");
+    }
+}
+
 fn bench(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("a folder");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -70,17 +80,7 @@ fn bench(criterion: &mut Criterion) {
     for at_once in [1_u64, 16] {
         group.throughput(Throughput::Elements(at_once));
         group.bench_function(format!("{at_once} at once"), |bencher| {
-            bencher.to_async(&runtime).iter(|| async {
-                let cycles: Vec<_> = (0..at_once)
-                    .map(|_| {
-                        let queue = queue.clone();
-                        tokio::spawn(async move { cycle(&queue).await })
-                    })
-                    .collect();
-                for cycle in cycles {
-                    cycle.await.expect("a cycle");
-                }
-            });
+            bencher.to_async(&runtime).iter(|| together(&queue, at_once));
         });
     }
     group.finish();
