@@ -39,6 +39,18 @@ pub struct Notify {
     pub mailbox: Address,
 }
 
+/// Attempts at once for a mailbox without limits of its own.
+const UNLIMITED: usize = 64;
+
+/// How much may be under way for a mailbox.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Rates {
+    /// Attempts at once.
+    pub(super) at_once: usize,
+    /// Messages and recipients over time.
+    pub(super) limits: Limits,
+}
+
 /// Carries leases out.
 pub struct Carrier {
     queue: Queue,
@@ -59,13 +71,16 @@ impl Carrier {
         self.ways.store(Arc::new(ways));
     }
 
-    /// The limits of a mailbox: those of the account that owns it, or of one that may use its whole domain.
-    pub(super) fn limits(&self, key: &MailboxKey) -> Limits {
+    /// The pace of a mailbox: that of the account that owns it, or of one that may use its whole domain.
+    pub(super) fn rates(&self, key: &MailboxKey) -> Rates {
         let ways = self.ways.load();
         let of_provider = || ways.accounts.values().filter(|account| account.provider == key.provider);
         let owner = of_provider().find(|account| account.mailbox.as_ref().is_some_and(|m| m.key() == key.mailbox));
         let any = || of_provider().find(|account| account.mailbox.is_none());
-        owner.or_else(any).map_or(Limits::STRICTEST, |account| account.limits)
+        owner.or_else(any).map_or(Rates { at_once: 1, limits: Limits::STRICTEST }, |account| Rates {
+            at_once: account.at_once(UNLIMITED),
+            limits: account.limits,
+        })
     }
 
     /// Tries the ways in turn until one takes the message or says something about it that another way cannot mend.

@@ -55,6 +55,12 @@ impl AccountWays {
         self.ways.iter().map(Way::max_octets).max().unwrap_or(0)
     }
 
+    /// Attempts at once for one mailbox: the narrowest of its ways, so that whichever way a message takes stays within
+    /// its limit; `unlimited` if none has one.
+    pub fn at_once(&self, unlimited: usize) -> usize {
+        self.ways.iter().filter_map(|way| self.limits.of(way.kind())).min().unwrap_or(unlimited)
+    }
+
     /// Whether every way can carry SMTPUTF8, so that a listener may offer it.
     pub fn carries_smtputf8(&self) -> bool {
         self.ways.iter().all(has_envelope)
@@ -102,6 +108,22 @@ mod tests {
             let account = account(ways);
             let chosen = choose(&account, facts).map(|ways| ways.iter().map(|w| w.kind()).collect::<Vec<_>>());
             assert_eq!(chosen.map_err(|failure| failure.reason), expected, "{why}");
+        }
+    }
+
+    #[test]
+    fn attempts_at_once_stay_within_the_narrowest_way() {
+        let table = [
+            (vec![smtp(1), graph(1)], 3, 4, 3, "both ways: the narrower"),
+            (vec![graph(1)], 3, 4, 4, "graph alone"),
+            (vec![smtp(1)], 3, 4, 3, "smtp alone"),
+            (vec![smtp(1)], 20, 0, 20, "a limit of a way that is not used has no say"),
+            (vec![smtp(1)], 0, 4, 64, "no limit"),
+        ];
+        for (ways, smtp_sessions, graph_requests, expected, why) in table {
+            let mut account = account(ways);
+            account.limits = Limits { smtp_sessions, graph_requests, ..account.limits };
+            assert_eq!(account.at_once(64), expected, "{why}");
         }
     }
 }

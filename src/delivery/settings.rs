@@ -99,13 +99,13 @@ impl Limits {
     pub(super) const STRICTEST: Self =
         Self { smtp_sessions: 1, graph_requests: 1, messages_per_minute: 30, recipients_per_day: 10_000 };
 
-    /// Attempts at once for a mailbox: the larger of both, for each backend also bounds itself; `unlimited` if neither
-    /// is limited.
-    pub fn concurrency(&self, unlimited: usize) -> usize {
-        match (self.smtp_sessions, self.graph_requests) {
-            (0, _) | (_, 0) => unlimited,
-            (sessions, requests) => sessions.max(requests),
-        }
+    /// What one way may do at once; `None`: no limit.
+    pub(super) const fn of(&self, kind: BackendKind) -> Option<usize> {
+        let limit = match kind {
+            BackendKind::Smtp => self.smtp_sessions,
+            BackendKind::Graph => self.graph_requests,
+        };
+        if limit == 0 { None } else { Some(limit) }
     }
 }
 

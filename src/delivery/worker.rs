@@ -7,7 +7,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::carrier::Carrier;
+use super::carrier::{Carrier, Rates};
 use crate::clock::{Clock, Timestamp};
 use crate::queue::pace::Pace;
 use crate::queue::{Lease, MailboxKey, Next, Queue, QueueError};
@@ -18,8 +18,6 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
 /// The wait after the store gave an error.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
-/// Attempts at once for a mailbox without limits of its own.
-const UNLIMITED: usize = 64;
 
 /// Takes leases and has them carried out.
 #[derive(Clone)]
@@ -63,9 +61,9 @@ impl Worker {
         let mut pace = self.pace_so_far(&key).await;
         let mut places = Places::default();
         while !self.stopping.is_cancelled() {
-            let limits = self.carrier.limits(&key);
+            let Rates { at_once, limits } = self.carrier.rates(&key);
             pace.set_rates(limits.messages_per_minute, limits.recipients_per_day);
-            let Some(place) = self.place(&mut places, limits.concurrency(UNLIMITED)).await else { return };
+            let Some(place) = self.place(&mut places, at_once).await else { return };
             if !self.wait_for_slot(&mut pace).await {
                 return;
             }
