@@ -7,8 +7,10 @@ use std::time::Duration;
 pub enum Fault {
     /// The token endpoint.
     Token(TokenFault),
-    /// Graph's `sendMail`.
+    /// Graph: the next request about a mailbox, whatever it is for.
     Graph(GraphFault),
+    /// Graph: the next request of this kind.
+    GraphAt(GraphStep, GraphFault),
     /// The SMTP greeting; nobody has signed in yet, so it cannot be limited to a mailbox.
     Greeting(GreetingFault),
     /// AUTH of a token that is good.
@@ -27,9 +29,13 @@ impl Fault {
         if let Self::Token(fault) = self { Some(*fault) } else { None }
     }
 
-    /// The fault, if it is one of `sendMail`.
-    pub(super) fn of_graph(&self) -> Option<GraphFault> {
-        if let Self::Graph(fault) = self { Some(*fault) } else { None }
+    /// The fault, if it is one of a Graph request of this kind.
+    pub(super) fn of_graph(&self, asked: GraphStep) -> Option<GraphFault> {
+        match self {
+            Self::Graph(fault) => Some(*fault),
+            Self::GraphAt(step, fault) if *step == asked => Some(*fault),
+            _ => None,
+        }
     }
 
     /// The fault, if it is one of the SMTP greeting.
@@ -69,7 +75,30 @@ pub enum TokenFault {
     Redirect,
 }
 
-/// Faults of `sendMail`.
+/// What a Graph request about a mailbox is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum GraphStep {
+    /// `sendMail`.
+    SendMail,
+    /// A draft made from MIME.
+    Create,
+    /// A look at one message.
+    Read,
+    /// Messages looked for.
+    Find,
+    /// An attachment posted whole.
+    Attach,
+    /// An upload session opened.
+    OpenUpload,
+    /// A range put, or the state of a session asked for.
+    Upload,
+    /// A draft sent.
+    Send,
+    /// A message removed.
+    Delete,
+}
+
+/// Faults of Graph.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GraphFault {
     /// 401 `InvalidAuthenticationToken` for a token that is good.
@@ -82,6 +111,10 @@ pub enum GraphFault {
     Throttled(u32),
     /// 503.
     Unavailable,
+    /// 404 `MailboxNotEnabledForRESTAPI`: no cloud mailbox.
+    NoRest,
+    /// The connection is reset instead of an answer; nothing is taken.
+    Reset,
     /// The mail is taken and the answer is 504.
     TakenThenTimeout,
     /// The mail is taken and the connection is reset instead of an answer.

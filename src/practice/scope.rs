@@ -28,6 +28,7 @@ impl Resource {
                 "Mail.Read",
                 "Mail.ReadBasic",
                 "Mail.ReadWrite",
+                "Mail.ReadWrite.Shared",
                 "User.Read",
                 "User.ReadBasic.All",
                 "User.Read.All",

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
+use super::items::Items;
 use super::ledger::{Access, Bad, Ledger};
 use super::post_office::{Place, PostOffice};
 use super::switches::Switches;
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     /// SMTP sessions by mailbox.
     pub(super) smtp_gate: Gate<String>,
     ledger: Mutex<Ledger>,
+    items: Mutex<Items>,
     sent: Mutex<HashMap<String, VecDeque<Timestamp>>>,
 }
 
@@ -42,6 +44,7 @@ impl Shared {
             graph_gate: Gate::default(),
             smtp_gate: Gate::default(),
             ledger: Mutex::default(),
+            items: Mutex::default(),
             sent: Mutex::default(),
         }
     }
@@ -49,6 +52,11 @@ impl Shared {
     /// The ledger, for as long as the guard lives: never across an await.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drafts and Sent Items, for as long as the guard lives: never across an await.
+    pub(super) fn items(&self) -> MutexGuard<'_, Items> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What an access token may do now.

@@ -109,6 +109,11 @@ impl Tenant {
         self.shared.office.count()
     }
 
+    /// How many drafts lie in all mailboxes together. A good gateway leaves none behind.
+    pub fn draft_count(&self) -> usize {
+        self.shared.items().drafts()
+    }
+
     /// Waits until `count` messages have arrived in all, and returns what [`Tenant::mail`] does. It waits for ever:
     /// put a time limit around it.
     pub async fn arrived(&self, count: u64) -> Vec<Arc<Arrived>> {
