@@ -46,6 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             provider: provider.clone(),
             grant,
             purposes: ways.iter().map(purpose).collect(),
+            drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
         });
         let (account, provider) = (name.clone(), provider.clone());
@@ -167,9 +168,9 @@ fn way(
     let provider = typed.provider.as_deref().unwrap_or_default();
     match out {
         WayOut::Graph if service.graph_url.is_some() => service.graph_url.clone().map(|base| {
-            let app_only = typed.grant == file::Grant::ClientCredentials;
+            let by_name = typed.grant == file::Grant::ClientCredentials;
             let (max_octets, max_recipients) = (limits.graph_octets, limits.recipients_per_message);
-            Way::Graph(GraphWay { base, app_only, max_octets, max_recipients })
+            Way::Graph(GraphWay { base, by_name, max_octets, drafts: limits.draft_octets, max_recipients })
         }),
         WayOut::Graph => {
             if !reader.is_faulty(&KeyPath::root().key("provider").key(provider).key("graph_url")) {
@@ -211,6 +212,8 @@ struct EffectiveLimits {
     recipients_per_message: usize,
     smtp_octets: u64,
     graph_octets: u64,
+    /// `None`: messages above `graph_octets` do not go by Graph.
+    draft_octets: Option<u64>,
 }
 
 impl EffectiveLimits {
@@ -220,13 +223,16 @@ impl EffectiveLimits {
         let number = |own: Option<u32>, common: Option<u32>, usual: u32| own.or(common).unwrap_or(usual);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let smtp_size = own.smtp_size.as_ref().or(common.smtp_size.as_ref());
+        let draft_size = own.draft_size.as_ref().or(common.draft_size.as_ref());
         let graph_size = own.graph_size.as_ref().or(common.graph_size.as_ref());
         let place = |is_own: bool| if is_own { at.key("limits") } else { KeyPath::root().key("limits") };
         let mut size = |key: &str, typed: Option<&SizeText>, is_own: bool, usual: u64| match typed {
             Some(typed) => reader.size(place(is_own).key(key), typed),
             None => usual,
         };
+        let drafts = size("draft_size", draft_size, own.draft_size.is_some(), usual.draft_octets);
         Self {
+            draft_octets: typed.drafts.then_some(drafts),
             smtp_octets: size("smtp_size", smtp_size, own.smtp_size.is_some(), usual.smtp_octets),
             graph_octets: size("graph_size", graph_size, own.graph_size.is_some(), usual.graph_octets),
             pace: Limits {
@@ -254,6 +260,7 @@ struct Usual {
     per_message: u32,
     smtp_octets: u64,
     graph_octets: u64,
+    draft_octets: u64,
 }
 
 impl Usual {
@@ -271,6 +278,7 @@ impl Usual {
             per_message,
             smtp_octets: 35 << 20,
             graph_octets: 3 << 20,
+            draft_octets: 35 << 20,
         }
     }
 }

@@ -82,7 +82,7 @@ fn an_endpoint_that_is_written_wins_over_the_one_that_is_known() {
     assert_eq!(provider.scopes, Some(vec!["one".to_owned(), "two".to_owned()]));
     assert_eq!(smtp_host(&config), "localhost:465 Implicit", "port 465 begins with TLS");
     match &config.delivery.accounts["a"].ways[0] {
-        Way::Graph(graph) => assert_eq!((graph.base.as_str(), graph.app_only), ("http://localhost:8081/v1.0", false)),
+        Way::Graph(graph) => assert_eq!((graph.base.as_str(), graph.by_name), ("http://localhost:8081/v1.0", false)),
         Way::Smtp(_) => panic!("graph comes first"),
     }
 }
@@ -110,7 +110,7 @@ fn client_credentials_act_for_a_domain_without_anybody() {
     assert!(matches!(account.grant, Grant::ClientCredentials));
     assert_eq!(account.purposes, [Purpose::Smtp, Purpose::Graph]);
     assert_eq!(account.login_hint, None);
-    assert!(matches!(&config.delivery.accounts["a"].ways[1], Way::Graph(graph) if graph.app_only));
+    assert!(matches!(&config.delivery.accounts["a"].ways[1], Way::Graph(graph) if graph.by_name));
     match &config.token.providers[0].authentication {
         ClientAuthentication::SecretPost(secret) => assert!(secret.same_as("value of OXPOST_SECRET")),
         ClientAuthentication::None => panic!("the secret is missing"),

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::content::LeaseContent;
+use super::notebook::LeaseNotebook;
 use super::route::{self, Facts};
 use super::{AccountWays, Backend, Delivery, Limits};
 use crate::clock::Clock;
@@ -104,10 +105,11 @@ impl Carrier {
             Ok(chosen) => chosen,
             Err(failure) => return failed(failure),
         };
+        let notebook = LeaseNotebook::new(&self.queue, lease);
         let mut last = None;
         for way in chosen {
             let Some(backend) = ways.backend(&lease.route.account, way.kind()) else { continue };
-            let attempt = backend.deliver(delivery(lease, &content)).await;
+            let attempt = backend.deliver(delivery(lease, &content, &notebook)).await;
             if !another_way_may_help(&attempt) {
                 return attempt;
             }
@@ -171,7 +173,7 @@ fn facts(lease: &Lease, content: &LeaseContent) -> Facts {
     }
 }
 
-fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent) -> Delivery<'a> {
+fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent, notebook: &'a LeaseNotebook) -> Delivery<'a> {
     Delivery {
         id: lease.id,
         account: &lease.route.account,
@@ -181,6 +183,7 @@ fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent) -> Delivery<'a> {
         head: content.head(),
         content,
         size: content.size(),
+        notebook,
     }
 }
 

@@ -81,7 +81,7 @@ mod tests {
 
     fn graph(max_octets: u64) -> Way {
         let base = "https://graph.example/v1.0".parse().unwrap();
-        Way::Graph(GraphWay { base, app_only: false, max_octets, max_recipients: 500 })
+        Way::Graph(GraphWay { base, by_name: false, drafts: None, max_octets, max_recipients: 500 })
     }
 
     fn smtp(max_octets: u64) -> Way {

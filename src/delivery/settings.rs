@@ -38,10 +38,14 @@ pub struct SmtpWay {
 pub struct GraphWay {
     /// Base such as `https://graph.microsoft.com/v1.0`, without a slash at the end.
     pub base: Url,
-    /// Whose `sendMail`: `None` is `/me` (delegated), otherwise `/users/{mailbox}`.
-    pub app_only: bool,
-    /// Largest message in octets before base64. Default 3 MiB.
+    /// Whether the mailbox is named in the path, `/users/{mailbox}`, instead of `/me`: for an app without a person, and
+    /// for a mailbox that somebody else signs in for.
+    pub by_name: bool,
+    /// Largest message in octets before base64 that is sent in one request. Default and most: 3 MiB.
     pub max_octets: u64,
+    /// Largest message in octets that is sent as a draft with its large files apart; `None`: none is, and the
+    /// permission `Mail.ReadWrite` is not needed.
+    pub drafts: Option<u64>,
     /// Recipients in one message.
     pub max_recipients: usize,
 }
@@ -67,7 +71,10 @@ impl Way {
     /// Largest message in octets.
     pub const fn max_octets(&self) -> u64 {
         match self {
-            Self::Graph(way) => way.max_octets,
+            Self::Graph(way) => match way.drafts {
+                Some(drafts) if drafts > way.max_octets => drafts,
+                Some(_) | None => way.max_octets,
+            },
             Self::Smtp(way) => way.max_octets,
         }
     }

@@ -88,7 +88,7 @@ impl Http {
             .body(reqwest::Body::wrap(body))
             .send();
         let answer = sending.await.map_err(|error| HttpError::of_request(&server, &error, &handed, timeout))?;
-        Ok(Response::read(&server, answer).await)
+        Ok(Response::read(&server, answer, request.answer_limit).await)
     }
 }
 
@@ -109,18 +109,29 @@ pub struct Request {
     headers: HeaderMap,
     body: Bytes,
     timeout: Option<Duration>,
+    answer_limit: usize,
 }
 
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None }
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None, answer_limit: MAX_BODY }
     }
 
     /// A POST of `body`.
     pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        Self { method: Method::POST, url, headers, body: body.into(), timeout: None }
+        Self { method: Method::POST, headers, body: body.into(), ..Self::get(url) }
+    }
+
+    /// A PUT of `body`.
+    pub fn put(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::PUT, ..Self::post(url, content_type, body) }
+    }
+
+    /// A DELETE.
+    pub fn delete(url: Url) -> Self {
+        Self { method: Method::DELETE, ..Self::get(url) }
     }
 
     /// A POST of form fields (`application/x-www-form-urlencoded`): each value stays one value whatever it holds.
@@ -151,6 +162,12 @@ impl Request {
     #[must_use]
     pub fn timeout(self, limit: Duration) -> Self {
         Self { timeout: Some(limit), ..self }
+    }
+
+    /// The same with up to `octets` of its answer kept instead of [`MAX_BODY`].
+    #[must_use]
+    pub fn answer_limit(self, octets: usize) -> Self {
+        Self { answer_limit: octets, ..self }
     }
 
     /// `host` or `host:port`: all that messages may show of the URL.
@@ -189,14 +206,14 @@ impl Response {
         self.cut.clone().map_or(Ok(&self.body), Err)
     }
 
-    async fn read(server: &str, mut answer: reqwest::Response) -> Self {
+    async fn read(server: &str, mut answer: reqwest::Response, limit: usize) -> Self {
         let status = answer.status().as_u16();
         let headers = std::mem::take(answer.headers_mut());
         let retry_after = retry_after(&headers);
         let mut body = Vec::new();
         let cut = loop {
             match answer.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => {
+                Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                     break Some(HttpError::TooLarge(server.to_owned()));
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),

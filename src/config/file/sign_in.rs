@@ -152,6 +152,9 @@ pub struct Account {
     /// The ways out, in order of preference. Without it: `graph`, then `smtp` for Microsoft, `smtp` for all others.
     #[schemars(example = ["graph", "smtp"])]
     pub send: Option<Vec<WayOut>>,
+    /// Graph: whether messages above 3 MiB go as drafts with their files attached one by one. The app then needs the
+    /// permission `Mail.ReadWrite` beside `Mail.Send`, which lets it read and change all mail of the mailbox.
+    pub drafts: bool,
     /// Limits of this account, where they differ from `[limits]`.
     #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
     pub limits: Limits,
@@ -165,6 +168,7 @@ impl Default for Account {
             grant: Grant::AuthorizationCode,
             refresh_token: None,
             send: None,
+            drafts: false,
             limits: Limits::default(),
         }
     }

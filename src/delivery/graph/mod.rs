@@ -1,26 +1,33 @@
-//! Microsoft Graph `sendMail` with a MIME message. Graph has no envelope, so each message leaves with a header that
-//! names exactly its recipients (docs/decisions/0005-header-recipients.md).
+//! Microsoft Graph: `sendMail` with a MIME message, and drafts for what is too large for it. Graph has no envelope, so
+//! each message leaves with a header that names exactly its recipients (docs/decisions/0005-header-recipients.md).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderName;
 use url::Url;
 
 use crate::delivery::{Backend, BoxFuture, Delivery, GraphWay, Tokens};
 use crate::http::{Http, Request};
-use crate::mail::outgoing::for_headers;
+use crate::mail::header::inspect;
+use crate::mail::outgoing::{Outgoing, for_headers};
 use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Outcome, Reason, Receipt, Recipient, Sender};
-use crate::token::Purpose;
+use call::{Caller, below};
+use drafts::Drafting;
 
+mod apart;
+mod call;
 mod classify;
+mod drafts;
 mod encode;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 /// Octets a request to Graph may have: 4 MiB, counted in base64.
 const MAX_REQUEST: u64 = 4 * 1024 * 1024;
+/// How far the provider's clock may be behind ours.
+const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// The way out through Microsoft Graph.
 pub struct GraphBackend {
@@ -62,50 +69,86 @@ impl GraphBackend {
         attempt
     }
 
-    /// Sends one message to all recipients of `part`.
+    /// Sends one message to all recipients of `part`, in one request if it fits, else by way of a draft.
     async fn send(&self, delivery: Delivery<'_>, part: &Envelope, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
-        let url = endpoint(&self.way, delivery.mailbox)?;
+        let root = root(&self.way, delivery.mailbox)?;
         let sender = Sender { policy: delivery.sender, mailbox: delivery.mailbox };
         let outgoing = for_headers(delivery.head, part, &sender);
-        let skip = outgoing.body_offset as u64;
-        let octets = outgoing.header.len() as u64 + delivery.size.saturating_sub(skip);
-        if octets > self.way.max_octets || encode::encoded_length(octets) > MAX_REQUEST {
-            let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
-            let words = format!("it has {octets} octets with its header, and Graph takes {limit}");
-            return Err(Failure::new(Reason::MessageTooLarge, words));
-        }
-        let body = Bytes::from(encode::encode(&outgoing.header, delivery.content, skip, delivery.size).await?);
-        for note in outgoing.notes {
-            if !notes.contains(&note) {
-                notes.push(note);
+        let octets = outgoing.header.len() as u64 + delivery.size.saturating_sub(outgoing.body_offset as u64);
+        let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
+        for note in &outgoing.notes {
+            if !notes.contains(note) {
+                notes.push(note.clone());
             }
         }
-        self.post(delivery.account, &url, body).await
+        let (http, tokens, timeout) = (&self.http, &*self.tokens, self.timeout);
+        let caller = Caller { http, tokens, account: delivery.account, timeout };
+        let message_id = inspect(&outgoing.header).message_id;
+        let earlier = Earlier { caller, root: &root, delivery, message_id: message_id.as_deref() };
+        if self.way.drafts.is_some()
+            && part.recipients().len() == delivery.envelope.recipients().len()
+            && let Some(receipt) = earlier.sent_copy().await
+        {
+            return Ok(receipt);
+        }
+        match self.way.drafts {
+            _ if octets <= limit => post(&caller, &root, delivery, &outgoing).await,
+            Some(most) if octets <= most => {
+                let (key, message_id) = (draft_key(part), message_id.as_deref());
+                let root = &root;
+                Drafting { caller, root, delivery, outgoing: &outgoing, limit, key, message_id }.send(notes).await
+            }
+            Some(_) | None => {
+                let most = self.way.drafts.unwrap_or(limit).max(limit);
+                let words = format!("it has {octets} octets with its header, and Graph takes {most}");
+                Err(Failure::new(Reason::MessageTooLarge, words))
+            }
+        }
     }
+}
 
-    /// Posts, and once more with a fresh token if the first is refused.
-    async fn post(&self, account: &str, url: &Url, body: Bytes) -> Result<Receipt, Failure> {
-        let mut refused_before = false;
-        loop {
-            let token = self.tokens.access_token(account, Purpose::Graph).await?;
-            // A name for Microsoft's logs, new for each call.
-            let call = uuid::Uuid::new_v4().to_string();
-            let request = Request::post(url.clone(), "text/plain", body.clone())
-                .timeout(self.timeout)
-                .header(HeaderName::from_static("client-request-id"), header_value(&call)?)
-                .bearer(&token.secret)
-                .map_err(|error| classify::classify_transport(&error))?;
-            let response = self.http.send(request).await.map_err(|error| classify::classify_transport(&error))?;
-            if let Some(receipt) = classify::receipt(&response) {
-                return Ok(receipt);
+/// Sends a message that fits into one request.
+async fn post(
+    caller: &Caller<'_>,
+    root: &Url,
+    delivery: Delivery<'_>,
+    outgoing: &Outgoing,
+) -> Result<Receipt, Failure> {
+    let url = below(root, &["sendMail"])?;
+    let skip = outgoing.body_offset as u64;
+    let body = Bytes::from(encode::encode(&outgoing.header, delivery.content, skip, delivery.size).await?);
+    let response = caller.call(|| Request::post(url.clone(), "text/plain", body.clone())).await?;
+    classify::receipt(&response).ok_or_else(|| classify::classify(&response, body.len()))
+}
+
+/// A look for what earlier attempts did.
+struct Earlier<'a> {
+    caller: Caller<'a>,
+    root: &'a Url,
+    delivery: Delivery<'a>,
+    message_id: Option<&'a str>,
+}
+
+impl Earlier<'_> {
+    /// The receipt of an earlier attempt whose answer was lost, if its copy lies in Sent Items. A look that fails says
+    /// nothing: the message is sent then.
+    async fn sent_copy(&self) -> Option<Receipt> {
+        let since = self.delivery.notebook.maybe_taken().await.ok()??;
+        let message_id = self.message_id?.replace('\'', "''");
+        let filter = format!(
+            "internetMessageId eq '{message_id}' and sentDateTime ge {} and isDraft eq false",
+            since.minus(CLOCKS_APART)
+        );
+        match drafts::find(&self.caller, self.root, &filter).await {
+            Ok(found) if found.is_empty() => None,
+            Ok(_) => Some(Receipt {
+                diagnostic: "found in Sent Items by its Message-ID: an earlier attempt handed it over and its answer was lost"
+                    .to_owned(),
+            }),
+            Err(failure) => {
+                tracing::info!(id = %self.delivery.id, %failure, "could not look for an earlier copy in Sent Items");
+                None
             }
-            if response.status == 401 {
-                self.tokens.invalidate(account, Purpose::Graph, &token).await;
-            }
-            if response.status != 401 || refused_before {
-                return Err(classify::classify(&response, body.len()));
-            }
-            refused_before = true;
         }
     }
 }
@@ -120,20 +163,19 @@ impl Backend for GraphBackend {
     }
 }
 
-/// `{base}/me/sendMail`, or `{base}/users/{mailbox}/sendMail` with the mailbox as one segment whatever it holds.
-fn endpoint(way: &GraphWay, mailbox: &Address) -> Result<Url, Failure> {
-    let mut url = way.base.clone();
+/// `{base}/me`, or `{base}/users/{mailbox}` with the mailbox as one segment whatever it holds.
+fn root(way: &GraphWay, mailbox: &Address) -> Result<Url, Failure> {
     let mailbox = mailbox.to_string();
-    let path = if way.app_only { vec!["users", &mailbox, "sendMail"] } else { vec!["me", "sendMail"] };
-    url.path_segments_mut()
-        .map_err(|()| Failure::new(Reason::NoWayOut, format!("`{}` is not the base of a web address", way.base)))?
-        .pop_if_empty()
-        .extend(path);
-    Ok(url)
+    if way.by_name { below(&way.base, &["users", &mailbox]) } else { below(&way.base, &["me"]) }
 }
 
-fn header_value(text: &str) -> Result<http::HeaderValue, Failure> {
-    http::HeaderValue::from_str(text).map_err(|error| Failure::new(Reason::Unexpected, error.to_string()))
+/// Where the notebook has the draft for these recipients.
+fn draft_key(part: &Envelope) -> String {
+    let mut keys: Vec<String> = part.recipients().iter().map(|to| to.address.key()).collect();
+    keys.sort();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, keys.join("\n").as_bytes());
+    let hex: String = digest.as_ref().iter().take(16).map(|octet| format!("{octet:02x}")).collect();
+    format!("graph-draft-{hex}")
 }
 
 /// The envelope in parts of at most `most` recipients, in its order.
