@@ -48,6 +48,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             purposes: ways.iter().map(purpose).collect(),
             drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
+            sign_in_as: None,
         });
         let (account, provider) = (name.clone(), provider.clone());
         read.ways.push(AccountWays {

@@ -89,10 +89,7 @@ impl Items {
     /// Notes a message as sent, under the id of the draft it was if that one lasts.
     pub(super) fn sent(&mut self, mailbox: &str, id: Option<String>, raw: &[u8], at: Timestamp) {
         let id = id.unwrap_or_else(|| format!("AAMk{}=", random_text(60)));
-        let message = MessageParser::default().parse_headers(raw);
-        let message_id = message.as_ref().and_then(|message| message.message_id());
-        let message_id = message_id.map(|id| format!("<{id}>")).unwrap_or_default();
-        self.sent.push(Sent { mailbox: mailbox.to_owned(), id, message_id, at });
+        self.sent.push(Sent { mailbox: mailbox.to_owned(), id, message_id: message_id_of(raw), at });
     }
 
     /// The id that a draft has once it is sent: the same if it lasts.
@@ -104,6 +101,12 @@ impl Items {
     /// Sent messages of a mailbox.
     pub(super) fn sent_items(&self, mailbox: &str) -> impl Iterator<Item = &Sent> {
         self.sent.iter().filter(move |sent| same(&sent.mailbox, mailbox))
+    }
+
+    /// The ids of the drafts of a mailbox with this `Message-ID`.
+    pub(super) fn drafts_with(&self, mailbox: &str, message_id: &str) -> Vec<String> {
+        let meant = |draft: &Draft| same(&draft.mailbox, mailbox) && message_id_of(&draft.raw) == message_id;
+        self.drafts.iter().filter(|(_, draft)| meant(draft)).map(|(id, _)| id.clone()).collect()
     }
 
     /// Opens an upload session; the answer is its id.
@@ -127,4 +130,11 @@ impl Items {
             draft.attachments.push(file);
         }
     }
+}
+
+/// With its angle brackets; empty if there is none.
+fn message_id_of(raw: &[u8]) -> String {
+    let message = MessageParser::default().parse_headers(raw);
+    let message_id = message.as_ref().and_then(|message| message.message_id());
+    message_id.map(|id| format!("<{id}>")).unwrap_or_default()
 }

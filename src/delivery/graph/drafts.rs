@@ -13,7 +13,7 @@ use url::Url;
 use super::apart::{self, Rest};
 use super::call::{Caller, below};
 use super::upload::Uploading;
-use super::{MAX_REQUEST, classify};
+use super::classify;
 use crate::delivery::Delivery;
 use crate::http::{Request, Response};
 use crate::mail::outgoing::Outgoing;

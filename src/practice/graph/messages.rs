@@ -84,7 +84,7 @@ pub(super) async fn read(
     .await
 }
 
-/// GET `messages?$filter=internetMessageId eq '...'`, with `sentDateTime ge ...` if wanted: Sent Items alone.
+/// GET `messages?$filter=internetMessageId eq '...'`, with `sentDateTime ge ...` and `isDraft eq ...` if wanted.
 pub(super) async fn find(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(line): ConnectInfo<Line>,
@@ -99,8 +99,13 @@ pub(super) async fn find(
         let filter = options.find(|(name, _)| name == "$filter").map(|(_, value)| value.into_owned());
         let wanted = Wanted::parse(&filter.unwrap_or_default())?;
         let items = desk.shared.items();
-        let found: Vec<Value> =
-            items.sent_items(&desk.mailbox.address).filter(|sent| wanted.matches(sent)).map(shown).collect();
+        let owner = &desk.mailbox.address;
+        let found: Vec<Value> = if wanted.draft {
+            let drafts = items.drafts_with(owner, &wanted.message_id).into_iter();
+            drafts.map(|id| json!({ "id": id, "isDraft": true })).collect()
+        } else {
+            items.sent_items(owner).filter(|sent| wanted.matches(sent)).map(shown).collect()
+        };
         Ok(Json(json!({ "value": found })).into_response())
     })
     .await
@@ -173,18 +178,21 @@ fn shown(sent: &Sent) -> Value {
 struct Wanted {
     message_id: String,
     since: Option<Timestamp>,
+    draft: bool,
 }
 
 impl Wanted {
     fn parse(filter: &str) -> Result<Self, Problem> {
         let invalid = || Problem::bad_request("ErrorInvalidUrlQueryFilter", "The query filter is invalid.");
-        let mut wanted = Self { message_id: String::new(), since: None };
+        let mut wanted = Self { message_id: String::new(), since: None, draft: false };
         for term in filter.split(" and ") {
             if let Some(id) = term.strip_prefix("internetMessageId eq '").and_then(|rest| rest.strip_suffix('\'')) {
                 wanted.message_id = id.replace("''", "'");
             } else if let Some(since) = term.strip_prefix("sentDateTime ge ") {
                 let since: jiff::Timestamp = since.parse().map_err(|_| invalid())?;
                 wanted.since = Some(Timestamp::from_millis(since.as_millisecond()));
+            } else if let Some(draft) = term.strip_prefix("isDraft eq ") {
+                wanted.draft = draft.parse().map_err(|_| invalid())?;
             } else {
                 return Err(invalid());
             }
