@@ -34,3 +34,22 @@ impl Notebook for LeaseNotebook<'_> {
 fn unexpected(error: QueueError) -> Failure {
     Failure::new(Reason::Unexpected, format!("a step of the attempt could not be written down: {error}"))
 }
+
+/// A notebook of one attempt alone, for the tests of backends.
+#[cfg(test)]
+pub(super) struct NoNotes;
+
+#[cfg(test)]
+impl Notebook for NoNotes {
+    fn read<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Option<String>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
+
+    fn write<'a>(&'a self, _: &'a str, _: Option<String>) -> BoxFuture<'a, Result<(), Failure>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    fn maybe_taken(&self) -> BoxFuture<'_, Result<Option<Timestamp>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
+}
