@@ -8,7 +8,7 @@ use super::providers::{Service, Services};
 use super::quantity::SizeText;
 use super::reader::Reader;
 use crate::account::{Account, MailboxRule};
-use crate::delivery::{AccountWays, GraphWay, Limits, SmtpWay, Way};
+use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpWay, Way};
 use crate::mail::{Address, Domain};
 use crate::token::{AccountSettings, Grant, Purpose};
 
@@ -71,6 +71,8 @@ const fn purpose(way: &Way) -> Purpose {
     match way {
         Way::Graph(_) => Purpose::Graph,
         Way::Smtp(_) => Purpose::Smtp,
+        Way::Gmail(_) => Purpose::Gmail,
+        Way::Ews(_) => Purpose::Ews,
     }
 }
 
@@ -145,7 +147,7 @@ fn ways(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &O
     };
     let key = at.key("send");
     let chosen = typed.send.as_deref().unwrap_or(usual);
-    if chosen.is_empty() && (0..2).all(|index| !reader.is_faulty(&key.item(index))) {
+    if chosen.is_empty() && (0..4).all(|index| !reader.is_faulty(&key.item(index))) {
         reader.fault(key.clone(), "there is no way out", "write at least one, such as `send = [\"smtp\"]`");
     }
     let mut ways: Vec<Way> = Vec::new();
@@ -165,38 +167,63 @@ fn way(
     typed: &file::Account,
     (out, outlet): (WayOut, &Outlet<'_>),
 ) -> Option<Way> {
-    let Outlet { service, limits, hostname } = outlet;
-    let provider = typed.provider.as_deref().unwrap_or_default();
-    match out {
-        WayOut::Graph if service.graph_url.is_some() => service.graph_url.clone().map(|base| {
-            let by_name = typed.grant == file::Grant::ClientCredentials;
-            let (max_octets, max_recipients) = (limits.graph_octets, limits.recipients_per_message);
-            Way::Graph(GraphWay { base, by_name, max_octets, drafts: limits.draft_octets, max_recipients })
+    let Outlet { service, limits, .. } = outlet;
+    let max_recipients = limits.recipients_per_message;
+    let (url, key, whose) = match out {
+        WayOut::Smtp => return smtp_way(reader, &at, typed, outlet),
+        WayOut::Graph => (&service.graph_url, "graph_url", "`graph` is Microsoft's"),
+        WayOut::Gmail => (&service.gmail_url, "gmail_url", "`gmail` is Google's"),
+        WayOut::Ews => (&service.ews_url, "ews_url", "`ews` is Microsoft's"),
+    };
+    let Some(url) = url else {
+        let provider = typed.provider.as_deref().unwrap_or_default();
+        if !reader.is_faulty(&KeyPath::root().key("provider").key(provider).key(key)) {
+            let cause = format!("{whose}, and the provider `{provider}` is not");
+            reader.fault(at, cause, "set `send = [\"smtp\"]`");
+        }
+        return None;
+    };
+    let (url, app) = (url.clone(), typed.grant == file::Grant::ClientCredentials);
+    Some(match out {
+        WayOut::Graph => Way::Graph(GraphWay {
+            base: url,
+            by_name: app,
+            max_octets: limits.graph_octets,
+            drafts: limits.draft_octets,
+            max_recipients,
         }),
-        WayOut::Graph => {
-            if !reader.is_faulty(&KeyPath::root().key("provider").key(provider).key("graph_url")) {
-                let cause = format!("`graph` is Microsoft's, and the provider `{provider}` is not");
-                reader.fault(at, cause, "set `send = [\"smtp\"]`");
-            }
-            None
-        }
-        WayOut::Smtp => {
-            let Some(smtp) = &service.smtp else {
-                let key = KeyPath::root().key("provider").key(provider).key("smtp_host");
-                let cause = format!("the account `{}` sends by SMTP, so this key is needed", last_key(&at));
-                reader.fault(key, cause, "write the name of the submission server, such as `smtp.contoso.com`");
-                return None;
-            };
-            Some(Way::Smtp(SmtpWay {
-                host: smtp.host.clone(),
-                port: smtp.port,
-                tls: smtp.tls,
-                max_octets: limits.smtp_octets,
-                max_recipients: limits.recipients_per_message,
-                helo: (*hostname).to_owned(),
-            }))
-        }
-    }
+        WayOut::Gmail => Way::Gmail(GmailWay { base: url, max_octets: GMAIL_OCTETS, max_recipients }),
+        WayOut::Ews => Way::Ews(EwsWay {
+            url,
+            impersonate: app,
+            save_copy: typed.save_copy,
+            max_octets: limits.ews_octets,
+            max_recipients,
+        }),
+        WayOut::Smtp => return None,
+    })
+}
+
+/// The largest message of the Gmail API, from its discovery document.
+const GMAIL_OCTETS: u64 = 36_700_160;
+
+fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &Outlet<'_>) -> Option<Way> {
+    let Outlet { service, limits, hostname } = outlet;
+    let Some(smtp) = &service.smtp else {
+        let provider = typed.provider.as_deref().unwrap_or_default();
+        let key = KeyPath::root().key("provider").key(provider).key("smtp_host");
+        let cause = format!("the account `{}` sends by SMTP, so this key is needed", last_key(at));
+        reader.fault(key, cause, "write the name of the submission server, such as `smtp.contoso.com`");
+        return None;
+    };
+    Some(Way::Smtp(SmtpWay {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        tls: smtp.tls,
+        max_octets: limits.smtp_octets,
+        max_recipients: limits.recipients_per_message,
+        helo: (*hostname).to_owned(),
+    }))
 }
 
 /// The name in `account.NAME...`.
@@ -215,6 +242,7 @@ struct EffectiveLimits {
     graph_octets: u64,
     /// `None`: messages above `graph_octets` do not go by Graph.
     draft_octets: Option<u64>,
+    ews_octets: u64,
 }
 
 impl EffectiveLimits {
@@ -225,6 +253,7 @@ impl EffectiveLimits {
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let smtp_size = own.smtp_size.as_ref().or(common.smtp_size.as_ref());
         let draft_size = own.draft_size.as_ref().or(common.draft_size.as_ref());
+        let ews_size = own.ews_size.as_ref().or(common.ews_size.as_ref());
         let graph_size = own.graph_size.as_ref().or(common.graph_size.as_ref());
         let place = |is_own: bool| if is_own { at.key("limits") } else { KeyPath::root().key("limits") };
         let mut size = |key: &str, typed: Option<&SizeText>, is_own: bool, usual: u64| match typed {
@@ -234,6 +263,7 @@ impl EffectiveLimits {
         let drafts = size("draft_size", draft_size, own.draft_size.is_some(), usual.draft_octets);
         Self {
             draft_octets: typed.drafts.then_some(drafts),
+            ews_octets: size("ews_size", ews_size, own.ews_size.is_some(), usual.ews_octets),
             smtp_octets: size("smtp_size", smtp_size, own.smtp_size.is_some(), usual.smtp_octets),
             graph_octets: size("graph_size", graph_size, own.graph_size.is_some(), usual.graph_octets),
             pace: Limits {
@@ -262,6 +292,7 @@ struct Usual {
     smtp_octets: u64,
     graph_octets: u64,
     draft_octets: u64,
+    ews_octets: u64,
 }
 
 impl Usual {
@@ -280,6 +311,7 @@ impl Usual {
             smtp_octets: 35 << 20,
             graph_octets: 3 << 20,
             draft_octets: 35 << 20,
+            ews_octets: 35 << 20,
         }
     }
 }

@@ -171,7 +171,13 @@ fn grant<'c>(config: &'c Config, account: &Account) -> Option<&'c Grant> {
 fn way_words(way: &Way) -> String {
     let size = size_words(way.max_octets());
     match way {
+        Way::Graph(graph) if graph.drafts.is_some() => {
+            let one = size_words(graph.max_octets);
+            format!("graph by {} (up to {one}, and as a draft up to {size}, which needs Mail.ReadWrite)", graph.base)
+        }
         Way::Graph(graph) => format!("graph by {} (up to {size})", graph.base),
+        Way::Gmail(gmail) => format!("gmail by {} (up to {size})", gmail.base),
+        Way::Ews(ews) => format!("ews by {} (up to {size})", ews.url),
         Way::Smtp(smtp) => {
             let tls = match smtp.tls {
                 SmtpTls::StartTls => "STARTTLS",
@@ -185,7 +191,7 @@ fn way_words(way: &Way) -> String {
 fn limit_words(ways: &AccountWays) -> String {
     let Limits { smtp_sessions, graph_requests, messages_per_minute, recipients_per_day } = ways.limits;
     let has_smtp = ways.ways.iter().any(|way| matches!(way, Way::Smtp(_)));
-    let has_graph = ways.ways.iter().any(|way| matches!(way, Way::Graph(_)));
+    let has_requests = ways.ways.iter().any(|way| !matches!(way, Way::Smtp(_)));
     let mut words: Vec<String> = Vec::new();
     let mut say = |is_there: bool, number: u64, what: &str| {
         if is_there && number > 0 {
@@ -193,7 +199,7 @@ fn limit_words(ways: &AccountWays) -> String {
         }
     };
     say(has_smtp, smtp_sessions as u64, "SMTP sessions");
-    say(has_graph, graph_requests as u64, "Graph requests at once");
+    say(has_requests, graph_requests as u64, "requests at once");
     say(true, u64::from(messages_per_minute), "messages a minute");
     say(true, u64::from(recipients_per_day), "recipients a day");
     if words.is_empty() { "none".to_owned() } else { words.join(", ") }

@@ -250,6 +250,9 @@ pub struct Limits {
     /// The largest message by Graph. Microsoft 3 MiB, which is what its limit of 4 MB leaves before base64.
     #[schemars(example = "3 MiB")]
     pub graph_size: Option<SizeText>,
+    /// The largest message by EWS. Microsoft 35 MiB.
+    #[schemars(example = "35 MiB")]
+    pub ews_size: Option<SizeText>,
     /// The largest message by Graph for an account with `drafts`. Microsoft 35 MiB, which is what a mailbox takes unless
     /// its administrator has raised that, up to 150 MB.
     #[schemars(example = "150 MB")]

@@ -29,6 +29,8 @@ pub(super) struct Service {
     /// Whether the app can prove itself.
     pub(super) has_secret: bool,
     pub(super) graph_url: Option<Url>,
+    pub(super) gmail_url: Option<Url>,
+    pub(super) ews_url: Option<Url>,
     pub(super) smtp: Option<Submission>,
     /// `None` if a fault stands in the way.
     provider: Option<Provider>,
@@ -57,6 +59,8 @@ struct Known {
     authorize_url: Option<String>,
     token_url: Option<String>,
     graph_host: Option<&'static str>,
+    gmail_url: Option<&'static str>,
+    ews_url: Option<String>,
     exchange_resource: Option<&'static str>,
     exchange_app_resource: Option<&'static str>,
     smtp_host: Option<&'static str>,
@@ -70,6 +74,7 @@ impl Known {
                 authorize_url: Some("https://accounts.google.com/o/oauth2/v2/auth".to_owned()),
                 token_url: Some("https://oauth2.googleapis.com/token".to_owned()),
                 smtp_host: Some("smtp.gmail.com"),
+                gmail_url: Some("https://gmail.googleapis.com"),
                 ..Self::default()
             },
             Kind::Microsoft => Self::microsoft(cloud, tenant),
@@ -117,6 +122,9 @@ impl Known {
             exchange_resource: Some(delegated),
             exchange_app_resource: Some(app),
             smtp_host: Some(smtp),
+            gmail_url: None,
+            // Both names of Exchange Online serve it; the tokens are for the second.
+            ews_url: Some(format!("{app}/EWS/Exchange.asmx")),
         }
     }
 }
@@ -155,6 +163,10 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
     let graph_default = known.graph_host.map(|host| format!("https://{host}/v1.0"));
     let graph_url = typed.graph_url.as_ref().or(graph_default.as_ref());
     let graph_url = graph_url.and_then(|url| reader.endpoint(at.key("graph_url"), url.trim_end_matches('/')));
+    let gmail_url = typed.gmail_url.as_deref().or(known.gmail_url);
+    let gmail_url = gmail_url.and_then(|url| reader.endpoint(at.key("gmail_url"), url.trim_end_matches('/')));
+    let ews_url = typed.ews_url.as_ref().or(known.ews_url.as_ref());
+    let ews_url = ews_url.and_then(|url| reader.endpoint(at.key("ews_url"), url));
     let resource = |typed: &Option<String>, known: Option<&str>| {
         typed.as_deref().or(known).unwrap_or_default().trim_end_matches('/').to_owned()
     };
@@ -192,6 +204,8 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
         has_own_tenant: kind != Kind::Microsoft || !SHARED_TENANTS.contains(&typed.tenant.as_str()),
         has_secret,
         graph_url,
+        gmail_url,
+        ews_url,
         smtp: submission(reader, at, typed, known.smtp_host),
         provider,
     }

@@ -9,8 +9,11 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+mod by_header;
 pub mod carrier;
 mod content;
+pub mod ews;
+pub mod gmail;
 pub mod graph;
 mod lane;
 mod notebook;
@@ -20,9 +23,10 @@ mod route;
 mod settings;
 pub mod smtp;
 mod turns;
+mod web;
 pub mod worker;
 
-pub use settings::{AccountWays, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
+pub use settings::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
 
 /// A future behind a pointer, so that the traits below can be made into objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

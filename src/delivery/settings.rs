@@ -50,6 +50,32 @@ pub struct GraphWay {
     pub max_recipients: usize,
 }
 
+/// The Gmail API, `messages.send`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GmailWay {
+    /// Base such as `https://gmail.googleapis.com`, without a slash at the end.
+    pub base: Url,
+    /// Largest message in octets. Default and most: 35 MiB.
+    pub max_octets: u64,
+    /// Recipients in one message. Google: 100.
+    pub max_recipients: usize,
+}
+
+/// Exchange Web Services, `CreateItem`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EwsWay {
+    /// Such as `https://outlook.office365.com/EWS/Exchange.asmx`.
+    pub url: Url,
+    /// Whether the mailbox is impersonated: for an app without a person.
+    pub impersonate: bool,
+    /// Whether a copy goes to Sent Items.
+    pub save_copy: bool,
+    /// Largest message in octets.
+    pub max_octets: u64,
+    /// Recipients in one message.
+    pub max_recipients: usize,
+}
+
 /// One way out of an account.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Way {
@@ -57,6 +83,10 @@ pub enum Way {
     Graph(GraphWay),
     /// SMTP.
     Smtp(SmtpWay),
+    /// Gmail API.
+    Gmail(GmailWay),
+    /// Exchange Web Services.
+    Ews(EwsWay),
 }
 
 impl Way {
@@ -65,6 +95,8 @@ impl Way {
         match self {
             Self::Graph(_) => BackendKind::Graph,
             Self::Smtp(_) => BackendKind::Smtp,
+            Self::Gmail(_) => BackendKind::Gmail,
+            Self::Ews(_) => BackendKind::Ews,
         }
     }
 
@@ -76,6 +108,8 @@ impl Way {
                 Some(_) | None => way.max_octets,
             },
             Self::Smtp(way) => way.max_octets,
+            Self::Gmail(way) => way.max_octets,
+            Self::Ews(way) => way.max_octets,
         }
     }
 
@@ -84,6 +118,8 @@ impl Way {
         match self {
             Self::Graph(way) => way.max_recipients,
             Self::Smtp(way) => way.max_recipients,
+            Self::Gmail(way) => way.max_recipients,
+            Self::Ews(way) => way.max_recipients,
         }
     }
 }
@@ -93,7 +129,7 @@ impl Way {
 pub struct Limits {
     /// SMTP sessions at once. Microsoft: 3.
     pub smtp_sessions: usize,
-    /// Graph requests at once. Microsoft: 4.
+    /// Requests at once, by Graph, EWS or the Gmail API. Microsoft: 4.
     pub graph_requests: usize,
     /// Messages in any minute. Microsoft: 30.
     pub messages_per_minute: u32,
@@ -110,7 +146,7 @@ impl Limits {
     pub(super) const fn of(&self, kind: BackendKind) -> Option<usize> {
         let limit = match kind {
             BackendKind::Smtp => self.smtp_sessions,
-            BackendKind::Graph => self.graph_requests,
+            BackendKind::Graph | BackendKind::Gmail | BackendKind::Ews => self.graph_requests,
         };
         if limit == 0 { None } else { Some(limit) }
     }

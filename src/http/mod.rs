@@ -15,10 +15,11 @@ use std::time::Duration;
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::secret::Secret;
-use body::{Handed, WatchedBody};
+use body::{Handed, Payload, WatchedBody};
 pub use error::{HttpError, HttpSetupError};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 
@@ -114,7 +115,7 @@ pub struct Request {
     method: Method,
     url: Url,
     headers: HeaderMap,
-    body: Bytes,
+    body: Payload,
     timeout: Option<Duration>,
     answer_limit: usize,
     direct: bool,
@@ -127,7 +128,7 @@ impl Request {
             method: Method::GET,
             url,
             headers: HeaderMap::new(),
-            body: Bytes::new(),
+            body: Payload::Whole(Bytes::new()),
             timeout: None,
             answer_limit: MAX_BODY,
             direct: false,
@@ -137,7 +138,12 @@ impl Request {
     /// A POST of `body`.
     pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        Self { method: Method::POST, headers, body: body.into(), ..Self::get(url) }
+        Self { method: Method::POST, headers, body: Payload::Whole(body.into()), ..Self::get(url) }
+    }
+
+    /// A POST of `length` octets that come through `octets` while it is sent; if fewer come, the request breaks off.
+    pub fn post_streamed(url: Url, content_type: &'static str, length: u64, octets: mpsc::Receiver<Bytes>) -> Self {
+        Self { body: Payload::Stream(octets, length), ..Self::post(url, content_type, Bytes::new()) }
     }
 
     /// A PUT of `body`.

@@ -317,6 +317,10 @@ pub enum BackendKind {
     Graph,
     /// SMTP submission with XOAUTH2.
     Smtp,
+    /// The Gmail API.
+    Gmail,
+    /// Exchange Web Services.
+    Ews,
 }
 
 impl BackendKind {
@@ -325,6 +329,8 @@ impl BackendKind {
         match self {
             Self::Graph => "graph",
             Self::Smtp => "smtp",
+            Self::Gmail => "gmail",
+            Self::Ews => "ews",
         }
     }
 }

@@ -9,8 +9,8 @@ pub enum Fault {
     Token(TokenFault),
     /// Graph: the next request about a mailbox, whatever it is for.
     Graph(GraphFault),
-    /// Graph: the next request of this kind.
-    GraphAt(GraphStep, GraphFault),
+    /// Graph, the Gmail API or EWS: the next request of this kind.
+    GraphAt(WebStep, GraphFault),
     /// The SMTP greeting; nobody has signed in yet, so it cannot be limited to a mailbox.
     Greeting(GreetingFault),
     /// AUTH of a token that is good.
@@ -30,7 +30,7 @@ impl Fault {
     }
 
     /// The fault, if it is one of a Graph request of this kind.
-    pub(super) fn of_graph(&self, asked: GraphStep) -> Option<GraphFault> {
+    pub(super) fn of_graph(&self, asked: WebStep) -> Option<GraphFault> {
         match self {
             Self::Graph(fault) => Some(*fault),
             Self::GraphAt(step, fault) if *step == asked => Some(*fault),
@@ -75,9 +75,9 @@ pub enum TokenFault {
     Redirect,
 }
 
-/// What a Graph request about a mailbox is for.
+/// What a request to a web interface is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum GraphStep {
+pub enum WebStep {
     /// `sendMail`.
     SendMail,
     /// A draft made from MIME.
@@ -96,9 +96,15 @@ pub enum GraphStep {
     Send,
     /// A message removed.
     Delete,
+    /// The Gmail API: a message sent at once, or an upload opened.
+    GmailSend,
+    /// The Gmail API: a range of an upload.
+    GmailRange,
+    /// Exchange Web Services.
+    Ews,
 }
 
-/// Faults of Graph.
+/// Faults of Graph, the Gmail API and EWS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GraphFault {
     /// 401 `InvalidAuthenticationToken` for a token that is good.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::directory::Directory;
+use super::gmail::Pending;
 use super::items::Items;
 use super::ledger::{Access, Bad, Ledger};
 use super::post_office::{Place, PostOffice};
@@ -29,6 +30,7 @@ pub(super) struct Shared {
     pub(super) smtp_gate: Gate<String>,
     ledger: Mutex<Ledger>,
     items: Mutex<Items>,
+    uploads: Mutex<HashMap<String, Pending>>,
     sent: Mutex<HashMap<String, VecDeque<Timestamp>>>,
 }
 
@@ -45,6 +47,7 @@ impl Shared {
             smtp_gate: Gate::default(),
             ledger: Mutex::default(),
             items: Mutex::default(),
+            uploads: Mutex::default(),
             sent: Mutex::default(),
         }
     }
@@ -57,6 +60,11 @@ impl Shared {
     /// Drafts and Sent Items, for as long as the guard lives: never across an await.
     pub(super) fn items(&self) -> MutexGuard<'_, Items> {
         self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uploads of the Gmail API by id, for as long as the guard lives: never across an await.
+    pub(super) fn uploads(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What an access token may do now.

@@ -17,7 +17,7 @@ use super::settings::{PracticeError, Settings};
 use super::shared::Shared;
 use super::switches::Switches;
 use super::wire::{Doorstep, Line};
-use super::{graph, identity, page, smtp};
+use super::{ews, gmail, graph, identity, page, smtp};
 
 /// A running practice tenant: identity, Graph, SMTP submission and a page, on loopback. Dropping it stops it;
 /// [`Tenant::stop`] also waits until it has stopped.
@@ -46,7 +46,7 @@ impl Tenant {
         let tracker = TaskTracker::new();
 
         let doorstep = Doorstep::open(http_listener, http, Arc::clone(&authority.server), shared.stopping.clone());
-        let routes = Router::new().merge(identity::routes()).merge(graph::routes()).merge(page::routes());
+        let routes = Router::new().merge(identity::routes()).merge(graph::routes()).merge(gmail::routes()).merge(ews::routes()).merge(page::routes());
         let service = routes.with_state(Arc::clone(&shared)).into_make_service_with_connect_info::<Line>();
         let serving = axum::serve(doorstep, service).with_graceful_shutdown(shared.stopping.clone().cancelled_owned());
         tracker.spawn(async move { serving.await.ok() });
@@ -75,6 +75,16 @@ impl Tenant {
     /// What stands for `https://graph.microsoft.com/v1.0`, without a slash at the end.
     pub fn graph_base(&self) -> Url {
         self.at("v1.0")
+    }
+
+    /// What stands for `https://gmail.googleapis.com`.
+    pub fn gmail_base(&self) -> Url {
+        self.at("")
+    }
+
+    /// What stands for `https://outlook.office365.com/EWS/Exchange.asmx`.
+    pub fn ews_url(&self) -> Url {
+        self.at("EWS/Exchange.asmx")
     }
 
     /// The page that shows what arrived.
@@ -117,6 +127,11 @@ impl Tenant {
         self.shared.items().drafts()
     }
 
+    /// How many messages lie in the Sent Items of a mailbox.
+    pub fn sent_count(&self, address: &str) -> usize {
+        self.shared.items().sent_items(address).count()
+    }
+
     /// Waits until `count` messages have arrived in all, and returns what [`Tenant::mail`] does. It waits for ever:
     /// put a time limit around it.
     pub async fn arrived(&self, count: u64) -> Vec<Arc<Arrived>> {
@@ -143,11 +158,12 @@ impl Tenant {
     /// An access token out of hand, for a mailbox and with these permissions, all of one resource. For tests of one part
     /// alone; whoever signs in gets theirs from the token endpoint.
     pub fn access_token(&self, address: &str, permissions: &[&str]) -> String {
-        let exchange = permissions.iter().any(|wanted| Resource::Exchange.delegated().contains(wanted));
+        let of = |resource: &Resource| permissions.iter().any(|wanted| resource.delegated().contains(wanted));
+        let audience = [Resource::Exchange, Resource::Google].into_iter().find(of).unwrap_or(Resource::Graph);
         let access = Access {
             client_id: PUBLIC_CLIENT_ID.to_owned(),
             holder: Holder::User(address.to_owned()),
-            audience: if exchange { Resource::Exchange } else { Resource::Graph },
+            audience,
             permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
             expires: self.shared.clock.now().plus(self.shared.switches.knobs().token_lifetime),
         };

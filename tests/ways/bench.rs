@@ -6,16 +6,23 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oxpost::clock::{Clock, Timestamp};
+use oxpost::delivery::ews::EwsBackend;
+use oxpost::delivery::gmail::GmailBackend;
 use oxpost::delivery::graph::GraphBackend;
+use oxpost::delivery::smtp::{SmtpBackend, Timeouts};
 use oxpost::delivery::{
-    Backend, BoxFuture, Chunks, Content, ContentError, Delivery, GraphWay, Notebook, Token, Tokens,
+    Backend, BoxFuture, Chunks, Content, ContentError, Delivery, EwsWay, GmailWay, GraphWay, Notebook, SmtpTls, SmtpWay,
+    Token, Tokens,
 };
 use oxpost::http::{Http, HttpSettings};
-use oxpost::mail::{Address, Attempt, Envelope, Failure, Outcome, QueueId, Reason, ReversePath, SenderPolicy};
+use oxpost::mail::{Address, Attempt, BackendKind, Envelope, Failure, Outcome, QueueId, Reason, ReversePath, SenderPolicy};
+use oxpost::net::connect::Connector;
 use oxpost::practice::{Settings, Tenant};
 use oxpost::secret::Secret;
 use oxpost::token::Purpose;
 
+/// All backends.
+pub(crate) const ALL: [BackendKind; 4] = [BackendKind::Graph, BackendKind::Smtp, BackendKind::Gmail, BackendKind::Ews];
 /// The mailbox that sends.
 pub(crate) const SCANNER: &str = "scanner@practice.example";
 /// What Graph takes in one request, before base64.
@@ -31,7 +38,9 @@ pub(crate) struct Bench {
     pub(crate) timeout: Duration,
     pub(crate) drafts: Option<u64>,
     pub(crate) sender: SenderPolicy,
-    _folder: tempfile::TempDir,
+    pub(crate) save_copy: bool,
+    pub(crate) max_recipients: usize,
+    folder: tempfile::TempDir,
 }
 
 impl Bench {
@@ -49,6 +58,7 @@ impl Bench {
             (Purpose::Graph, vec!["Mail.Send", "Mail.ReadWrite"]),
             (Purpose::Smtp, vec!["SMTP.Send"]),
             (Purpose::Ews, vec!["EWS.AccessAsUser.All"]),
+            (Purpose::Gmail, vec!["gmail.send"]),
         ]);
         Self {
             tenant,
@@ -58,15 +68,48 @@ impl Bench {
             timeout: Duration::from_secs(60),
             drafts: Some(150 << 20),
             sender: SenderPolicy::Keep,
-            _folder: folder,
+            save_copy: true,
+            max_recipients: 100,
+            folder,
         }
     }
 
     pub(crate) fn graph(&self) -> GraphBackend {
         let base = self.tenant.graph_base();
         let way =
-            GraphWay { base, by_name: false, max_octets: ONE_REQUEST, drafts: self.drafts, max_recipients: 500 };
+            GraphWay { base, by_name: false, max_octets: ONE_REQUEST, drafts: self.drafts, max_recipients: self.max_recipients };
         GraphBackend::new(way, self.http.clone(), self.tokens(), self.timeout)
+    }
+
+    pub(crate) fn gmail(&self) -> GmailBackend {
+        let way =
+            GmailWay { base: self.tenant.gmail_base(), max_octets: 36_700_160, max_recipients: self.max_recipients };
+        GmailBackend::new(way, self.http.clone(), self.tokens(), self.timeout)
+    }
+
+    pub(crate) fn ews(&self) -> EwsBackend {
+        let (url, max_recipients, save_copy) = (self.tenant.ews_url(), self.max_recipients, self.save_copy);
+        let way = EwsWay { url, impersonate: false, save_copy, max_octets: 35 << 20, max_recipients };
+        EwsBackend::new(way, self.http.clone(), self.tokens(), self.timeout)
+    }
+
+    pub(crate) fn smtp(&self) -> SmtpBackend {
+        let (host, helo) = ("localhost".to_owned(), "gw.practice.example".to_owned());
+        let (port, max_octets, max_recipients) = (self.tenant.smtp_addr().port(), 150 << 20, self.max_recipients);
+        let way = SmtpWay { host, port, tls: SmtpTls::StartTls, max_octets, max_recipients, helo };
+        let connector = Connector::new(Some(&self.folder.path().join("ca.pem"))).unwrap();
+        let timeouts = Timeouts { step: self.timeout, last: self.timeout, idle: self.timeout };
+        SmtpBackend::new(way, connector, self.tokens(), timeouts)
+    }
+
+    /// Every backend there is.
+    pub(crate) fn backend(&self, kind: BackendKind) -> Box<dyn Backend> {
+        match kind {
+            BackendKind::Graph => Box::new(self.graph()),
+            BackendKind::Smtp => Box::new(self.smtp()),
+            BackendKind::Gmail => Box::new(self.gmail()),
+            BackendKind::Ews => Box::new(self.ews()),
+        }
     }
 
     pub(crate) fn tokens(&self) -> Arc<dyn Tokens> {

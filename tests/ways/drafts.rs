@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mail_parser::{MessageParser, MimeHeaders};
 use oxpost::mail::{Outcome, Reason};
-use oxpost::practice::{Fault, GraphFault, GraphStep, Rule};
+use oxpost::practice::{Fault, GraphFault, WebStep, Rule};
 
 use crate::bench::{Bench, ONE_REQUEST, reasons, words};
 
@@ -95,7 +95,7 @@ async fn what_fits_into_one_request_goes_as_it_is_and_one_octet_more_as_a_draft(
         mail
     };
     let graph = bench.graph();
-    bench.tenant.switches().inject(Rule::always(Fault::GraphAt(GraphStep::Create, GraphFault::AccessDenied)));
+    bench.tenant.switches().inject(Rule::always(Fault::GraphAt(WebStep::Create, GraphFault::AccessDenied)));
     assert_eq!(reasons(&bench.deliver(&graph, &pdf(ONE_REQUEST), &[ALICE]).await), [None]);
     let refused = bench.deliver(&graph, &pdf(ONE_REQUEST + 1), &[ALICE]).await;
     assert_eq!(reasons(&refused), [Some(Reason::PermissionMissing)]);
@@ -114,7 +114,7 @@ async fn what_fits_into_one_request_goes_as_it_is_and_one_octet_more_as_a_draft(
 #[tokio::test]
 async fn files_go_in_one_request_below_three_mebibytes_and_in_ranges_from_there_on() {
     // One of them is refused by the tenant: which one was used shows in what fails.
-    for (size, step) in [(3 * MIB - 1_000, GraphStep::Attach), (3 * MIB, GraphStep::OpenUpload)] {
+    for (size, step) in [(3 * MIB - 1_000, WebStep::Attach), (3 * MIB, WebStep::OpenUpload)] {
         let bench = Bench::new().await;
         bench.tenant.switches().inject(Rule::once(Fault::GraphAt(step, GraphFault::Unavailable)));
         let attempt = bench.deliver(&bench.graph(), &scan(10, &[size]), &[ALICE]).await;
@@ -128,7 +128,7 @@ async fn files_go_in_one_request_below_three_mebibytes_and_in_ranges_from_there_
 async fn an_upload_that_breaks_goes_on_where_it_was() {
     for fault in [GraphFault::Reset, GraphFault::TakenThenReset, GraphFault::Throttled(0), GraphFault::Unavailable] {
         let bench = Bench::new().await;
-        bench.tenant.switches().inject(Rule::times(Fault::GraphAt(GraphStep::Upload, fault), 2));
+        bench.tenant.switches().inject(Rule::times(Fault::GraphAt(WebStep::Upload, fault), 2));
         let mail = scan(10, &[9 * MIB]);
         assert_eq!(reasons(&bench.deliver(&bench.graph(), &mail, &[ALICE]).await), [None], "{fault:?}");
         let arrived = bench.tenant.arrived(1).await.remove(0);
@@ -140,7 +140,7 @@ async fn an_upload_that_breaks_goes_on_where_it_was() {
 
 #[tokio::test]
 async fn a_step_that_fails_leaves_no_draft_behind() {
-    use GraphStep::{Attach, Create, Delete, OpenUpload, Send, Upload};
+    use WebStep::{Attach, Create, Delete, OpenUpload, Send, Upload};
     let rows = [
         (Create, GraphFault::Throttled(7), Reason::Throttled),
         (Create, GraphFault::TakenThenReset, Reason::TimedOut),
@@ -177,7 +177,7 @@ async fn a_lost_answer_is_looked_up_before_anything_is_sent_again() {
     for (fault, taken) in [(GraphFault::TakenThenReset, 1), (GraphFault::TakenThenTimeout, 1), (GraphFault::Hang, 0)] {
         let mut bench = Bench::new().await;
         bench.timeout = Duration::from_secs(3);
-        bench.tenant.switches().inject(Rule::once(Fault::GraphAt(GraphStep::Send, fault)));
+        bench.tenant.switches().inject(Rule::once(Fault::GraphAt(WebStep::Send, fault)));
         let mail = scan(10, &[4 * MIB]);
         let attempt = bench.deliver(&bench.graph(), &mail, &[ALICE]).await;
         assert!(matches!(attempt.outcomes[..], [Outcome::Unknown(_)]), "{fault:?}: {attempt:?}");
@@ -203,7 +203,7 @@ async fn the_copy_for_others_proves_nothing() {
 async fn a_small_message_whose_answer_was_lost_is_found_by_its_message_id() {
     let small = message(b"\r\nText\r\n");
     let bench = Bench::new().await;
-    let fault = Fault::GraphAt(GraphStep::SendMail, GraphFault::TakenThenTimeout);
+    let fault = Fault::GraphAt(WebStep::SendMail, GraphFault::TakenThenTimeout);
     bench.tenant.switches().inject(Rule::once(fault.clone()));
     let before = oxpost::clock::Clock::system().now();
     let attempt = bench.deliver(&bench.graph(), &small, &[ALICE]).await;

@@ -4,3 +4,6 @@
 
 mod bench;
 mod drafts;
+mod fidelity;
+mod promise;
+mod refusals;

@@ -124,6 +124,9 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
                 .to_owned(),
         });
     }
+    for way in &ways.ways {
+        warn_of_way(name, way, warnings);
+    }
     if provider.kind == ProviderKind::Microsoft && provider.scopes.is_some() && ways.ways.len() > 1 {
         warnings.push(Warning {
             risk: format!(
@@ -132,6 +135,25 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
             ),
             hint: "take `scopes` out: one set of scopes gives a token for one resource alone".to_owned(),
         });
+    }
+}
+
+fn warn_of_way(account: &str, way: &Way, warnings: &mut Vec<Warning>) {
+    match way {
+        Way::Graph(graph) if graph.drafts.is_some() => warnings.push(Warning {
+            risk: format!("account `{account}` has `drafts`: its token may read and change all mail of the mailbox"),
+            hint: "take `drafts` out where SMTP carries large mail, or nobody sends any".to_owned(),
+        }),
+        Way::Ews(ews) if ews.url.host_str().is_some_and(|host| host.contains("outlook")) => warnings.push(Warning {
+            risk: format!(
+                "account `{account}` sends by EWS, which Exchange Online blocks since 2026-10-01 unless an administrator \
+                 allowed this app, and ends on 2027-04-01"
+            ),
+            hint: "put \"graph\" or \"smtp\" before \"ews\" in `send`; until then the client id must be in \
+                   `Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs`"
+                .to_owned(),
+        }),
+        Way::Graph(_) | Way::Smtp(_) | Way::Gmail(_) | Way::Ews(_) => {}
     }
 }
 

@@ -47,6 +47,12 @@ pub struct Provider {
     /// Microsoft Graph. Known for Microsoft.
     #[schemars(example = "https://graph.microsoft.com/v1.0")]
     pub graph_url: Option<String>,
+    /// The Gmail API. Known for Google.
+    #[schemars(example = "https://gmail.googleapis.com")]
+    pub gmail_url: Option<String>,
+    /// Exchange Web Services. Known for Microsoft; on the premises `https://HOST/EWS/Exchange.asmx`.
+    #[schemars(example = "https://mail.contoso.com/EWS/Exchange.asmx")]
+    pub ews_url: Option<String>,
     /// The resource that tokens for Graph are asked for. Known for Microsoft.
     #[schemars(example = "https://graph.microsoft.com")]
     pub graph_resource: Option<String>,
@@ -84,6 +90,8 @@ impl Default for Provider {
             authorize_url: None,
             token_url: None,
             graph_url: None,
+            gmail_url: None,
+            ews_url: None,
             graph_resource: None,
             smtp_resource: None,
             smtp_host: None,
@@ -155,6 +163,8 @@ pub struct Account {
     /// Graph: whether messages above 3 MiB go as drafts with their files attached one by one. The app then needs the
     /// permission `Mail.ReadWrite` beside `Mail.Send`, which lets it read and change all mail of the mailbox.
     pub drafts: bool,
+    /// EWS: whether a copy of what is sent goes to Sent Items. Graph and Gmail always keep one.
+    pub save_copy: bool,
     /// Limits of this account, where they differ from `[limits]`.
     #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
     pub limits: Limits,
@@ -169,6 +179,7 @@ impl Default for Account {
             refresh_token: None,
             send: None,
             drafts: false,
+            save_copy: true,
             limits: Limits::default(),
         }
     }
@@ -194,4 +205,8 @@ pub enum WayOut {
     Graph,
     /// SMTP submission with XOAUTH2.
     Smtp,
+    /// The Gmail API. The scope `gmail.send` is enough for it.
+    Gmail,
+    /// Exchange Web Services: for Exchange on the premises. Exchange Online ends them in April 2027.
+    Ews,
 }

@@ -11,10 +11,10 @@ use serde::Deserialize;
 use url::Url;
 
 use super::apart::{self, Rest};
-use super::call::{Caller, below};
 use super::upload::Uploading;
 use super::classify;
 use crate::delivery::Delivery;
+use crate::delivery::web::{Caller, below};
 use crate::http::{Request, Response};
 use crate::mail::outgoing::Outgoing;
 use crate::mail::{Failure, Reason, Receipt};

@@ -7,16 +7,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use url::Url;
 
+use crate::delivery::by_header::{self, ByHeader, Letter};
+use crate::delivery::web::{Caller, below};
 use crate::delivery::{Backend, BoxFuture, Delivery, GraphWay, Tokens};
 use crate::http::{Http, Request};
 use crate::mail::header::inspect;
-use crate::mail::outgoing::{Outgoing, for_headers};
-use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Outcome, Reason, Receipt, Recipient, Sender};
-use call::{Caller, below};
+use crate::mail::outgoing::Outgoing;
+use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Reason, Receipt};
+use crate::token::Purpose;
 use drafts::Drafting;
 
 mod apart;
-mod call;
 mod classify;
 mod drafts;
 mod encode;
@@ -44,45 +45,14 @@ impl GraphBackend {
         Self { way, http, tokens, timeout }
     }
 
-    async fn attempt(&self, delivery: Delivery<'_>) -> Attempt {
-        let parts = split(delivery.envelope, self.way.max_recipients);
-        let mut attempt = Attempt { backend: Some(BackendKind::Graph), outcomes: Vec::new(), notes: Vec::new() };
-        if parts.len() > 1 {
-            attempt.notes.push(format!("split into {} messages: too many recipients for one", parts.len()));
-        }
-        // Trouble that is not about a part's own recipients meets the next part as well: that one is not tried.
-        let mut stop: Option<Failure> = None;
-        for part in parts {
-            let recipients = part.recipients().len();
-            let outcome = match &stop {
-                Some(failure) => Outcome::from(failure.clone()),
-                None => match self.send(delivery, &part, &mut attempt.notes).await {
-                    Ok(receipt) => Outcome::Relayed(receipt),
-                    Err(failure) => {
-                        stop = for_the_rest(&failure);
-                        Outcome::from(failure)
-                    }
-                },
-            };
-            attempt.outcomes.extend(std::iter::repeat_n(outcome, recipients));
-        }
-        attempt
-    }
-
     /// Sends one message to all recipients of `part`, in one request if it fits, else by way of a draft.
-    async fn send(&self, delivery: Delivery<'_>, part: &Envelope, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
+    async fn hand_over(&self, letter: Letter<'_>, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
+        let Letter { delivery, part, outgoing } = letter;
         let root = root(&self.way, delivery.mailbox)?;
-        let sender = Sender { policy: delivery.sender, mailbox: delivery.mailbox };
-        let outgoing = for_headers(delivery.head, part, &sender);
-        let octets = outgoing.header.len() as u64 + delivery.size.saturating_sub(outgoing.body_offset as u64);
+        let octets = letter.octets();
         let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
-        for note in &outgoing.notes {
-            if !notes.contains(note) {
-                notes.push(note.clone());
-            }
-        }
         let (http, tokens, timeout) = (&self.http, &*self.tokens, self.timeout);
-        let caller = Caller { http, tokens, account: delivery.account, timeout };
+        let caller = Caller { http, tokens, account: delivery.account, purpose: Purpose::Graph, timeout };
         let message_id = inspect(&outgoing.header).message_id;
         let earlier = Earlier { caller, root: &root, delivery, message_id: message_id.as_deref() };
         if self.way.drafts.is_some()
@@ -92,11 +62,11 @@ impl GraphBackend {
             return Ok(receipt);
         }
         match self.way.drafts {
-            _ if octets <= limit => post(&caller, &root, delivery, &outgoing).await,
+            _ if octets <= limit => post(&caller, &root, delivery, outgoing).await,
             Some(most) if octets <= most => {
                 let (key, message_id) = (draft_key(part), message_id.as_deref());
                 let root = &root;
-                Drafting { caller, root, delivery, outgoing: &outgoing, limit, key, message_id }.send(notes).await
+                Drafting { caller, root, delivery, outgoing, limit, key, message_id }.send(notes).await
             }
             Some(_) | None => {
                 let most = self.way.drafts.unwrap_or(limit).max(limit);
@@ -153,13 +123,23 @@ impl Earlier<'_> {
     }
 }
 
+impl ByHeader for GraphBackend {
+    fn max_recipients(&self) -> usize {
+        self.way.max_recipients
+    }
+
+    fn send<'a>(&'a self, letter: Letter<'a>, notes: &'a mut Vec<String>) -> BoxFuture<'a, Result<Receipt, Failure>> {
+        Box::pin(self.hand_over(letter, notes))
+    }
+}
+
 impl Backend for GraphBackend {
     fn kind(&self) -> BackendKind {
         BackendKind::Graph
     }
 
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Attempt> {
-        Box::pin(self.attempt(delivery))
+        Box::pin(by_header::attempt(self, delivery))
     }
 }
 
@@ -176,25 +156,4 @@ fn draft_key(part: &Envelope) -> String {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, keys.join("\n").as_bytes());
     let hex: String = digest.as_ref().iter().take(16).map(|octet| format!("{octet:02x}")).collect();
     format!("graph-draft-{hex}")
-}
-
-/// The envelope in parts of at most `most` recipients, in its order.
-fn split(envelope: &Envelope, most: usize) -> Vec<Envelope> {
-    let part = |recipients: &[Recipient]| {
-        let mut part = Envelope::new(envelope.reverse_path().clone(), recipients.to_vec()).ok()?;
-        part.body = envelope.body;
-        part.smtputf8 = envelope.smtputf8;
-        Some(part)
-    };
-    envelope.recipients().chunks(most.max(1)).filter_map(part).collect()
-}
-
-/// What a failure means for the parts that were not tried yet; `None` if they should be.
-fn for_the_rest(failure: &Failure) -> Option<Failure> {
-    if failure.reason == Reason::RecipientRefused {
-        return None;
-    }
-    // Only the part whose answer was lost may have been taken.
-    let reason = if failure.reason == Reason::AnswerLost { Reason::TimedOut } else { failure.reason };
-    Some(Failure { reason, ..failure.clone() })
 }

@@ -12,9 +12,9 @@ use serde_json::json;
 use url::Url;
 
 use super::apart::File;
-use super::call::{Caller, below};
 use super::{MAX_REQUEST, classify, encode};
 use crate::delivery::reading::Reading;
+use crate::delivery::web::{Caller, below};
 use crate::delivery::{ContentError, Delivery};
 use crate::http::{Request, Response};
 use crate::mail::parts::Decoder;

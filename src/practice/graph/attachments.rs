@@ -15,7 +15,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::super::directory::same;
-use super::super::faults::GraphStep;
+use super::super::faults::WebStep;
 use super::super::items::{Attachment, Upload};
 use super::super::ledger::random_text;
 use super::super::shared::Shared;
@@ -76,7 +76,7 @@ pub(super) async fn attach(
     body: Bytes,
 ) -> Response {
     let id = message(&named);
-    serve(&shared, &line, call(GraphStep::Attach, &named, headers, body), move |desk, call| {
+    serve(&shared, &line, call(WebStep::Attach, &named, headers, body), move |desk, call| {
         desk.may_write()?;
         let posted: Posted = read(call)?;
         if posted.kind != "#microsoft.graph.fileAttachment" {
@@ -109,7 +109,7 @@ pub(super) async fn open_upload(
     body: Bytes,
 ) -> Response {
     let id = message(&named);
-    serve(&shared, &line, call(GraphStep::OpenUpload, &named, headers, body), move |desk, call| {
+    serve(&shared, &line, call(WebStep::OpenUpload, &named, headers, body), move |desk, call| {
         desk.may_write()?;
         open(desk, call, id)
     })

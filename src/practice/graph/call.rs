@@ -5,7 +5,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{Html, IntoResponse, Response};
 
 use super::super::directory::{User, same};
-use super::super::faults::{Fault, GraphFault, GraphStep};
+use super::super::faults::{Fault, GraphFault, WebStep};
 use super::super::ledger::{Access, Holder};
 use super::super::post_office::Place;
 use super::super::shared::{Pass, Shared};
@@ -25,7 +25,7 @@ type Held = Pass<(String, String)>;
 /// One request about a mailbox.
 pub(super) struct Call {
     /// What it is for, so that faults can be aimed.
-    pub(super) step: GraphStep,
+    pub(super) step: WebStep,
     /// Whom the path names; `None` is `/me`.
     pub(super) user: Option<String>,
     pub(super) headers: HeaderMap,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::super::assembly::assemble;
-use super::super::faults::GraphStep;
+use super::super::faults::WebStep;
 use super::super::items::Sent;
 use super::super::letter;
 use super::super::post_office::Place;
@@ -28,7 +28,7 @@ use crate::clock::Timestamp;
 pub(super) type Named = Path<HashMap<String, String>>;
 
 /// The call that a request is.
-pub(super) fn call(step: GraphStep, named: &Named, headers: HeaderMap, body: Bytes) -> Call {
+pub(super) fn call(step: WebStep, named: &Named, headers: HeaderMap, body: Bytes) -> Call {
     Call { step, user: named.get("user").cloned(), headers, body }
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn create(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    serve(&shared, &line, call(GraphStep::Create, &named, headers, body), |desk, call| {
+    serve(&shared, &line, call(WebStep::Create, &named, headers, body), |desk, call| {
         desk.may_write()?;
         let raw = mime(desk.shared, desk.knobs, call)?;
         let shown = letter::show(&raw);
@@ -72,7 +72,7 @@ pub(super) async fn read(
     headers: HeaderMap,
 ) -> Response {
     let id = message(&named);
-    serve(&shared, &line, call(GraphStep::Read, &named, headers, Bytes::new()), move |desk, _| {
+    serve(&shared, &line, call(WebStep::Read, &named, headers, Bytes::new()), move |desk, _| {
         desk.may_read()?;
         let mut items = desk.shared.items();
         if items.draft(&desk.mailbox.address, &id).is_some() {
@@ -92,7 +92,7 @@ pub(super) async fn find(
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
-    serve(&shared, &line, call(GraphStep::Find, &named, headers, Bytes::new()), move |desk, _| {
+    serve(&shared, &line, call(WebStep::Find, &named, headers, Bytes::new()), move |desk, _| {
         desk.may_read()?;
         let query = query.unwrap_or_default();
         let mut options = form_urlencoded::parse(query.as_bytes());
@@ -120,7 +120,7 @@ pub(super) async fn send(
     body: Bytes,
 ) -> Response {
     let id = message(&named);
-    serve(&shared, &line, call(GraphStep::Send, &named, headers, body), move |desk, _| {
+    serve(&shared, &line, call(WebStep::Send, &named, headers, body), move |desk, _| {
         desk.may_send()?;
         let owner = &desk.mailbox.address;
         let draft = desk.shared.items().draft(owner, &id).map(|draft| draft.clone()).ok_or_else(not_found)?;
@@ -140,7 +140,7 @@ pub(super) async fn delete(
     headers: HeaderMap,
 ) -> Response {
     let id = message(&named);
-    serve(&shared, &line, call(GraphStep::Delete, &named, headers, Bytes::new()), move |desk, _| {
+    serve(&shared, &line, call(WebStep::Delete, &named, headers, Bytes::new()), move |desk, _| {
         desk.may_write()?;
         remove(desk, &id)
     })

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::super::directory::{User, same};
-use super::super::faults::GraphStep;
+use super::super::faults::WebStep;
 use super::super::letter::Addresses;
 use super::super::post_office::{Incoming, Place, Via};
 use super::super::shared::Shared;
@@ -26,7 +26,7 @@ pub(super) async fn from_me(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    serve(&shared, &line, Call { step: GraphStep::SendMail, user: None, headers, body }, take).await
+    serve(&shared, &line, Call { step: WebStep::SendMail, user: None, headers, body }, take).await
 }
 
 /// POST `/users/{id or address}/sendMail`.
@@ -37,7 +37,7 @@ pub(super) async fn from_user(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    serve(&shared, &line, Call { step: GraphStep::SendMail, user: Some(user), headers, body }, take).await
+    serve(&shared, &line, Call { step: WebStep::SendMail, user: Some(user), headers, body }, take).await
 }
 
 fn take(desk: &Desk<'_>, call: &Call) -> Result<Response, Refusal> {

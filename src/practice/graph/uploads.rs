@@ -11,7 +11,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::json;
 
-use super::super::faults::{Fault, GraphFault, GraphStep};
+use super::super::faults::{Fault, GraphFault, WebStep};
 use super::super::items::Upload;
 use super::super::post_office::Place;
 use super::super::shared::Shared;
@@ -38,7 +38,7 @@ pub(super) async fn range(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let fault = shared.switches.take(None, |fault: &Fault| fault.of_graph(GraphStep::Upload));
+    let fault = shared.switches.take(None, |fault: &Fault| fault.of_graph(WebStep::Upload));
     if let Some(answer) = fail_before(&shared, fault, &line).await {
         return answer.unwrap_or_else(|problem| problem.answer(&headers, shared.clock.now()));
     }
