@@ -57,7 +57,11 @@ impl Observer for Log {
                 message(event)
             }
             Event::Refused { .. } | Event::LoginRefused { .. } => refusal(event),
-            Event::Held { .. } | Event::Released { .. } | Event::Reported { .. } | Event::Unreported { .. } => {
+            Event::WayRefused { .. }
+            | Event::Held { .. }
+            | Event::Released { .. }
+            | Event::Reported { .. }
+            | Event::Unreported { .. } => {
                 aftermath(event)
             }
             Event::TokenRenewed { .. }
@@ -124,6 +128,10 @@ fn aftermath(event: &Event) {
     match event {
         Event::Held { id, account, mailbox, failure, probe } => {
             warn!(%id, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
+        }
+        Event::WayRefused { account, mailbox, backend, failure, until } => {
+            let hint = failure.reason.hint(account);
+            warn!(account, mailbox, %backend, why = %failure, %until, hint, "way refused; the account's other ways are used");
         }
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),

@@ -2,6 +2,7 @@
 
 mod account;
 pub mod check;
+mod explain;
 mod login;
 mod password;
 mod queue;
@@ -47,6 +48,8 @@ enum Command {
         /// The file; default: the one given with --config.
         file: Option<PathBuf>,
     },
+    /// Say which way a message would take, and why, without sending it.
+    Explain(explain::ExplainArguments),
     /// Sign an account in, in a browser.
     Login(login::LoginArguments),
     /// Show the accounts and whether they are signed in.
@@ -65,6 +68,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => serve::run(&config),
         Command::Try(arguments) => try_it::run(&arguments),
         Command::Check { file } => return check(&file.unwrap_or(config)),
+        Command::Explain(arguments) => explain::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
         Command::Queue(command) => queue::run(&config, command),

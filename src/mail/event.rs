@@ -59,6 +59,8 @@ pub enum Event {
     Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Option<Timestamp> },
     /// The hold of a mailbox ended.
     Released { account: String, mailbox: String, why: String },
+    /// The provider refuses a way out to a mailbox, whatever the message; it is passed over until `until`.
+    WayRefused { account: String, mailbox: String, backend: BackendKind, failure: Failure, until: Timestamp },
     /// A report about a failure was queued.
     Reported { id: QueueId, about: QueueId, to: String },
     /// A failure that nobody can be told of by mail.

@@ -103,8 +103,8 @@ impl Desk {
         let Some(client) = self.client() else { return Err(replies::AUTH_REQUIRED) };
         let leave = self.rules.may_send(client, &request.reverse_path);
         let leave = leave.map_err(|reply| self.refused(reply, "the sender is not allowed"))?;
-        if request.size.is_some_and(|size| size > leave.max_octets) {
-            return Err(self.refused(ours::too_large(leave.max_octets), "the declared size is too large"));
+        if request.size.is_some_and(|size| size > leave.limits.any) {
+            return Err(self.refused(ours::too_large(leave.limits.any), "the declared size is too large"));
         }
         let (reverse_path, recipients) = (request.reverse_path.clone(), Vec::new());
         self.transaction =
@@ -128,7 +128,7 @@ impl Desk {
         let queue = &self.door.submission.queue;
         queue.check_room().map_err(|error| storing_failed(&error))?;
         let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
-        transaction.intake = Some(Intake::new(queue.body_writer(), transaction.leave.max_octets));
+        transaction.intake = Some(Intake::new(queue.body_writer(), transaction.leave.limits));
         Ok(())
     }
 

@@ -33,6 +33,14 @@ pub(super) fn too_large(max_octets: u64) -> Reply {
     TOO_LARGE.saying(&format!("The message is too large: this account can send at most {max_octets} octets"))
 }
 
+/// Signed or encrypted mail that only a way could carry which takes mail apart.
+pub(super) fn sealed_too_large(media_type: &str, max_octets: u64) -> Reply {
+    TOO_LARGE.saying(&format!(
+        "The message is too large: it is `{media_type}`, which is never taken apart, and this account can send at most \
+         {max_octets} octets in one piece"
+    ))
+}
+
 /// A strict client may send as its mailbox alone.
 pub(super) fn sender_refused(mailbox: &Address) -> Reply {
     SENDER_REFUSED.saying(&format!("This client may send as <{mailbox}> alone"))

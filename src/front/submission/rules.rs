@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::intake::SizeLimits;
 use super::replies;
 use crate::account::password::{Login, Passwords, Verdict};
 use crate::account::{Account, Client, Clients, MailboxRule};
@@ -27,8 +28,8 @@ pub struct Rules {
 pub(super) struct Leave {
     /// Account, mailbox, policy: where the message will go.
     pub(super) route: Route,
-    /// The largest message that any way out of the account carries, in octets.
-    pub(super) max_octets: u64,
+    /// What the ways out of the account have room for.
+    pub(super) limits: SizeLimits,
     /// Where postmaster's mail goes.
     pub(super) postmaster: Address,
 }
@@ -88,7 +89,8 @@ impl Rules {
             mailbox: mailbox.clone(),
         };
         let postmaster = format!("postmaster@{}", mailbox.domain()).parse().unwrap_or(mailbox);
-        Ok(Leave { route, max_octets: ways.max_octets(), postmaster })
+        let limits = SizeLimits { any: ways.max_octets(), sealed: ways.max_octets_in_one_piece() };
+        Ok(Leave { route, limits, postmaster })
     }
 
     /// Where a report about the message goes: the client's `bounces_to`, else the reverse path if its domain is one
