@@ -18,3 +18,4 @@ mod spool;
 mod the_way;
 mod trouble;
 mod values;
+mod ways;
