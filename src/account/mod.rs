@@ -1,12 +1,15 @@
 //! Who is let in, and as whom they may send.
 
 pub mod password;
+mod routing;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use ipnet::IpNet;
+
+pub use routing::{AccountRoute, Pattern, Routing};
 
 use crate::mail::{Address, Domain, SenderPolicy};
 use crate::secret::Secret;
@@ -74,20 +77,30 @@ impl Client {
     /// With several accounts the one whose mailbox the reverse path (or else the login) names is taken, otherwise the
     /// first. Within `*@domain` the mailbox is the client's own, else its login, else the reverse path.
     pub fn account_for(&self, reverse_path: Option<&Address>) -> Result<(&Arc<Account>, Address), NoMailbox> {
-        let login = self.login.as_ref().and_then(|(name, _)| name.parse::<Address>().ok());
-        let wishes = [self.mailbox.as_ref(), login.as_ref(), reverse_path];
+        let login = self.login_address();
         let named = [reverse_path, login.as_ref()]
             .into_iter()
             .flatten()
             .find_map(|wish| self.accounts.iter().find(|account| account.mailbox == MailboxRule::One(wish.clone())));
         let account = named.or(self.accounts.first()).ok_or(NoMailbox::NoAccount)?;
+        self.mailbox_of(account, reverse_path).map(|mailbox| (account, mailbox))
+    }
+
+    /// The mailbox within an account: its own, or within `*@domain` the client's, else its login, else the reverse path.
+    pub fn mailbox_of(&self, account: &Account, reverse_path: Option<&Address>) -> Result<Address, NoMailbox> {
+        let login = self.login_address();
         match &account.mailbox {
-            MailboxRule::One(mailbox) => Ok((account, mailbox.clone())),
+            MailboxRule::One(mailbox) => Ok(mailbox.clone()),
             MailboxRule::Domain(domain) => {
+                let wishes = [self.mailbox.as_ref(), login.as_ref(), reverse_path];
                 let mailbox = wishes.into_iter().flatten().find(|wish| wish.domain() == domain);
-                mailbox.map(|mailbox| (account, mailbox.clone())).ok_or_else(|| NoMailbox::NotInDomain(domain.clone()))
+                mailbox.cloned().ok_or_else(|| NoMailbox::NotInDomain(domain.clone()))
             }
         }
+    }
+
+    fn login_address(&self) -> Option<Address> {
+        self.login.as_ref().and_then(|(name, _)| name.parse().ok())
     }
 }
 

@@ -74,8 +74,13 @@ fn without_line_end(line: &[u8]) -> &[u8] {
 fn explain(config: &Config, arguments: &ExplainArguments, message: &[u8]) -> Result<String, Report> {
     let envelope = envelope(arguments, message)?;
     let client = client(config, arguments.client.as_deref())?;
-    let (account, mailbox) = client
-        .account_for(envelope.reverse_path().address())
+    let path = envelope.reverse_path().address();
+    let first = envelope.recipients().first().map(|to| &to.address);
+    let found = match config.routing.account(&client.name, path, first) {
+        Some(account) => client.mailbox_of(account, path).map(|mailbox| (account, mailbox)),
+        None => client.account_for(path),
+    };
+    let (account, mailbox) = found
         .map_err(|error| Report::new(format!("client `{}` cannot send this: {error}", client.name)))?;
     let ways = config.delivery.accounts.get(&account.name);
     let ways = ways.ok_or_else(|| Report::new(format!("account `{}` has no way out", account.name)))?;

@@ -8,6 +8,7 @@ mod password;
 mod queue;
 mod reach;
 mod report;
+mod send;
 mod serve;
 mod try_it;
 
@@ -54,11 +55,25 @@ enum Command {
     Login(login::LoginArguments),
     /// Show the accounts and whether they are signed in.
     Account,
+    /// Hand a message from standard input to the gateway, as `sendmail` does and with its options.
+    Send {
+        /// Options and recipients as for `sendmail`: -t, -i, -oi, -f, -F, -bm, -bs; and --server HOST:PORT.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
     /// Make the hash of a local password, for a client's `password`.
     Password,
+}
+
+/// Takes the place of `sendmail` if the program was called by that name.
+pub fn run_as_sendmail() -> Option<ExitCode> {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let name = words.next()?;
+    let is_sendmail = Path::new(&name).file_name().is_some_and(|name| name == "sendmail");
+    is_sendmail.then(|| send::run(&words.collect::<Vec<_>>()))
 }
 
 /// Runs the command line; prints what went wrong.
@@ -71,6 +86,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Explain(arguments) => explain::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
+        Command::Send { words } => return send::run(&words),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),
     };

@@ -4,7 +4,7 @@
 mod doors;
 mod sign_in;
 
-pub use doors::{Client, LineEndings, Listener, Protocol, Tls};
+pub use doors::{Client, LineEndings, Listener, Protocol, Route, Tls};
 pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretSource, UpstreamTls, WayOut};
 
 use std::collections::BTreeMap;
@@ -77,6 +77,12 @@ pub struct File {
     pub listener: Vec<Listener>,
     /// The apps and devices that are let in. Each begins with `[[client]]`.
     pub client: Vec<Client>,
+    /// Mail that takes another account than its client's own. Each begins with `[[route]]`; the first that fits counts.
+    pub route: Vec<Route>,
+    /// Who is meant by a name: `root = "it@contoso.com"`. A name without a domain is a user of this machine; a list sends
+    /// to several.
+    #[schemars(example = BTreeMap::from([("root", "it@contoso.com")]))]
+    pub alias: BTreeMap<String, OneOrMany>,
 }
 
 impl Default for File {
@@ -97,6 +103,8 @@ impl Default for File {
             account: BTreeMap::new(),
             listener: Vec::new(),
             client: Vec::new(),
+            route: Vec::new(),
+            alias: BTreeMap::new(),
         }
     }
 }

@@ -16,6 +16,7 @@ mod providers;
 mod quantity;
 mod reader;
 pub mod reference;
+mod routing;
 mod shape;
 mod suggest;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use document::Document;
 use fault::Faults;
 use reader::Reader;
 
-use crate::account::{Account, Clients};
+use crate::account::{Account, Clients, Routing};
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
 use crate::{delivery, front, queue, telemetry, token};
@@ -83,6 +84,8 @@ pub struct Config {
     pub accounts: Vec<Arc<Account>>,
     /// All clients, in the order of the file.
     pub clients: Clients,
+    /// Routes and aliases.
+    pub routing: Routing,
     /// For the token manager.
     pub token: token::Settings,
     /// For the queue.
@@ -164,6 +167,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     let services = providers::read(reader);
     let read = accounts::read(reader, &services, &hostname);
     let clients = clients::read(reader, &read.accounts);
+    let routing = routing::read(reader, &read.accounts, &hostname);
     let submission = front::SubmissionSettings {
         tls: listeners::tls_files(reader, &data),
         listeners: listeners::read(reader, &clients),
@@ -188,6 +192,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         hostname,
         notify,
         clients,
+        routing,
         submission,
     }
 }

@@ -230,7 +230,7 @@ fn needs_restart(old: &Config, new: &Config) -> String {
 
 fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
     let (clients, ways) = (config.clients.clone(), config.delivery.accounts.clone());
-    Ok(Rules { clients, ways, passwords: Passwords::new(clock.clone())? })
+    Ok(Rules { clients, ways, routing: config.routing.clone(), passwords: Passwords::new(clock.clone())? })
 }
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {

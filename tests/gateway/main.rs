@@ -11,6 +11,7 @@ mod disk;
 mod guessing;
 mod listeners;
 mod relay;
+mod routing;
 mod secrets;
 mod slow;
 mod smuggling;

@@ -118,6 +118,27 @@ pub struct Client {
     pub line_endings: LineEndings,
 }
 
+/// Mail that takes another account than its client's own. At least one of `clients`, `senders` and `recipients` says
+/// which mail it is for; what is not written fits all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["account"]))]
+pub struct Route {
+    /// Names of the clients it is for.
+    #[schemars(example = ["floor-2-printers"])]
+    pub clients: Vec<String>,
+    /// Reverse paths it is for: addresses, or `@contoso.com` for all of a domain.
+    #[schemars(example = ["hr@contoso.com"])]
+    pub senders: Vec<String>,
+    /// Recipients it is for, in the same form. A message for recipients of several routes is taken for the first of them;
+    /// the client is asked to send to the others in a message of its own (452 4.5.3).
+    #[schemars(example = ["@fabrikam.com"])]
+    pub recipients: Vec<String>,
+    /// The account the mail takes, also where the client's `accounts` do not have it.
+    #[schemars(example = &"hr")]
+    pub account: Option<String>,
+}
+
 /// How a client's lines end.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
