@@ -1,9 +1,10 @@
 //! Each backend by itself against the practice tenant.
 
-#![expect(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "a test fails where it stands")]
 
 mod bench;
 mod drafts;
 mod fidelity;
+mod memory;
 mod promise;
 mod refusals;

@@ -12,6 +12,9 @@ const WIDTH: usize = 100;
 /// Keys that are not needed by themselves, and without which the sample would not hold together.
 const FILLED_IN: [&str; 1] = ["networks"];
 
+/// Sections that most configurations do not have: they stand there as comments.
+const LEFT_OUT: [&str; 1] = ["route"];
+
 const INTRODUCTION: &str = "\
 # The configuration of oxpost, every key with what it is and its default. Rendered from src/config/file.rs.
 # Keys that begin with a # have the value that is shown, or none; take the # away to set them.
@@ -32,9 +35,14 @@ pub fn sample() -> String {
         };
         sample.push_str("\n\n");
         comment(&mut sample, description(property));
-        // A String takes whatever is written into it.
-        let _ = writeln!(sample, "{heading}");
-        keys(&mut sample, &schema, table);
+        let mut section = format!("{heading}\n");
+        keys(&mut section, &schema, table);
+        for line in section.lines() {
+            let hidden = LEFT_OUT.contains(&name.as_str()) && !line.is_empty() && !line.starts_with('#');
+            sample.push_str(if hidden { "# " } else { "" });
+            sample.push_str(line);
+            sample.push('\n');
+        }
     }
     sample
 }
