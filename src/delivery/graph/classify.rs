@@ -162,6 +162,8 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::delivery::web::transport as classify_transport;
+    use crate::http::HttpError;
 
     fn response(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Response {
         let headers: HeaderMap =

@@ -16,7 +16,7 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::delivery::{Chunks, Content, ContentError, Token};
 use crate::http::HttpSettings;
-use crate::mail::{QueueId, ReversePath, SenderPolicy};
+use crate::mail::{Outcome, QueueId, ReversePath, SenderPolicy};
 use crate::secret::Secret;
 use crate::token::Purpose;
 
