@@ -61,9 +61,7 @@ impl Observer for Log {
             | Event::Held { .. }
             | Event::Released { .. }
             | Event::Reported { .. }
-            | Event::Unreported { .. } => {
-                aftermath(event)
-            }
+            | Event::Unreported { .. } => aftermath(event),
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }

@@ -59,7 +59,8 @@ impl Routing {
         recipient: Option<&Address>,
     ) -> Option<&Arc<Account>> {
         let any = |patterns: &[Pattern], address: Option<&Address>| {
-            patterns.is_empty() || address.is_some_and(|address| patterns.iter().any(|pattern| pattern.matches(address)))
+            patterns.is_empty()
+                || address.is_some_and(|address| patterns.iter().any(|pattern| pattern.matches(address)))
         };
         let fits = |route: &&AccountRoute| {
             let of_client = route.clients.is_empty() || route.clients.iter().any(|name| name == client);

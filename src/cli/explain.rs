@@ -80,8 +80,8 @@ fn explain(config: &Config, arguments: &ExplainArguments, message: &[u8]) -> Res
         Some(account) => client.mailbox_of(account, path).map(|mailbox| (account, mailbox)),
         None => client.account_for(path),
     };
-    let (account, mailbox) = found
-        .map_err(|error| Report::new(format!("client `{}` cannot send this: {error}", client.name)))?;
+    let (account, mailbox) =
+        found.map_err(|error| Report::new(format!("client `{}` cannot send this: {error}", client.name)))?;
     let ways = config.delivery.accounts.get(&account.name);
     let ways = ways.ok_or_else(|| Report::new(format!("account `{}` has no way out", account.name)))?;
     let sender = Sender { policy: client.sender, mailbox: &mailbox };
@@ -143,9 +143,7 @@ fn envelope(arguments: &ExplainArguments, message: &[u8]) -> Result<Envelope, Re
     };
     let from = match arguments.from.as_deref() {
         Some("" | "<>") => None,
-        Some(from) => {
-            Some(from.parse().map_err(|error| Report::new(format!("`{from}` is no address: {error}")))?)
-        }
+        Some(from) => Some(from.parse().map_err(|error| Report::new(format!("`{from}` is no address: {error}")))?),
         None => addresses("From").into_iter().next(),
     };
     let to = if arguments.to.is_empty() {

@@ -131,7 +131,12 @@ impl Carrier {
 
     /// One way after the other, until one takes the message or says something about it that another cannot mend. If all
     /// refuse, the most hopeful refusal counts: mail must not fail because the last of the ways was too narrow.
-    async fn try_ways(&self, lease: &Lease, content: &LeaseContent<'_>, (ways, choice): (&Ways, &Choice<'_>)) -> Attempt {
+    async fn try_ways(
+        &self,
+        lease: &Lease,
+        content: &LeaseContent<'_>,
+        (ways, choice): (&Ways, &Choice<'_>),
+    ) -> Attempt {
         let notebook = LeaseNotebook::new(&self.queue, lease);
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();

@@ -82,9 +82,11 @@ impl Choice<'_> {
             return None;
         }
         let widest = self.ways.iter().max_by_key(|weighed| weighed.way.max_octets());
-        Some(widest.and_then(|weighed| weighed.refusal.clone()).unwrap_or_else(|| {
-            Failure::new(Reason::NoWayOut, format!("account `{}` has no way out", account.account))
-        }))
+        Some(
+            widest.and_then(|weighed| weighed.refusal.clone()).unwrap_or_else(|| {
+                Failure::new(Reason::NoWayOut, format!("account `{}` has no way out", account.account))
+            }),
+        )
     }
 
     /// Why the first way is not the one that the account prefers: a sentence for each way that was passed over.
@@ -128,7 +130,8 @@ fn refusal(way: &Way, facts: &Facts) -> Option<Failure> {
     }
     if let Some(sealed) = facts.sealed.as_ref().filter(|_| size > in_one_piece(way)) {
         let limit = in_one_piece(way);
-        let words = format!("{size} octets of `{sealed}`, which is never taken apart, and {kind} takes {limit} in one piece");
+        let words =
+            format!("{size} octets of `{sealed}`, which is never taken apart, and {kind} takes {limit} in one piece");
         return Some(Failure::new(Reason::MessageTooLarge, words));
     }
     if facts.smtputf8 && !has_envelope(way) {
@@ -145,7 +148,10 @@ fn losses(way: &Way, facts: &Facts) -> Vec<String> {
     }
     let mut losses: Vec<String> = facts.reverse_path.iter().cloned().collect();
     if facts.header_only > 0 {
-        losses.push(format!("it mails to whom the header names, and {} of them are not to receive it", facts.header_only));
+        losses.push(format!(
+            "it mails to whom the header names, and {} of them are not to receive it",
+            facts.header_only
+        ));
     }
     if facts.size > in_one_piece(way) {
         losses.push("it takes the message apart, and the provider puts it together anew".to_owned());

@@ -48,12 +48,15 @@ fn split(raw: &[u8]) -> (Vec<u8>, Vec<u8>) {
 
 fn multipart(kind: &str, first: Vec<u8>, files: &[&Attachment]) -> Vec<u8> {
     let boundary = format!("_practice_{}_", random_text(15));
-    let mut whole = format!("Content-Type: multipart/{kind}; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n").into_bytes();
+    let mut whole =
+        format!("Content-Type: multipart/{kind}; boundary=\"{boundary}\"\r\n\r\n--{boundary}\r\n").into_bytes();
     whole.extend(first);
     for file in files {
         let place = if file.inline { "inline" } else { "attachment" };
         let name = file.name.replace(['"', '\\', '\r', '\n'], "_");
-        whole.extend(format!("\r\n--{boundary}\r\nContent-Type: {}; name=\"{name}\"\r\n", file.content_type).into_bytes());
+        whole.extend(
+            format!("\r\n--{boundary}\r\nContent-Type: {}; name=\"{name}\"\r\n", file.content_type).into_bytes(),
+        );
         whole.extend(format!("Content-Disposition: {place}; filename=\"{name}\"\r\n").into_bytes());
         if let Some(id) = &file.content_id {
             whole.extend(format!("Content-ID: <{id}>\r\n").into_bytes());

@@ -174,14 +174,20 @@ impl Asked {
                 },
                 Event::End(_) => place.clear(),
                 Event::Eof => return Some(asked),
-                _ => {}
+                Event::CData(_)
+                | Event::Comment(_)
+                | Event::Decl(_)
+                | Event::PI(_)
+                | Event::DocType(_)
+                | Event::GeneralRef(_) => {}
             }
         }
     }
 }
 
 fn answer(class: &str, code: &str) -> Response {
-    let text = if code == "NoError" { String::new() } else { format!("<m:MessageText>{code}, in words.</m:MessageText>") };
+    let text =
+        if code == "NoError" { String::new() } else { format!("<m:MessageText>{code}, in words.</m:MessageText>") };
     let body = format!(
         "<?xml version=\"1.0\" encoding=\"utf-8\"?><s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\">\
          <s:Body><m:CreateItemResponse xmlns:m=\"http://schemas.microsoft.com/exchange/services/2006/messages\">\

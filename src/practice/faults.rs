@@ -34,7 +34,13 @@ impl Fault {
         match self {
             Self::Graph(fault) => Some(*fault),
             Self::GraphAt(step, fault) if *step == asked => Some(*fault),
-            _ => None,
+            Self::GraphAt(..)
+            | Self::Token(_)
+            | Self::Greeting(_)
+            | Self::Auth(_)
+            | Self::MailFrom
+            | Self::Recipient(..)
+            | Self::EndOfData(_) => None,
         }
     }
 

@@ -73,11 +73,7 @@ async fn whole(
     finish(&shared, &line, fault, sent)
 }
 
-async fn open(
-    State(shared): State<Arc<Shared>>,
-    ConnectInfo(line): ConnectInfo<Line>,
-    headers: HeaderMap,
-) -> Response {
+async fn open(State(shared): State<Arc<Shared>>, ConnectInfo(line): ConnectInfo<Line>, headers: HeaderMap) -> Response {
     let fault = shared.switches.take(None, |fault: &Fault| fault.of_graph(WebStep::GmailSend));
     if let Some(answer) = fail_before(&shared, fault, &line).await {
         return answer;
@@ -164,7 +160,10 @@ fn add(pending: &mut Pending, headers: &HeaderMap, body: &[u8]) -> Result<(), Pr
     let (first, last) = range.split_once('-').ok_or_else(bad)?;
     let (first, last): (usize, usize) = (first.parse().map_err(|_| bad())?, last.parse().map_err(|_| bad())?);
     let is_last = last + 1 == pending.size;
-    if first != pending.octets.len() || last + 1 - first != body.len() || (!is_last && body.len() % RANGE_UNIT != 0) {
+    if first != pending.octets.len()
+        || last + 1 - first != body.len()
+        || (!is_last && !body.len().is_multiple_of(RANGE_UNIT))
+    {
         return Err(bad());
     }
     pending.octets.extend_from_slice(body);

@@ -46,7 +46,12 @@ impl Tenant {
         let tracker = TaskTracker::new();
 
         let doorstep = Doorstep::open(http_listener, http, Arc::clone(&authority.server), shared.stopping.clone());
-        let routes = Router::new().merge(identity::routes()).merge(graph::routes()).merge(gmail::routes()).merge(ews::routes()).merge(page::routes());
+        let routes = Router::new()
+            .merge(identity::routes())
+            .merge(graph::routes())
+            .merge(gmail::routes())
+            .merge(ews::routes())
+            .merge(page::routes());
         let service = routes.with_state(Arc::clone(&shared)).into_make_service_with_connect_info::<Line>();
         let serving = axum::serve(doorstep, service).with_graceful_shutdown(shared.stopping.clone().cancelled_owned());
         tracker.spawn(async move { serving.await.ok() });

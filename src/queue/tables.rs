@@ -3,10 +3,8 @@
 use crate::store::Migration;
 
 /// The queue's tables, step by step.
-pub const MIGRATIONS: &[Migration] = &[
-    Migration { part: "queue", version: 1, sql: VERSION_1 },
-    Migration { part: "queue", version: 2, sql: VERSION_2 },
-];
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { part: "queue", version: 1, sql: VERSION_1 }, Migration { part: "queue", version: 2, sql: VERSION_2 }];
 
 /// `note`: what an attempt writes down between its steps, such as the id of a draft at the provider.
 const VERSION_2: &str = "

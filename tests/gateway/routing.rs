@@ -25,7 +25,11 @@ async fn recipients_and_senders_lead_to_other_accounts() {
     for (number, (from, to, mailbox, why)) in rows.into_iter().enumerate() {
         house.send(from, &[to], letter(from, to, why)).await;
         let arrived = house.arrived(number as u64 + 1).await;
-        assert_eq!((arrived[number].mailbox.as_str(), &arrived[number].recipients[..]), (mailbox, &[to.to_owned()][..]), "{why}");
+        assert_eq!(
+            (arrived[number].mailbox.as_str(), &arrived[number].recipients[..]),
+            (mailbox, &[to.to_owned()][..]),
+            "{why}"
+        );
     }
     let mut client = house.client().await;
     assert!(client.say(&format!("MAIL FROM:<{SCANNER}>")).await.starts_with("250"));
@@ -68,7 +72,8 @@ async fn oxpost(words: &[&str], input: &str) -> Output {
 async fn the_sendmail_command_hands_mail_in_and_says_what_became_of_it() {
     let house = house().await;
     let server = house.listener(0).to_string();
-    let mail = format!("From: App <{SCANNER}>\nTo: {RECIPIENT}\nBcc: hidden@own.example\nSubject: s\n\n.dot\n..\nend\n");
+    let mail =
+        format!("From: App <{SCANNER}>\nTo: {RECIPIENT}\nBcc: hidden@own.example\nSubject: s\n\n.dot\n..\nend\n");
     let sent = oxpost(&["send", "--server", &server, "-t", "-i"], &mail).await;
     assert_eq!(sent.status.code(), Some(0), "{sent:?}");
     let arrived = house.only_one().await;

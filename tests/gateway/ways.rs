@@ -45,10 +45,8 @@ async fn a_way_that_is_switched_off_is_passed_over_for_a_while_and_told_of_once(
 #[tokio::test(flavor = "multi_thread")]
 async fn smtp_auth_that_is_switched_off_leads_to_graph() {
     let plan = Plan { accounts: account(ALICE, r#"["smtp", "graph"]"#), ..Plan::default() };
-    let clients = crate::house::network_client("rewrite").replace(
-        &format!("{:?}", crate::house::ACCOUNTS),
-        "[\"alice\"]",
-    );
+    let clients =
+        crate::house::network_client("rewrite").replace(&format!("{:?}", crate::house::ACCOUNTS), "[\"alice\"]");
     let house = House::start(Plan { clients, ..plan }).await;
     house.tenant.switches().inject(Rule::always(Fault::Auth(AuthFault::SwitchedOff)));
     let (via, notes) = way_of(&house, ALICE, &letter(ALICE, RECIPIENT, "s")).await;
@@ -70,10 +68,8 @@ async fn a_throttled_way_gives_way_to_the_next_and_a_refused_message_does_not() 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_message_goes_as_a_draft_through_the_whole_gateway() {
     let accounts = account(BILLING, r#"["graph"]"#) + "drafts = true\n";
-    let clients = crate::house::network_client("rewrite").replace(
-        &format!("{:?}", crate::house::ACCOUNTS),
-        "[\"billing\"]",
-    );
+    let clients =
+        crate::house::network_client("rewrite").replace(&format!("{:?}", crate::house::ACCOUNTS), "[\"billing\"]");
     let mut house = House::start(Plan { accounts, clients, ..Plan::default() }).await;
     let file = "QUJD".repeat(1 << 20);
     let lines: String = file.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line) + "\r\n").collect();
@@ -105,7 +101,8 @@ async fn a_large_message_goes_as_a_draft_through_the_whole_gateway() {
     assert_eq!((house.tenant.mail_count(), house.tenant.draft_count()), (3, 0), "it, the one before, and a small one");
 
     // Signed mail of that size has no way: the client is told at once.
-    let signed = format!("From: {BILLING}\r\nTo: {RECIPIENT}\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n{lines}");
+    let signed =
+        format!("From: {BILLING}\r\nTo: {RECIPIENT}\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n{lines}");
     let reply = house.client().await.hand_in(BILLING, &[RECIPIENT], &signed).await;
     assert!(reply.starts_with("552 5.3.4") && reply.contains("multipart/signed"), "{reply}");
 }

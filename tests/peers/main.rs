@@ -4,6 +4,8 @@
 //! `./test` installs these programs and runs this. It needs root: Postfix and Dovecot do.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "helpers of tests")]
 
+#[path = "../ways/program.rs"]
+mod program;
 #[path = "../support/mod.rs"]
 mod support;
 
@@ -11,6 +13,7 @@ mod chain;
 mod clients;
 mod gateway;
 mod identity;
+mod programs;
 mod relay;
 mod tokens;
 mod upstream;

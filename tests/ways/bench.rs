@@ -11,11 +11,13 @@ use oxpost::delivery::gmail::GmailBackend;
 use oxpost::delivery::graph::GraphBackend;
 use oxpost::delivery::smtp::{SmtpBackend, Timeouts};
 use oxpost::delivery::{
-    Backend, BoxFuture, Chunks, Content, ContentError, Delivery, EwsWay, GmailWay, GraphWay, Notebook, SmtpTls, SmtpWay,
-    Token, Tokens,
+    Backend, BoxFuture, Chunks, Content, ContentError, Delivery, EwsWay, GmailWay, GraphWay, Notebook, SmtpTls,
+    SmtpWay, Token, Tokens,
 };
 use oxpost::http::{Http, HttpSettings};
-use oxpost::mail::{Address, Attempt, BackendKind, Envelope, Failure, Outcome, QueueId, Reason, ReversePath, SenderPolicy};
+use oxpost::mail::{
+    Address, Attempt, BackendKind, Envelope, Failure, Outcome, QueueId, Reason, ReversePath, SenderPolicy,
+};
 use oxpost::net::connect::Connector;
 use oxpost::practice::{Settings, Tenant};
 use oxpost::secret::Secret;
@@ -76,8 +78,13 @@ impl Bench {
 
     pub(crate) fn graph(&self) -> GraphBackend {
         let base = self.tenant.graph_base();
-        let way =
-            GraphWay { base, by_name: false, max_octets: ONE_REQUEST, drafts: self.drafts, max_recipients: self.max_recipients };
+        let way = GraphWay {
+            base,
+            by_name: false,
+            max_octets: ONE_REQUEST,
+            drafts: self.drafts,
+            max_recipients: self.max_recipients,
+        };
         GraphBackend::new(way, self.http.clone(), self.tokens(), self.timeout)
     }
 

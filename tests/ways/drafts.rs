@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use mail_parser::{MessageParser, MimeHeaders};
 use oxpost::mail::{Outcome, Reason};
-use oxpost::practice::{Fault, GraphFault, WebStep, Rule};
+use oxpost::practice::{Fault, GraphFault, Rule, WebStep};
 
 use crate::bench::{Bench, ONE_REQUEST, reasons, words};
 
@@ -47,11 +47,16 @@ fn message(entity: &[u8]) -> Vec<u8> {
 
 /// Text, an inline image and files of these sizes.
 fn scan(image: usize, files: &[usize]) -> Vec<u8> {
-    let html = b"Content-Type: text/html; charset=utf-8\r\n\r\n<p>Gr\xc3\xbc\xc3\x9fe <img src=\"cid:logo@x\">".to_vec();
-    let image = part("Content-Type: image/png; name=logo.png\r\nContent-ID: <logo@x>\r\nContent-Disposition: inline", &octets(image));
+    let html =
+        b"Content-Type: text/html; charset=utf-8\r\n\r\n<p>Gr\xc3\xbc\xc3\x9fe <img src=\"cid:logo@x\">".to_vec();
+    let image = part(
+        "Content-Type: image/png; name=logo.png\r\nContent-ID: <logo@x>\r\nContent-Disposition: inline",
+        &octets(image),
+    );
     let mut parts = vec![multipart("related", "in", &[html, image])];
     for (number, &size) in files.iter().enumerate() {
-        let header = format!("Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"scan {number}.pdf\"");
+        let header =
+            format!("Content-Type: application/pdf\r\nContent-Disposition: attachment; filename=\"scan {number}.pdf\"");
         parts.push(part(&header, &octets(size)));
     }
     message(&multipart("mixed", "out", &parts))
@@ -227,7 +232,10 @@ async fn a_small_message_whose_answer_was_lost_is_found_by_its_message_id() {
 async fn what_cannot_be_taken_apart_is_not_and_says_why() {
     let bench = Bench::new().await;
     let long = "x".repeat(4 * MIB);
-    let signed = [b"Content-Type: text/plain\r\n\r\n".to_vec(), part("Content-Type: application/pkcs7-signature", &octets(3 * MIB))];
+    let signed = [
+        b"Content-Type: text/plain\r\n\r\n".to_vec(),
+        part("Content-Type: application/pkcs7-signature", &octets(3 * MIB)),
+    ];
     let rows = [
         (message(&multipart("signed", "s", &signed)), "signed or encrypted (`multipart/signed`)"),
         (message(format!("Content-Type: application/pkcs7-mime\r\n\r\n{long}").as_bytes()), "application/pkcs7-mime"),

@@ -22,7 +22,8 @@ fn corpus() -> Vec<(&'static str, Vec<u8>)> {
         END:VCALENDAR\r\n";
     let nested = "Content-Type: multipart/mixed; boundary=\"a b\"\r\n\r\npreamble\r\n--a b\r\nContent-Type: message/rfc822\r\n\r\n\
         Bcc: inner@x.example\r\nTo: other@x.example\r\n\r\ninner\r\n--a b--\r\nepilogue\r\n";
-    let tnef = "Content-Type: application/ms-tnef; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\neJ8+Ig==\r\n";
+    let tnef =
+        "Content-Type: application/ms-tnef; name=winmail.dat\r\nContent-Transfer-Encoding: base64\r\n\r\neJ8+Ig==\r\n";
     let mut all_octets = b"Content-Type: text/plain\r\nContent-Transfer-Encoding: 8bit\r\n\r\n".to_vec();
     all_octets.extend((1..=255_u8).filter(|octet| !matches!(octet, b'\r' | b'\n')));
     all_octets.extend_from_slice(b"\r\n");
@@ -85,11 +86,7 @@ fn sized(octets: u64) -> Vec<u8> {
 
 #[tokio::test]
 async fn each_way_has_its_exact_edge() {
-    let rows = [
-        (BackendKind::Graph, ONE_REQUEST),
-        (BackendKind::Gmail, 36_700_160),
-        (BackendKind::Ews, 35 << 20),
-    ];
+    let rows = [(BackendKind::Graph, ONE_REQUEST), (BackendKind::Gmail, 36_700_160), (BackendKind::Ews, 35 << 20)];
     for (kind, limit) in rows {
         let mut bench = Bench::new().await;
         bench.drafts = None;

@@ -6,5 +6,6 @@ mod bench;
 mod drafts;
 mod fidelity;
 mod memory;
+mod program;
 mod promise;
 mod refusals;

@@ -79,7 +79,10 @@ async fn exactly_the_envelope_receives_and_nobody_sees_a_hidden_one() {
             for seen in arrived.seen() {
                 let told = (kind, why, &seen.recipient, &seen.header);
                 // Whom the client itself names in a field that everybody sees is no secret.
-                let hidden = seen.leaks.iter().filter(|who| !fields.to_lowercase().contains(&format!("resent-to: {}", who.to_lowercase())));
+                let hidden = seen
+                    .leaks
+                    .iter()
+                    .filter(|who| !fields.to_lowercase().contains(&format!("resent-to: {}", who.to_lowercase())));
                 assert_eq!(hidden.collect::<Vec<_>>(), Vec::<&String>::new(), "{told:?}");
             }
         }

@@ -16,7 +16,9 @@ fn mail() -> Vec<u8> {
 
 #[tokio::test]
 async fn each_refusal_has_its_reason() {
-    use GraphFault::{AccessDenied, Empty, Html, NoRest, TakenThenTimeout, Throttled, TooLarge, Unauthorized, Unavailable};
+    use GraphFault::{
+        AccessDenied, Empty, Html, NoRest, TakenThenTimeout, Throttled, TooLarge, Unauthorized, Unavailable,
+    };
     let rows = [
         (Unauthorized, Reason::AuthenticationRejected, Reason::AuthenticationRejected),
         (AccessDenied, Reason::PermissionMissing, Reason::PermissionMissing),

@@ -56,7 +56,8 @@ pub(super) fn prepare(options: &Options, input: &[u8], user: &str) -> Result<Let
 /// Users of this machine in a list of addresses: cron writes `To: root`.
 fn users(list: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(list);
-    let is_user = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c));
+    let is_user =
+        |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c));
     text.split(',').map(str::trim).filter(|word| is_user(word)).map(str::to_owned).collect()
 }
 

@@ -87,7 +87,12 @@ impl Options {
                 self.mode = match rest {
                     "m" => Mode::Message,
                     "s" => Mode::Smtp,
-                    _ => return Err(Failure::new(Exit::Usage, format!("`{word}` is not offered; `oxpost queue` shows the queue"))),
+                    _ => {
+                        return Err(Failure::new(
+                            Exit::Usage,
+                            format!("`{word}` is not offered; `oxpost queue` shows the queue"),
+                        ));
+                    }
                 };
                 Ok(())
             }
@@ -126,7 +131,11 @@ mod tests {
             ("-oem -oi -f a@x b@x", |o| o.sender.as_deref() == Some("a@x") && o.recipients == ["b@x"], "mutt"),
             ("-fa@x b@x", |o| o.sender.as_deref() == Some("a@x"), "joined"),
             ("-r a@x b@x", |o| o.sender.as_deref() == Some("a@x"), "mailx"),
-            ("-FCronDaemon -odi -oem -oi -t -f root", |o| o.name.as_deref() == Some("CronDaemon") && o.from_header, "cron"),
+            (
+                "-FCronDaemon -odi -oem -oi -t -f root",
+                |o| o.name.as_deref() == Some("CronDaemon") && o.from_header,
+                "cron",
+            ),
             ("-i -- -odd@x", |o| o.recipients == ["-odd@x"], "behind --"),
             ("-bm a@x", |o| o.mode == Mode::Message, "a message"),
             ("-bs", |o| o.mode == Mode::Smtp, "SMTP"),

@@ -182,7 +182,8 @@ mod tests {
     fn each_code_has_its_reason_whatever_the_status() {
         for (code, expected) in CODES {
             for status in [200, 500] {
-                let failure = read(&response(status, &message("Error", code, "<m:MessageText>Words</m:MessageText>"))).unwrap_err();
+                let failure = read(&response(status, &message("Error", code, "<m:MessageText>Words</m:MessageText>")))
+                    .unwrap_err();
                 assert_eq!(failure.reason, expected, "{code}");
                 assert_eq!(failure.diagnostic, format!("HTTP {status} {code}: Words"));
             }

@@ -79,11 +79,7 @@ impl EwsBackend {
 }
 
 /// Hands the request over piece by piece, until it is whole or nobody takes it any longer.
-async fn feed(
-    letter: &Letter<'_>,
-    around: request::Around,
-    pieces: mpsc::Sender<Bytes>,
-) -> Result<(), ContentError> {
+async fn feed(letter: &Letter<'_>, around: request::Around, pieces: mpsc::Sender<Bytes>) -> Result<(), ContentError> {
     let mut source = Source::open(letter, 0).await?;
     let mut next = Some(Bytes::from(around.before));
     while let Some(piece) = next {

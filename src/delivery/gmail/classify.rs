@@ -20,7 +20,9 @@ pub(super) fn receipt(response: &Response) -> Option<Receipt> {
 
 /// Why the message was not taken.
 pub(super) fn classify(response: &Response) -> Failure {
-    let error = serde_json::from_slice::<Value>(&response.body).ok().and_then(|mut answer| answer.get_mut("error").map(Value::take));
+    let error = serde_json::from_slice::<Value>(&response.body)
+        .ok()
+        .and_then(|mut answer| answer.get_mut("error").map(Value::take));
     let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
     let message = text(error.as_ref().and_then(|error| error.get("message")));
     let listed = error.as_ref().and_then(|error| error.get("errors")?.as_array()?.first()?.get("reason"));
@@ -44,7 +46,8 @@ fn reason(status: u16, code: Option<&str>, message: Option<&str>) -> Reason {
         (500..=599, _) => Reason::ProviderTrouble,
         // One code for everything that is wrong with a request; what it is stands in the text alone.
         (400, Some((_, Reason::Rejected))) => {
-            let about_recipients = ["recipient address required", "invalid to header", "invalid cc header", "invalid bcc header"];
+            let about_recipients =
+                ["recipient address required", "invalid to header", "invalid cc header", "invalid bcc header"];
             let message = message.unwrap_or_default().to_ascii_lowercase();
             let refused = about_recipients.iter().any(|words| message.contains(words));
             if refused { Reason::RecipientRefused } else { Reason::Unexpected }
@@ -89,7 +92,9 @@ mod tests {
     }
 
     fn error(reason: &str, message: &str) -> String {
-        format!(r#"{{"error":{{"code":4,"message":"{message}","errors":[{{"reason":"{reason}","domain":"global"}}],"status":"S"}}}}"#)
+        format!(
+            r#"{{"error":{{"code":4,"message":"{message}","errors":[{{"reason":"{reason}","domain":"global"}}],"status":"S"}}}}"#
+        )
     }
 
     #[test]

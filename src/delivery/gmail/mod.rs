@@ -144,7 +144,8 @@ impl Upload<'_> {
 
     /// Mail goes where the configuration says, or to another host of Google's.
     fn is_googles(&self, place: &Url) -> bool {
-        let google = place.scheme() == "https" && place.host_str().is_some_and(|host| host.ends_with(".googleapis.com"));
+        let google =
+            place.scheme() == "https" && place.host_str().is_some_and(|host| host.ends_with(".googleapis.com"));
         google || place.origin() == self.base.origin()
     }
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use url::Url;
 
 use super::apart::{self, Rest};
-use super::upload::Uploading;
 use super::classify;
+use super::upload::Uploading;
 use crate::delivery::Delivery;
 use crate::delivery::web::{Caller, below};
 use crate::http::{Request, Response};

@@ -112,8 +112,9 @@ impl Earlier<'_> {
         match drafts::find(&self.caller, self.root, &filter).await {
             Ok(found) if found.is_empty() => None,
             Ok(_) => Some(Receipt {
-                diagnostic: "found in Sent Items by its Message-ID: an earlier attempt handed it over and its answer was lost"
-                    .to_owned(),
+                diagnostic:
+                    "found in Sent Items by its Message-ID: an earlier attempt handed it over and its answer was lost"
+                        .to_owned(),
             }),
             Err(failure) => {
                 tracing::info!(id = %self.delivery.id, %failure, "could not look for an earlier copy in Sent Items");

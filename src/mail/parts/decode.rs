@@ -20,9 +20,14 @@ pub struct Decoder(State);
 enum State {
     Identity,
     /// The bits that do not make an octet yet, and how many.
-    Base64 { bits: u32, count: u32 },
+    Base64 {
+        bits: u32,
+        count: u32,
+    },
     /// Octets whose meaning depends on those behind them: blanks, or `=` with what follows it.
-    QuotedPrintable { pending: Vec<u8> },
+    QuotedPrintable {
+        pending: Vec<u8>,
+    },
 }
 
 impl Decoder {

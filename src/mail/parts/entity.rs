@@ -31,7 +31,8 @@ impl Entity {
         };
         let Some(message) = MessageParser::default().parse_headers(header) else { return entity };
         if let Some(kind) = message.content_type() {
-            entity.media_type = format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("unknown")).to_ascii_lowercase();
+            entity.media_type =
+                format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or("unknown")).to_ascii_lowercase();
             entity.boundary = kind.attribute("boundary").map(str::to_owned).filter(|boundary| !boundary.is_empty());
         }
         entity.name = message.attachment_name().and_then(file_name);

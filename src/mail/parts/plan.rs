@@ -50,7 +50,8 @@ impl Structure {
         if self.excessive {
             return Err(NotSplit::Excessive);
         }
-        let mut able: Vec<usize> = (0..self.leaves.len()).filter(|&number| self.is_file(&self.leaves[number])).collect();
+        let mut able: Vec<usize> =
+            (0..self.leaves.len()).filter(|&number| self.is_file(&self.leaves[number])).collect();
         able.sort_by_key(|&number| std::cmp::Reverse(octets(&self.leaves[number].span)));
         let (mut rest, mut apart) = (size, Vec::new());
         for number in able {

@@ -106,7 +106,11 @@ fn text_stays_and_files_may_go() {
             let rest = cut(&message, &plan);
             let parsed = MessageParser::default().parse(&rest).unwrap();
             assert!(!rest.contains(&long) && !parsed.parts.is_empty(), "{why}");
-            assert_eq!(parsed.attachments().filter(|part| part.attachment_name() == Some("a.pdf")).count(), usize::from(plan.whole && rest.contains("pdf")), "{why}");
+            assert_eq!(
+                parsed.attachments().filter(|part| part.attachment_name() == Some("a.pdf")).count(),
+                usize::from(plan.whole && rest.contains("pdf")),
+                "{why}"
+            );
         }
     }
 }
@@ -117,8 +121,14 @@ fn what_is_signed_or_encrypted_stays_in_one_piece() {
         Content-Type: application/pgp-signature\r\n\r\ny\r\n--b--\r\n";
     let rows = [
         (signed.to_owned(), Some("multipart/signed")),
-        (format!("Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n{signed}\r\n--o--\r\n"), Some("multipart/signed")),
-        ("Content-Type: application/PKCS7-mime; smime-type=enveloped-data\r\n\r\nx".into(), Some("application/pkcs7-mime")),
+        (
+            format!("Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\n{signed}\r\n--o--\r\n"),
+            Some("multipart/signed"),
+        ),
+        (
+            "Content-Type: application/PKCS7-mime; smime-type=enveloped-data\r\n\r\nx".into(),
+            Some("application/pkcs7-mime"),
+        ),
         ("Content-Type: message/rfc822\r\n\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n".into(), None),
     ];
     for (message, sealed) in rows {
@@ -133,7 +143,8 @@ fn what_is_signed_or_encrypted_stays_in_one_piece() {
 
 #[test]
 fn broken_and_hostile_structures_end_somewhere() {
-    let nested: String = (0..200).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
+    let nested: String =
+        (0..200).map(|n| format!("Content-Type: multipart/mixed; boundary=b{n}\r\n\r\n--b{n}\r\n")).collect();
     assert!(scan(nested.as_bytes(), 1_000).excessive);
     let many = format!("Content-Type: multipart/mixed; boundary=b\r\n\r\n{}", "--b\r\n\r\nx\r\n".repeat(10_000));
     assert!(scan(many.as_bytes(), 1_000).excessive);
@@ -143,7 +154,11 @@ fn broken_and_hostile_structures_end_somewhere() {
         ("Content-Type: multipart/mixed\r\n\r\n--b\r\n\r\nx", &["--b\r\n\r\nx"], "no boundary: a text"),
         ("Subject: x", &[""], "all header"),
         ("", &[""], "nothing"),
-        ("Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--bc\r\n--b--", &["x\r\n--bc"], "a longer line is none"),
+        (
+            "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nx\r\n--bc\r\n--b--",
+            &["x\r\n--bc"],
+            "a longer line is none",
+        ),
     ];
     for (message, bodies, why) in rows {
         let structure = scan(message.as_bytes(), 3);
@@ -162,12 +177,22 @@ fn decoded(encoding: Encoding, text: &[u8], piece: usize) -> Vec<u8> {
 #[test]
 fn content_is_decoded_wherever_it_is_cut() {
     let octets: Vec<u8> = (0..=255).cycle().take(1_001).collect();
-    let folded: String = STANDARD.encode(&octets).as_bytes().chunks(76).map(|line| format!("{}\r\n", String::from_utf8_lossy(line))).collect();
+    let folded: String = STANDARD
+        .encode(&octets)
+        .as_bytes()
+        .chunks(76)
+        .map(|line| format!("{}\r\n", String::from_utf8_lossy(line)))
+        .collect();
     let rows: [(Encoding, &[u8], &[u8], &str); 9] = [
         (Encoding::Base64, folded.as_bytes(), &octets, "lines of base64"),
         (Encoding::Base64, b"YQ==YmM=", b"abc", "two texts behind one another"),
         (Encoding::Base64, b"YW*J j", b"abc", "what is no base64 is skipped"),
-        (Encoding::QuotedPrintable, b"a=3D=C3=bc b  \r\nc=\r\nd", "a=ü b\r\ncd".as_bytes(), "escapes and soft line ends"),
+        (
+            Encoding::QuotedPrintable,
+            b"a=3D=C3=bc b  \r\nc=\r\nd",
+            "a=ü b\r\ncd".as_bytes(),
+            "escapes and soft line ends",
+        ),
         (Encoding::QuotedPrintable, b"a= \t\r\nb", b"ab", "blanks behind a soft line end"),
         (Encoding::QuotedPrintable, b"a=zz =4", b"a=zz =4", "a wrong escape stays"),
         (Encoding::QuotedPrintable, b"end=", b"end", "nothing follows"),

@@ -61,7 +61,9 @@ fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Access, Problem> {
     })?;
     match access.audience {
         Resource::Graph => Ok(access),
-        Resource::Exchange | Resource::Google => Err(Problem::token("Access token validation failure. Invalid audience.")),
+        Resource::Exchange | Resource::Google => {
+            Err(Problem::token("Access token validation failure. Invalid audience."))
+        }
     }
 }
 

@@ -98,14 +98,20 @@ fn check_clean(shared: &Shared, headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-fn put(shared: &Shared, (session, right): (&str, &Right), headers: &HeaderMap, body: &[u8]) -> Result<Response, Problem> {
+fn put(
+    shared: &Shared,
+    (session, right): (&str, &Right),
+    headers: &HeaderMap,
+    body: &[u8],
+) -> Result<Response, Problem> {
     let bad = |what: &str| Problem::bad_request("InvalidContentRange", what);
     let mut items = shared.items();
     let upload = items.upload(session, &right.authtoken).ok_or_else(gone)?;
     if shared.clock.now() >= upload.expires {
         return Err(gone());
     }
-    let (first, last, size) = content_range(headers).ok_or_else(|| bad("Content-Range is missing or not understood."))?;
+    let (first, last, size) =
+        content_range(headers).ok_or_else(|| bad("Content-Range is missing or not understood."))?;
     if size != upload.size || last >= size || last + 1 - first != body.len() || body.len() > MAX_REQUEST {
         return Err(bad("Content-Range does not agree with the session or the body."));
     }
