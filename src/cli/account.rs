@@ -23,6 +23,9 @@ pub(super) fn run(config: &Path) -> Result<(), Report> {
             if let Some(hint) = &account.hint {
                 say(format_args!("  next step: {hint}"));
             }
+            for warning in &account.warnings {
+                say(format_args!("  soon: {}\n  next step: {}", warning.what, warning.hint));
+            }
         }
         Ok(())
     })

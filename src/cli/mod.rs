@@ -2,12 +2,14 @@
 
 mod account;
 pub mod check;
+mod key;
 mod login;
 mod password;
 mod queue;
 mod reach;
 mod report;
 mod serve;
+mod token;
 mod try_it;
 
 use std::path::{Path, PathBuf};
@@ -49,6 +51,11 @@ enum Command {
     },
     /// Sign an account in, in a browser.
     Login(login::LoginArguments),
+    /// Print an access token, for a program that speaks to the provider itself.
+    Token(token::TokenArguments),
+    /// Exchange the key that tokens are sealed with.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Show the accounts and whether they are signed in.
     Account,
     /// Show the queue and work on it.
@@ -66,6 +73,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Try(arguments) => try_it::run(&arguments),
         Command::Check { file } => return check(&file.unwrap_or(config)),
         Command::Login(arguments) => login::run(&config, &arguments),
+        Command::Token(arguments) => token::run(&config, &arguments),
+        Command::Key(command) => key::run(&config, &command),
         Command::Account => account::run(&config),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),

@@ -8,8 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, Problem, Released, Reloaded, Scope, SignInBegun,
-    SignInFinished, router,
+    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, FinishSignIn, Holds, Listing, Problem,
+    ProgramToken, Released, Reloaded, Scope, SignInBegun, SignInFinished, TokenFields, router,
 };
 use crate::queue::Queue;
 use crate::token::TokenManager;
