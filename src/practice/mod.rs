@@ -7,6 +7,7 @@
 //! It gives tokens to everybody who asks and so listens on loopback only.
 
 mod authority;
+mod codes;
 mod directory;
 mod faults;
 mod graph;
