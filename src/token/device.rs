@@ -122,7 +122,7 @@ impl TokenManager {
         let registration = self.registration(account)?;
         check_signs_in(&registration)?;
         check_has_codes(&registration)?;
-        let explained = |refusal: Refusal| refusal.error(account);
+        let explained = |refusal: Refusal| refusal.error(&registration.addressee());
         let endpoints = self.endpoints(&registration).await.map_err(explained)?;
         let resources = entry.consent().asks(&registration);
         match self.ask_for_code(&registration, &endpoints, resources.clone()).await {
@@ -210,7 +210,7 @@ impl TokenManager {
                         tokio::spawn(async move { manager.complete(&registration, resource, &minted, asked_at).await });
                     return complete.await.unwrap_or_else(|_| Err(too_late(&account.name)));
                 }
-                Next::Over(refusal) => return Err(refusal.error(&account.name)),
+                Next::Over(refusal) => return Err(refusal.error(&issued.registration.addressee())),
             }
         }
     }
