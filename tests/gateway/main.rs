@@ -12,6 +12,7 @@ mod guessing;
 mod listeners;
 mod relay;
 mod secrets;
+mod sign_in;
 mod slow;
 mod smuggling;
 mod spool;
