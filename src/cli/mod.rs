@@ -8,7 +8,9 @@ mod queue;
 mod reach;
 mod report;
 mod serve;
+mod table;
 mod try_it;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,6 +53,9 @@ enum Command {
     Login(login::LoginArguments),
     /// Show the accounts and whether they are signed in.
     Account,
+    /// Look people of the tenant up.
+    #[command(subcommand)]
+    User(user::UserCommand),
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -67,6 +72,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check { file } => return check(&file.unwrap_or(config)),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
+        Command::User(command) => user::run(&config, command),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),
     };

@@ -44,7 +44,12 @@ impl Reach {
     pub(super) async fn open(config: &Config) -> Result<Self, Report> {
         match Parts::open(config, Clock::system(), Arc::new(Log)).await {
             Ok(parts) => {
-                let control = Control { queue: parts.queue.clone(), tokens: parts.tokens.clone(), reload: None };
+                let control = Control {
+                    queue: parts.queue.clone(),
+                    tokens: parts.tokens.clone(),
+                    directory: parts.directory.clone(),
+                    reload: None,
+                };
                 Ok(Self::Here(Box::new(Here { router: router(control), parts })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {

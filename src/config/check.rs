@@ -77,18 +77,20 @@ fn gateway_section(config: &Config) -> Section {
         None => format!("self-made, in `{}`", config.submission.tls.folder.display()),
     };
     let queue = &config.queue;
+    let people = config.directory.as_ref().map(|people| format!("people: looked up with account `{}`", people.account));
+    let lines = vec![
+        format!("data: `{}`, sealed with the key from {key}", config.data.display()),
+        format!("certificate: {certificate}"),
+        format!(
+            "queue: tried for {}, on hold for {} at most, listed for {}",
+            duration_words(queue.expire_after),
+            duration_words(queue.hold_expire_after),
+            duration_words(queue.keep)
+        ),
+    ];
     Section {
         heading: format!("gateway `{}`", config.hostname),
-        lines: vec![
-            format!("data: `{}`, sealed with the key from {key}", config.data.display()),
-            format!("certificate: {certificate}"),
-            format!(
-                "queue: tried for {}, on hold for {} at most, listed for {}",
-                duration_words(queue.expire_after),
-                duration_words(queue.hold_expire_after),
-                duration_words(queue.keep)
-            ),
-        ],
+        lines: lines.into_iter().chain(people).collect(),
     }
 }
 

@@ -7,6 +7,7 @@
 mod accounts;
 pub mod check;
 mod clients;
+mod directory;
 mod document;
 mod fault;
 pub mod file;
@@ -35,7 +36,7 @@ use reader::Reader;
 use crate::account::{Account, Clients};
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
-use crate::{delivery, front, queue, telemetry, token};
+use crate::{delivery, directory as people, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.
 const KEY_VARIABLE: &str = "OXPOST_KEY";
@@ -89,6 +90,8 @@ pub struct Config {
     pub queue: queue::Settings,
     /// For delivery.
     pub delivery: delivery::Settings,
+    /// For looking people up; `None`: nobody is looked up.
+    pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
     /// The files that secrets were read from.
@@ -170,6 +173,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         hostname: hostname.clone(),
     };
     listeners::refuse_circles(reader, &submission, &services);
+    let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
         reader.known_account(KeyPath::root().key("notify"), name);
@@ -182,6 +186,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
         data,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 /// Lists that are remembered; the one that was not touched for the longest time goes first.
 const MAX_WALKS: usize = 64;
-/// Pages of one list that are remembered, from the first: 99,900 users at most.
+/// Pages of one list that can be turned to.
 const MAX_PAGES: usize = 1000;
 
 /// A page that is to be asked for.

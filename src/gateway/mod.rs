@@ -114,6 +114,7 @@ impl Gateway {
         let router = router(Control {
             queue: parts.queue.clone(),
             tokens: parts.tokens.clone(),
+            directory: parts.directory.clone(),
             reload: Some(running.reloader(&parts)),
         });
         tasks.spawn(until(stop_delivery.clone(), async move {
@@ -139,7 +140,12 @@ impl Gateway {
     /// The operations administrators may use.
     pub fn control(&self) -> Control {
         let reload = Some(self.running.reloader(&self.parts));
-        Control { queue: self.parts.queue.clone(), tokens: self.parts.tokens.clone(), reload }
+        Control {
+            queue: self.parts.queue.clone(),
+            tokens: self.parts.tokens.clone(),
+            directory: self.parts.directory.clone(),
+            reload,
+        }
     }
 
     /// Stops: no new connections, idle sessions get 421, the others end their message; open attempts come to their
@@ -188,9 +194,9 @@ impl Running {
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
-        let (this, tokens) = (Arc::clone(self), parts.tokens.clone());
+        let (this, tokens, directory) = (Arc::clone(self), parts.tokens.clone(), parts.directory.clone());
         Arc::new(move || {
-            let (this, tokens) = (Arc::clone(&this), tokens.clone());
+            let (this, tokens, directory) = (Arc::clone(&this), tokens.clone(), directory.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
                 let new =
@@ -203,6 +209,7 @@ impl Running {
                 this.submission.rules.store(Arc::new(rules));
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
+                directory.reload(new.directory.clone());
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })

@@ -8,9 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, Problem, Released, Reloaded, Scope, SignInBegun,
+    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, PeopleProblem, Problem, Released, Reloaded, Scope, SignInBegun,
     SignInFinished, router,
 };
+use crate::directory::Directory;
 use crate::queue::Queue;
 use crate::token::TokenManager;
 
@@ -24,6 +25,8 @@ pub struct Control {
     pub queue: Queue,
     /// The tokens.
     pub tokens: TokenManager,
+    /// People of the tenant.
+    pub directory: Directory,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

@@ -7,6 +7,7 @@ mod gateway;
 mod messages;
 mod problem;
 mod requests;
+mod users;
 
 use axum::{Extension, Router};
 
@@ -15,6 +16,7 @@ pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, Si
 pub use self::gateway::Reloaded;
 pub use self::messages::{Holds, Listing, Released};
 pub use self::problem::Problem;
+pub use self::users::PeopleProblem;
 pub(super) use self::requests::{Body, Query};
 use super::Control;
 
@@ -30,6 +32,7 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(messages::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
+        .merge(users::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)
