@@ -2,6 +2,7 @@
 
 mod account;
 pub mod check;
+mod init;
 mod login;
 mod password;
 mod queue;
@@ -49,6 +50,8 @@ enum Command {
         /// The file; default: the one given with --config.
         file: Option<PathBuf>,
     },
+    /// Write a first configuration, or add an account to one.
+    Init(init::InitArguments),
     /// Sign an account in, in a browser.
     Login(login::LoginArguments),
     /// Show the accounts and whether they are signed in.
@@ -70,6 +73,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => serve::run(&config),
         Command::Try(arguments) => try_it::run(&arguments),
         Command::Check { file } => return check(&file.unwrap_or(config)),
+        Command::Init(arguments) => init::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
         Command::User(command) => user::run(&config, command),
