@@ -2,6 +2,7 @@
 
 mod account;
 pub mod check;
+mod doctor;
 mod init;
 mod login;
 mod password;
@@ -56,6 +57,8 @@ enum Command {
     Login(login::LoginArguments),
     /// Show the accounts and whether they are signed in.
     Account,
+    /// Look for what is in the way of an account, step by step.
+    Doctor(doctor::DoctorArguments),
     /// Look people of the tenant up.
     #[command(subcommand)]
     User(user::UserCommand),
@@ -76,6 +79,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Init(arguments) => init::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
+        Command::Doctor(arguments) => doctor::run(&config, &arguments),
         Command::User(command) => user::run(&config, command),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode, header};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
 use super::Report;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
+use crate::delivery::Token;
 use crate::front::admin::{Control, Problem, router};
 use crate::gateway::{LockError, Parts};
+use crate::secret::Secret;
 use crate::telemetry::Log;
+use crate::token::{AccessToken, Purpose, TokenError};
 
 /// The longest answer that is read, in octets.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
@@ -70,6 +73,24 @@ impl Reach {
         self.call(Method::GET, path, None::<&()>).await
     }
 
+    /// An access token of an account, for a command that tries it out.
+    pub(super) async fn token(&self, account: &str, purpose: Purpose) -> Result<Token, Report> {
+        match self {
+            Self::Here(here) => {
+                let token = here.parts.tokens.access_token(account, purpose).await;
+                let AccessToken { secret, expires, generation, .. } = token.map_err(|error| explained(&error))?;
+                Ok(Token { secret, expires, generation })
+            }
+            Self::Socket(_) => {
+                let path = format!("/api/v1/accounts/{account}/token?for={}", purpose.word());
+                let issued: Issued = self.get(&path).await?;
+                let Issued { token: IssuedToken { access_token }, expires } = issued;
+                let expires = Timestamp::from_millis(expires.as_millisecond());
+                Ok(Token { secret: Secret::new(access_token), expires, generation: 0 })
+            }
+        }
+    }
+
     /// Carries an operation out.
     pub(super) async fn call<T: DeserializeOwned>(
         &self,
@@ -102,6 +123,27 @@ impl Reach {
         if let Self::Here(here) = self {
             here.parts.close().await;
         }
+    }
+}
+
+/// A token as the API gives it, in 4D NetKit's words.
+#[derive(Deserialize)]
+struct Issued {
+    token: IssuedToken,
+    #[serde(rename = "tokenExpiration")]
+    expires: jiff::Timestamp,
+}
+
+#[derive(Deserialize)]
+struct IssuedToken {
+    access_token: String,
+}
+
+fn explained(error: &TokenError) -> Report {
+    let report = Report::new(error.why());
+    match error.hint() {
+        Some(hint) => report.hint(hint),
+        None => report,
     }
 }
 

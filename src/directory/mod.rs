@@ -25,7 +25,7 @@ pub use query::{DEFAULT_PROPERTIES, DEFAULT_TOP, ListQuery, MAX_TOP};
 use walks::{Stop, Walks};
 
 /// What tokens for looking people up are asked for as.
-const PURPOSE: Purpose = Purpose::Graph;
+const PURPOSE: Purpose = Purpose::Directory;
 
 /// Whose rights people are looked up with.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -27,7 +27,7 @@ impl Tokens for AppTokens {
             let answer = self.http.send(Request::post_form(self.tenant.clone(), &fields)).await.expect("an answer");
             let answer: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
             let secret = Secret::new(answer["access_token"].as_str().expect("a token"));
-            Ok(AccessToken { secret, expires: Timestamp::from_millis(i64::MAX), generation: 7 })
+            Ok(AccessToken { secret, expires: Timestamp::from_millis(i64::MAX), generation: 7, scope: "".into() })
         })
     }
 
