@@ -3,6 +3,7 @@
 mod account;
 pub mod check;
 mod login;
+mod page;
 mod password;
 mod queue;
 mod reach;
@@ -51,6 +52,8 @@ enum Command {
     Login(login::LoginArguments),
     /// Show the accounts and whether they are signed in.
     Account,
+    /// Print a link that lets a browser into the administrator's page, once.
+    Page,
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -67,6 +70,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check { file } => return check(&file.unwrap_or(config)),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
+        Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),
     };

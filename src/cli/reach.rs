@@ -13,9 +13,9 @@ use tower::ServiceExt;
 use super::Report;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::front::admin::{Control, Problem, router};
+use crate::front::admin::{Problem, router};
 use crate::gateway::{LockError, Parts};
-use crate::telemetry::Log;
+use crate::telemetry::{Journal, Log};
 
 /// The longest answer that is read, in octets.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
@@ -44,7 +44,9 @@ impl Reach {
     pub(super) async fn open(config: &Config) -> Result<Self, Report> {
         match Parts::open(config, Clock::system(), Arc::new(Log)).await {
             Ok(parts) => {
-                let control = Control { queue: parts.queue.clone(), tokens: parts.tokens.clone(), reload: None };
+                let clock = Clock::system();
+                let journal = Journal::new(clock.clone(), Arc::new(Log));
+                let control = parts.control(config, clock, journal, None);
                 Ok(Self::Here(Box::new(Here { router: router(control), parts })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {

@@ -5,6 +5,7 @@
 //! says what the keys mean together.
 
 mod accounts;
+mod admin;
 pub mod check;
 mod clients;
 mod document;
@@ -91,6 +92,8 @@ pub struct Config {
     pub delivery: delivery::Settings,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// The page.
+    pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -169,6 +172,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         listeners: listeners::read(reader, &clients),
         hostname: hostname.clone(),
     };
+    let page = admin::read(reader, &submission.listeners);
     listeners::refuse_circles(reader, &submission, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
@@ -189,6 +193,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         notify,
         clients,
         submission,
+        page,
     }
 }
 
