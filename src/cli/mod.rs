@@ -5,6 +5,7 @@ pub mod check;
 mod doctor;
 mod init;
 mod login;
+mod page;
 mod password;
 mod queue;
 mod reach;
@@ -62,6 +63,8 @@ enum Command {
     /// Look people of the tenant up.
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Print a link that lets a browser into the administrator's page, once.
+    Page,
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -81,6 +84,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Account => account::run(&config),
         Command::Doctor(arguments) => doctor::run(&config, &arguments),
         Command::User(command) => user::run(&config, command),
+        Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),
     };

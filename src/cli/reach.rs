@@ -14,10 +14,10 @@ use super::Report;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::delivery::Token;
-use crate::front::admin::{Control, Problem, router};
+use crate::front::admin::{Problem, router};
 use crate::gateway::{LockError, Parts};
 use crate::secret::Secret;
-use crate::telemetry::Log;
+use crate::telemetry::{Journal, Log};
 use crate::token::{AccessToken, Purpose, TokenError};
 
 /// The longest answer that is read, in octets.
@@ -47,12 +47,9 @@ impl Reach {
     pub(super) async fn open(config: &Config) -> Result<Self, Report> {
         match Parts::open(config, Clock::system(), Arc::new(Log)).await {
             Ok(parts) => {
-                let control = Control {
-                    queue: parts.queue.clone(),
-                    tokens: parts.tokens.clone(),
-                    directory: parts.directory.clone(),
-                    reload: None,
-                };
+                let clock = Clock::system();
+                let journal = Journal::new(clock.clone(), Arc::new(Log));
+                let control = parts.control(config, clock, journal, None);
                 Ok(Self::Here(Box::new(Here { router: router(control), parts })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {

@@ -2,9 +2,11 @@
 //! annotated sample and the JSON schema are rendered from them. What the keys *mean* is decided one file up.
 
 mod doors;
+mod page;
 mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Protocol, Tls};
+pub use page::{Admin, ApiKey};
 pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretSource, UpstreamTls, WayOut};
 
 use std::collections::BTreeMap;
@@ -61,6 +63,10 @@ pub struct File {
     pub notify: Option<String>,
     /// What is logged, and how.
     pub log: Log,
+    /// The administrator's page and the API on its port.
+    pub admin: Admin,
+    /// Keys with which programs use the API. Each begins with `[[api_key]]`.
+    pub api_key: Vec<ApiKey>,
     /// The certificate of the listeners. Without it, one is made at the first start, by a small CA of its own.
     pub tls: TlsFiles,
     /// How long mail is kept and tried.
@@ -91,6 +97,8 @@ impl Default for File {
             key_file: None,
             notify: None,
             log: Log::default(),
+            admin: Admin::default(),
+            api_key: Vec::new(),
             tls: TlsFiles::default(),
             queue: Queue::default(),
             delivery: Delivery::default(),

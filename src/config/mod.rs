@@ -5,6 +5,7 @@
 //! says what the keys mean together.
 
 mod accounts;
+mod admin;
 pub mod check;
 mod clients;
 mod directory;
@@ -94,6 +95,8 @@ pub struct Config {
     pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// The page.
+    pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -172,6 +175,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         listeners: listeners::read(reader, &clients),
         hostname: hostname.clone(),
     };
+    let page = admin::read(reader, &submission.listeners);
     listeners::refuse_circles(reader, &submission, &services);
     let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
@@ -194,6 +198,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         notify,
         clients,
         submission,
+        page,
     }
 }
 

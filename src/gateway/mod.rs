@@ -1,5 +1,7 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
+mod control;
+mod page;
 mod parts;
 mod ways;
 
@@ -21,12 +23,13 @@ use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
 use crate::front::ListenerTls;
-use crate::front::admin::{Control, Reload, router};
+use crate::front::admin::{Control, Reload, Setup, router};
 use crate::front::submission::{Door, Rules, Submission};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
 use crate::net::{ServerTls, listen};
+use crate::telemetry::Journal;
 
 /// How long open sessions get to end when the program stops; clients that wait longer send again.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -67,7 +70,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct Gateway {
     parts: Parts,
-    running: Arc<Running>,
+    control: Control,
     /// Ends listeners and idle sessions.
     stop_front: CancellationToken,
     /// Ends lanes once the front is quiet.
@@ -87,18 +90,26 @@ struct Running {
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
+    setup: Arc<ArcSwap<Setup>>,
 }
 
 impl Gateway {
     /// Opens the data folder, binds every listener, and only then serves: a gateway that starts, started whole.
     pub async fn start(config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        let started = clock.now();
+        let journal = Journal::new(clock.clone(), observer);
+        let observer: Arc<dyn Observer> = Arc::new(journal.clone());
         let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
         let tls = open_tls(&config, &clock)?;
         let doors = bind_all(&config)?;
+        let page_sockets = page::bind(&config.page)?;
         let control_socket = config.control_socket();
-        let control = bind_control(&control_socket)?;
+        let commands = bind_control(&control_socket)?;
 
-        let running = Arc::new(Running::wire(&parts, config, clock, observer, tls.clone())?);
+        let mut control = parts.control(&config, clock.clone(), journal, None);
+        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), Arc::clone(&control.setup)))?;
+        let running = Arc::new(running);
+        control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
@@ -107,18 +118,15 @@ impl Gateway {
             let door = Door::new(Arc::clone(&running.submission), settings, tls.clone().filter(|_| wants_tls));
             tasks.spawn(Arc::new(door).serve(socket, stop_front.clone(), sessions.clone()));
         }
+        page::start(page_sockets, &control, tls.as_ref(), &tasks, &stop_delivery);
+        tasks.spawn(until(stop_delivery.clone(), control::remember_the_day(control.clone(), started)));
         if let Some(tls) = tls {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
-        let router = router(Control {
-            queue: parts.queue.clone(),
-            tokens: parts.tokens.clone(),
-            directory: parts.directory.clone(),
-            reload: Some(running.reloader(&parts)),
-        });
+        let router = router(control.clone());
         tasks.spawn(until(stop_delivery.clone(), async move {
-            if let Err(error) = axum::serve(control, router).await {
+            if let Err(error) = axum::serve(commands, router).await {
                 tracing::error!(%error, "the control socket failed");
             }
         }));
@@ -129,7 +137,7 @@ impl Gateway {
             stop_delivery.clone(),
         );
         let worker = tokio::spawn(worker.run());
-        Ok(Self { parts, running, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
+        Ok(Self { parts, control, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
     }
 
     /// Where the SMTP listeners really listen, in the configuration's order.
@@ -139,13 +147,7 @@ impl Gateway {
 
     /// The operations administrators may use.
     pub fn control(&self) -> Control {
-        let reload = Some(self.running.reloader(&self.parts));
-        Control {
-            queue: self.parts.queue.clone(),
-            tokens: self.parts.tokens.clone(),
-            directory: self.parts.directory.clone(),
-            reload,
-        }
+        self.control.clone()
     }
 
     /// Stops: no new connections, idle sessions get 421, the others end their message; open attempts come to their
@@ -176,7 +178,7 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        tls: Option<ServerTls>,
+        (tls, setup): (Option<ServerTls>, Arc<ArcSwap<Setup>>),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
@@ -190,7 +192,7 @@ impl Running {
             clock: clock.clone(),
         };
         let config = ArcSwap::from_pointee(config);
-        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls })
+        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -210,6 +212,7 @@ impl Running {
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
+                this.setup.store(Arc::new(control::setup(&new)));
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })
@@ -221,6 +224,7 @@ impl Running {
 fn needs_restart(old: &Config, new: &Config) -> String {
     let changed = [
         ("listeners, `[tls]` or `hostname`", old.submission != new.submission),
+        ("`[admin]`'s address", (&old.page.listen, old.page.tls) != (&new.page.listen, new.page.tls)),
         ("`data`", old.data != new.data),
         ("`[queue]`", old.queue != new.queue),
         ("`ca_file`", old.ca_file != new.ca_file),
@@ -242,7 +246,7 @@ fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {
     let wanted = config.submission.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
-    if !wanted {
+    if !wanted && !(config.page.tls && !config.page.listen.is_empty()) {
         return Ok(None);
     }
     let files = &config.submission.tls;

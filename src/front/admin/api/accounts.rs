@@ -3,12 +3,14 @@
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::super::Control;
+use super::super::{Control, test_message};
 use super::access::needs;
 use super::{Body, Problem, Scope};
+use crate::mail::QueueId;
 use crate::queue::Selector;
 use crate::token::{AccountStatus, TokenError};
 
@@ -16,7 +18,8 @@ pub(super) fn routes() -> Router<Control> {
     let read = Router::new().route("/accounts", get(accounts));
     let manage =
         Router::new().route("/accounts/{account}/sign-in", post(begin_sign_in)).route("/sign-in", post(finish_sign_in));
-    needs(Scope::Read, read).merge(needs(Scope::Manage, manage))
+    let send = Router::new().route("/accounts/{account}/test", post(send_test));
+    needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Send, send))
 }
 
 /// How an account stands.
@@ -85,6 +88,35 @@ pub struct SignInFinished {
     pub name: Option<String>,
     /// Holds that ended with it.
     pub released: usize,
+}
+
+/// A test message to be sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestMessage {
+    /// Who gets it.
+    pub to: String,
+    /// The mailbox it leaves from, where the account has a whole domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A test message in the queue.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestSent {
+    /// Its queue id.
+    pub id: QueueId,
+}
+
+async fn send_test(
+    State(control): State<Control>,
+    Path(account): Path<String>,
+    Body(request): Body<TestMessage>,
+) -> Result<(StatusCode, Json<TestSent>), Problem> {
+    let setup = control.setup.load_full();
+    let unknown = || Problem::from(TokenError::UnknownAccount(account.clone()));
+    let known = setup.account(&account).ok_or_else(unknown)?;
+    let id = test_message::send(&control, known, &request.to, request.from.as_deref()).await?;
+    Ok((StatusCode::ACCEPTED, Json(TestSent { id })))
 }
 
 async fn accounts(State(control): State<Control>) -> Json<Vec<AccountView>> {

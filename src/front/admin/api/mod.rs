@@ -5,6 +5,7 @@ mod access;
 mod accounts;
 mod gateway;
 mod messages;
+mod openapi;
 mod problem;
 mod requests;
 mod users;
@@ -12,9 +13,11 @@ mod users;
 use axum::{Extension, Router};
 
 pub use self::access::{Caller, Scope};
-pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished};
-pub use self::gateway::Reloaded;
+pub(super) use self::accounts::finish;
+pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
+pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::messages::{Holds, Listing, Released};
+pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub use self::users::PeopleProblem;
 pub(super) use self::requests::{Body, Query};
@@ -33,6 +36,7 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(accounts::routes())
         .merge(gateway::routes())
         .merge(users::routes())
+        .merge(openapi::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)
