@@ -56,8 +56,11 @@ enum Command {
     Init(init::InitArguments),
     /// Sign an account in, in a browser.
     Login(login::LoginArguments),
-    /// Show the accounts and whether they are signed in.
-    Account,
+    /// Show the accounts and work on them.
+    Account {
+        #[command(subcommand)]
+        command: Option<account::AccountCommand>,
+    },
     /// Look for what is in the way of an account, step by step.
     Doctor(doctor::DoctorArguments),
     /// Look people of the tenant up.
@@ -81,7 +84,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check { file } => return check(&file.unwrap_or(config)),
         Command::Init(arguments) => init::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
-        Command::Account => account::run(&config),
+        Command::Account { command } => account::run(&config, command),
         Command::Doctor(arguments) => doctor::run(&config, &arguments),
         Command::User(command) => user::run(&config, command),
         Command::Page => page::run(&config),

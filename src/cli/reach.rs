@@ -15,7 +15,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::delivery::Token;
 use crate::front::admin::{Problem, router};
-use crate::gateway::{LockError, Parts};
+use crate::gateway::{Deliverer, LockError, Parts};
 use crate::secret::Secret;
 use crate::telemetry::{Journal, Log};
 use crate::token::{AccessToken, Purpose, TokenError};
@@ -35,6 +35,7 @@ pub(super) enum Reach {
 pub(super) struct Here {
     router: Router,
     parts: Parts,
+    deliverer: Option<Deliverer>,
 }
 
 /// Reads a configuration for a command.
@@ -50,7 +51,7 @@ impl Reach {
                 let clock = Clock::system();
                 let journal = Journal::new(clock.clone(), Arc::new(Log));
                 let control = parts.control(config, clock, journal, None);
-                Ok(Self::Here(Box::new(Here { router: router(control), parts })))
+                Ok(Self::Here(Box::new(Here { router: router(control), parts, deliverer: None })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {
                 let client = reqwest::Client::builder().unix_socket(config.control_socket()).no_proxy().build();
@@ -58,6 +59,17 @@ impl Reach {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Has this process work on the queue if no gateway does.
+    pub(super) fn deliver(&mut self, config: &Config) -> Result<(), Report> {
+        if let Self::Here(here) = self
+            && here.deliverer.is_none()
+        {
+            let deliverer = Deliverer::start(&here.parts, config, Clock::system(), Arc::new(Log));
+            here.deliverer = Some(deliverer.map_err(|error| Report::new(error.to_string()))?);
+        }
+        Ok(())
     }
 
     /// Whether a gateway is running.
@@ -118,6 +130,9 @@ impl Reach {
     /// Gives the data folder back.
     pub(super) async fn close(self) {
         if let Self::Here(here) = self {
+            if let Some(deliverer) = here.deliverer {
+                deliverer.stop().await;
+            }
             here.parts.close().await;
         }
     }

@@ -1,6 +1,7 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
 mod control;
+mod deliverer;
 mod page;
 mod parts;
 mod ways;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
 use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;

@@ -17,7 +17,7 @@ use crate::token::{AccountStatus, TokenError};
 pub(super) fn routes() -> Router<Control> {
     let read = Router::new().route("/accounts", get(accounts));
     let manage =
-        Router::new().route("/accounts/{account}/sign-in", post(begin_sign_in)).route("/sign-in", post(finish_sign_in));
+        Router::new().route("/accounts/{account}/sign-in", post(begin_sign_in).delete(forget)).route("/sign-in", post(finish_sign_in));
     let send = Router::new().route("/accounts/{account}/test", post(send_test));
     needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Send, send))
 }
@@ -130,6 +130,11 @@ async fn begin_sign_in(
 ) -> Result<Json<SignInBegun>, Problem> {
     let begun = control.tokens.begin_sign_in(&account, request.redirect_uri)?;
     Ok(Json(SignInBegun { url: begun.url, state: begun.state }))
+}
+
+async fn forget(State(control): State<Control>, Path(account): Path<String>) -> Result<StatusCode, Problem> {
+    control.tokens.forget(&account).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn finish_sign_in(
