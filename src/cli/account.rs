@@ -15,6 +15,7 @@ use crate::config::machine::Machine;
 use crate::config::{Config, check};
 use crate::front::admin::{AccountView, Holds, TestMessage, TestSent};
 use crate::account::MailboxRule;
+use crate::mail::Address;
 use crate::queue::{Detail, MailboxKey, State};
 
 /// Between two looks at a message.
@@ -95,6 +96,9 @@ fn say_state(account: &AccountView) {
     if let Some(hint) = &account.hint {
         say(format_args!("  next step: {hint}"));
     }
+    for warning in &account.warnings {
+        say(format_args!("  soon: {}\n  next step: {}", warning.what, warning.hint));
+    }
 }
 
 async fn show(reach: &Reach, config: &Config, name: &str) -> Result<(), Report> {
@@ -119,9 +123,10 @@ async fn show(reach: &Reach, config: &Config, name: &str) -> Result<(), Report> 
 /// Holds are of mailboxes; an account has one, or all of a domain.
 fn concerns(config: &Config, name: &str, key: &MailboxKey) -> bool {
     let account = config.accounts.iter().find(|account| account.name == name && account.provider == key.provider);
-    account.is_some_and(|account| match &account.mailbox {
-        MailboxRule::One(mailbox) => *mailbox == key.mailbox,
-        MailboxRule::Domain(domain) => domain == key.mailbox.domain(),
+    let mailbox: Option<Address> = key.mailbox.parse().ok();
+    account.zip(mailbox).is_some_and(|(account, mailbox)| match &account.mailbox {
+        MailboxRule::One(own) => *own == mailbox,
+        MailboxRule::Domain(domain) => domain == mailbox.domain(),
     })
 }
 

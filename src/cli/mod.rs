@@ -4,6 +4,7 @@ mod account;
 pub mod check;
 mod doctor;
 mod init;
+mod key;
 mod login;
 mod page;
 mod password;
@@ -12,6 +13,7 @@ mod reach;
 mod report;
 mod serve;
 mod table;
+mod token;
 mod try_it;
 mod user;
 
@@ -56,6 +58,11 @@ enum Command {
     Init(init::InitArguments),
     /// Sign an account in, in a browser.
     Login(login::LoginArguments),
+    /// Print an access token, for a program that speaks to the provider itself.
+    Token(token::TokenArguments),
+    /// Exchange the key that tokens are sealed with.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
     /// Show the accounts and work on them.
     Account {
         #[command(subcommand)]
@@ -84,6 +91,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Check { file } => return check(&file.unwrap_or(config)),
         Command::Init(arguments) => init::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
+        Command::Token(arguments) => token::run(&config, &arguments),
+        Command::Key(command) => key::run(&config, &command),
         Command::Account { command } => account::run(&config, command),
         Command::Doctor(arguments) => doctor::run(&config, &arguments),
         Command::User(command) => user::run(&config, command),

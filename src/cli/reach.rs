@@ -2,19 +2,20 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode, header};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tower::ServiceExt;
 
 use super::Report;
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::Token;
-use crate::front::admin::{Problem, router};
+use crate::front::admin::{Problem, ProgramToken, router};
 use crate::gateway::{Deliverer, LockError, Parts};
 use crate::secret::Secret;
 use crate::telemetry::{Journal, Log};
@@ -92,10 +93,10 @@ impl Reach {
             }
             Self::Socket(_) => {
                 let path = format!("/api/v1/accounts/{account}/token?for={}", purpose.word());
-                let issued: Issued = self.get(&path).await?;
-                let Issued { token: IssuedToken { access_token }, expires } = issued;
-                let expires = Timestamp::from_millis(expires.as_millisecond());
-                Ok(Token { secret: Secret::new(access_token), expires, generation: 0 })
+                let issued: ProgramToken = self.get(&path).await?;
+                let left = Duration::from_secs(issued.token.expires_in);
+                let expires = Clock::system().now().plus(left);
+                Ok(Token { secret: Secret::new(issued.token.access_token), expires, generation: 0 })
             }
         }
     }
@@ -136,19 +137,6 @@ impl Reach {
             here.parts.close().await;
         }
     }
-}
-
-/// A token as the API gives it, in 4D NetKit's words.
-#[derive(Deserialize)]
-struct Issued {
-    token: IssuedToken,
-    #[serde(rename = "tokenExpiration")]
-    expires: jiff::Timestamp,
-}
-
-#[derive(Deserialize)]
-struct IssuedToken {
-    access_token: String,
 }
 
 fn explained(error: &TokenError) -> Report {

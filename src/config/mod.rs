@@ -14,6 +14,7 @@ mod fault;
 pub mod file;
 mod listeners;
 pub mod machine;
+mod proofs;
 mod providers;
 mod quantity;
 mod reader;

@@ -168,6 +168,10 @@ impl TokenManager {
                 Ok(signed_in) => signed_in,
                 Err(error) => return self.progress(&account, DeviceProgress::Failed(error)),
             };
+            if signed_in.question.is_none() {
+                // Nobody need be listening.
+                let _ = self.inner.signed_in.send(account.clone());
+            }
             let goes_on = self.entry(&account).is_ok_and(|entry| entry.consent().given(&issued.resources));
             if !goes_on {
                 return self.progress(&account, DeviceProgress::SignedIn(signed_in));

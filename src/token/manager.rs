@@ -17,11 +17,12 @@ use super::explain::Refusal;
 use super::grants::SignIns;
 use super::provider::Resource;
 use super::registration::{Generation, Registration, StoredGrant};
+use super::rotation;
 use super::seal::SealingKey;
 use super::settings::{AccountSettings, Grant, Purpose, Settings};
 use super::state::{AccountState, Job, Lookup, News, Standing};
 use super::tables::{self, Record};
-use super::warnings::{self, Warning};
+use super::warnings::{self, Warned, Warning};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::one_line;
@@ -44,7 +45,7 @@ pub(super) type FoundIssuers = HashMap<Url, Arc<Found>>;
 
 pub(super) struct Inner {
     pub(super) store: Store,
-    key: SealingKey,
+    pub(super) key: RwLock<SealingKey>,
     pub(super) http: Http,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
@@ -67,6 +68,8 @@ pub(super) struct Entry {
     flight: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<AccountState>,
     consent: Mutex<Consent>,
+    /// What was warned of, and when.
+    warned: Mutex<Warned>,
 }
 
 impl Entry {
@@ -76,7 +79,12 @@ impl Entry {
             flight: Arc::default(),
             state: Mutex::new(state),
             consent: Mutex::default(),
+            warned: Mutex::default(),
         })
+    }
+
+    pub(super) fn warned(&self) -> MutexGuard<'_, Warned> {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn consent(&self) -> MutexGuard<'_, Consent> {
@@ -148,6 +156,9 @@ impl TokenManager {
         clock: Clock,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, TokenStoreError> {
+        // An exchange of keys that was cut off.
+        let key =
+            if key.has_older() { rotation::finish(&store, key.clone()).await.map_or(key, |done| done.0) } else { key };
         let mut registrations = registrations(settings);
         let now = clock.now();
         let mut accounts = BTreeMap::new();
@@ -161,7 +172,7 @@ impl TokenManager {
         }
         let inner = Inner {
             store,
-            key,
+            key: RwLock::new(key),
             http,
             clock,
             observer,
@@ -232,7 +243,7 @@ impl TokenManager {
         self.entries().into_iter().filter_map(status).collect()
     }
 
-    /// The names of accounts as they are signed in from now on.
+    /// The names of accounts as they are signed in by device code from now on, while nobody waits for the answer.
     pub fn subscribe(&self) -> broadcast::Receiver<String> {
         self.inner.signed_in.subscribe()
     }
@@ -366,8 +377,8 @@ impl TokenManager {
         registration: &Registration,
         grant: &StoredGrant,
     ) -> bool {
-        let Inner { key, store, observer, .. } = &*self.inner;
-        let why = match Record::seal(key, &entry.name, &registration.provider.name, generation, grant) {
+        let Inner { store, observer, .. } = &*self.inner;
+        let why = match Record::seal(&self.key(), &entry.name, &registration.provider.name, generation, grant) {
             Some(record) => record.save(store).await.err().map(|error| error.to_string()),
             None => Some("it cannot be sealed".to_owned()),
         };

@@ -19,10 +19,12 @@ mod grants;
 mod identity;
 mod manager;
 mod mint;
+mod program;
 mod proof;
 mod provider;
 mod registration;
 mod renewal;
+mod rotation;
 mod seal;
 mod settings;
 mod sign_in;
@@ -38,6 +40,8 @@ pub use device::{DeviceProgress, DeviceSignIn};
 pub use error::{TokenError, TokenStoreError};
 pub use grants::{Finished, SignIn, SignedIn};
 pub use manager::{AccountStatus, TokenManager};
+pub use program::ProgramToken;
+pub use rotation::{KeyRotated, KeyRotationError};
 pub use seal::{SealingKey, SealingKeyError};
 pub use settings::{
     AccountSettings, ClientAuthentication, Grant, ManagedIdentity, Provider, ProviderKind, Purpose, Settings,

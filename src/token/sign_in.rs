@@ -87,8 +87,6 @@ impl TokenManager {
         };
         self.save(&entry, generation, &registration, &grant).await;
         drop(flight);
-        // Nobody need be listening.
-        let _ = self.inner.signed_in.send(account.to_owned());
         self.inner.changed.notify_one();
         Ok(())
     }
@@ -180,10 +178,6 @@ impl TokenManager {
         let event = Event::SignedIn { account: account.clone(), name: minted.name.clone() };
         self.inner.observer.observe(&event);
         let question = registration.question(minted.name.as_deref());
-        if question.is_none() {
-            // Nobody need be listening.
-            let _ = self.inner.signed_in.send(account.clone());
-        }
         Ok(SignedIn { account: account.clone(), name: minted.name.clone(), question, notes: notes(saved) })
     }
 }

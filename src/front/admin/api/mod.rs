@@ -9,6 +9,7 @@ mod openapi;
 mod problem;
 mod requests;
 mod users;
+mod tokens;
 
 use axum::{Extension, Router};
 
@@ -21,6 +22,7 @@ pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub use self::users::PeopleProblem;
 pub(super) use self::requests::{Body, Query};
+pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
 use super::Control;
 
 /// All operations for the owner of the control socket, who is allowed everything.
@@ -37,6 +39,7 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(gateway::routes())
         .merge(users::routes())
         .merge(openapi::routes())
+        .merge(tokens::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)
