@@ -1,5 +1,6 @@
 //! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.rs.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,7 +8,7 @@ use std::time::Duration;
 use crate::account::{Account, Clients, MailboxRule};
 use crate::front::admin::{PageSettings, Setup};
 use crate::front::{SubmissionSettings, TlsFiles};
-use crate::token::{ClientAuthentication, Provider, ProviderKind};
+use crate::token::{ClientAuthentication, ManagedIdentity, Provider, ProviderKind};
 
 /// A page on localhost:8025, and an account that is signed in by a browser.
 pub(super) fn setup() -> Setup {
@@ -37,10 +38,18 @@ fn provider() -> Provider {
     Provider {
         name: "contoso".to_owned(),
         kind: ProviderKind::Microsoft,
-        authorize_url: "https://login.example/authorize".parse().unwrap(),
-        token_url: "https://login.example/token".parse().unwrap(),
+        issuer: None,
+        authorize_url: "https://login.example/authorize".parse().ok(),
+        token_url: "https://login.example/token".parse().ok(),
+        device_url: None,
         client_id: "id".to_owned(),
         authentication: ClientAuthentication::None,
+        secret_expires: None,
+        service_account: None,
+        managed_identity: ManagedIdentity::default(),
+        authorize_parameters: BTreeMap::new(),
+        token_parameters: BTreeMap::new(),
+        test_mode: false,
         redirect_uri: None,
         graph_resource: "https://graph.example".to_owned(),
         exchange_resource: "https://exchange.example".to_owned(),
