@@ -77,18 +77,20 @@ fn gateway_section(config: &Config) -> Section {
         None => format!("self-made, in `{}`", config.submission.tls.folder.display()),
     };
     let queue = &config.queue;
+    let people = config.directory.as_ref().map(|people| format!("people: looked up with account `{}`", people.account));
+    let lines = vec![
+        format!("data: `{}`, sealed with the key from {key}", config.data.display()),
+        format!("certificate: {certificate}"),
+        format!(
+            "queue: tried for {}, on hold for {} at most, listed for {}",
+            duration_words(queue.expire_after),
+            duration_words(queue.hold_expire_after),
+            duration_words(queue.keep)
+        ),
+    ];
     Section {
         heading: format!("gateway `{}`", config.hostname),
-        lines: vec![
-            format!("data: `{}`, sealed with the key from {key}", config.data.display()),
-            format!("certificate: {certificate}"),
-            format!(
-                "queue: tried for {}, on hold for {} at most, listed for {}",
-                duration_words(queue.expire_after),
-                duration_words(queue.hold_expire_after),
-                duration_words(queue.keep)
-            ),
-        ],
+        lines: lines.into_iter().chain(people).collect(),
     }
 }
 
@@ -144,7 +146,10 @@ fn account_section(config: &Config, account: &Account) -> Option<Section> {
     let ways = config.delivery.accounts.get(&account.name)?;
     let grant = match grant(config, account)? {
         Grant::AuthorizationCode => format!("authorization code; sign in once with `oxpost login {}`", account.name),
+        Grant::DeviceCode => format!("device code; sign in once with `oxpost login {}`", account.name),
         Grant::ClientCredentials => "client credentials; nobody signs in".to_owned(),
+        Grant::ServiceAccount => "service account; nobody signs in".to_owned(),
+        Grant::ManagedIdentity => "managed identity of this machine; nobody signs in".to_owned(),
         Grant::RefreshToken(Some(_)) => "refresh token from this configuration".to_owned(),
         Grant::RefreshToken(None) => "refresh token that was imported before".to_owned(),
     };

@@ -8,11 +8,13 @@ mod accounts;
 mod admin;
 pub mod check;
 mod clients;
+mod directory;
 mod document;
 mod fault;
 pub mod file;
 mod listeners;
 pub mod machine;
+mod proofs;
 mod providers;
 mod quantity;
 mod reader;
@@ -36,7 +38,7 @@ use reader::Reader;
 use crate::account::{Account, Clients};
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
-use crate::{delivery, front, queue, telemetry, token};
+use crate::{delivery, directory as people, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.
 const KEY_VARIABLE: &str = "OXPOST_KEY";
@@ -90,6 +92,8 @@ pub struct Config {
     pub queue: queue::Settings,
     /// For delivery.
     pub delivery: delivery::Settings,
+    /// For looking people up; `None`: nobody is looked up.
+    pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
     /// The page.
@@ -174,6 +178,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     };
     let page = admin::read(reader, &submission.listeners);
     listeners::refuse_circles(reader, &submission, &services);
+    let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
         reader.known_account(KeyPath::root().key("notify"), name);
@@ -186,6 +191,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
         data,

@@ -32,6 +32,7 @@ impl Parts {
         Control {
             queue: self.queue.clone(),
             tokens: self.tokens.clone(),
+            directory: self.directory.clone(),
             setup: Arc::new(ArcSwap::from_pointee(setup(config))),
             links: Links::new(clock.clone()),
             journal,

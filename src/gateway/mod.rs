@@ -1,6 +1,7 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
 mod control;
+mod deliverer;
 mod page;
 mod parts;
 mod ways;
@@ -16,6 +17,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
 use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;
@@ -196,9 +198,9 @@ impl Running {
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
-        let (this, tokens) = (Arc::clone(self), parts.tokens.clone());
+        let (this, tokens, directory) = (Arc::clone(self), parts.tokens.clone(), parts.directory.clone());
         Arc::new(move || {
-            let (this, tokens) = (Arc::clone(&this), tokens.clone());
+            let (this, tokens, directory) = (Arc::clone(&this), tokens.clone(), directory.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
                 let new =
@@ -211,6 +213,7 @@ impl Running {
                 this.submission.rules.store(Arc::new(rules));
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
+                directory.reload(new.directory.clone());
                 this.setup.store(Arc::new(control::setup(&new)));
                 this.config.store(Arc::new(new));
                 Ok(restart)

@@ -68,6 +68,7 @@ impl Observer for Log {
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }
             | Event::SignInNeeded { .. }
+            | Event::AccountWarning { .. }
             | Event::SignedIn { .. } => {
                 sign_in(event);
             }
@@ -150,6 +151,9 @@ fn sign_in(event: &Event) {
             warn!(account, why, "the renewed refresh token is not on disk yet: do not stop oxpost before it is");
         }
         Event::SignInNeeded { account, why, hint } => warn!(account, why, hint, "sign-in needed"),
+        Event::AccountWarning { account, what, hint, due } => {
+            warn!(account, what, hint, due = due.map(tracing::field::display), "account warning");
+        }
         Event::SignedIn { account, name } => info!(account, name = name.as_deref().unwrap_or(""), "signed in"),
         _ => {}
     }

@@ -85,6 +85,7 @@ pub(super) fn words(event: &Event) -> Words {
         | Event::TokenDeferred { .. }
         | Event::TokenUnsaved { .. }
         | Event::SignInNeeded { .. }
+        | Event::AccountWarning { .. }
         | Event::SignedIn { .. } => sign_in(event),
     }
 }
@@ -102,6 +103,9 @@ fn sign_in(event: &Event) -> Words {
             .hint("do not stop oxpost before the log says that it is saved"),
         Event::SignInNeeded { account, why, hint } => {
             Words::new("sign-in needed", why).account(account).warning().hint(hint)
+        }
+        Event::AccountWarning { account, what, hint, .. } => {
+            Words::new("account warning", what).account(account).warning().hint(hint)
         }
         Event::SignedIn { account, name } => {
             let text = name.as_ref().map_or_else(String::new, |name| format!("as {name}"));

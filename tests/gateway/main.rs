@@ -6,6 +6,7 @@ mod client;
 mod house;
 
 mod clear_text;
+mod commands;
 mod dialogues;
 mod disk;
 mod guessing;

@@ -13,12 +13,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, EventList, FinishSignIn, Holds, Listing, Overview, PageLink, Problem, Released,
-    Reloaded, Scope, SignInBegun, SignInFinished, TestMessage, TestSent, router,
+    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, Holds, Listing,
+    Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SignInBegun, SignInFinished,
+    TestMessage, TestSent, TokenFields, router,
 };
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};
 use crate::clock::Clock;
+use crate::directory::Directory;
 use crate::queue::Queue;
 use crate::telemetry::Journal;
 use crate::token::TokenManager;
@@ -33,6 +35,8 @@ pub struct Control {
     pub queue: Queue,
     /// The tokens.
     pub tokens: TokenManager,
+    /// People of the tenant.
+    pub directory: Directory,
     /// What the configuration says, as it is in use; swapped by a reload.
     pub setup: Arc<ArcSwap<Setup>>,
     /// The newest events and the counts of the day.

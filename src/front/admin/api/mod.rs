@@ -8,6 +8,8 @@ mod messages;
 mod openapi;
 mod problem;
 mod requests;
+mod users;
+mod tokens;
 
 use axum::{Extension, Router};
 
@@ -18,7 +20,9 @@ pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::messages::{Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
+pub use self::users::PeopleProblem;
 pub(super) use self::requests::{Body, Query};
+pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
 use super::Control;
 
 /// All operations for the owner of the control socket, who is allowed everything.
@@ -33,7 +37,9 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(messages::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
+        .merge(users::routes())
         .merge(openapi::routes())
+        .merge(tokens::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)
