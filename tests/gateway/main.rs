@@ -11,6 +11,7 @@ mod dialogues;
 mod disk;
 mod guessing;
 mod listeners;
+mod page;
 mod relay;
 mod secrets;
 mod slow;

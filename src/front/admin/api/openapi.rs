@@ -18,3 +18,96 @@ pub(super) fn routes() -> Router<Control> {
 async fn document() -> Response {
     ([(CONTENT_TYPE, "application/json")], DOCUMENT).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::super::Scope;
+    use super::DOCUMENT;
+
+    /// The sources of all operations; a new file is added here, or its operations would stay untold.
+    const SOURCES: [&str; 4] = [
+        include_str!("accounts.rs"),
+        include_str!("gateway.rs"),
+        include_str!("messages.rs"),
+        include_str!("openapi.rs"),
+    ];
+
+    fn document() -> Value {
+        serde_json::from_str(DOCUMENT).unwrap()
+    }
+
+    /// `METHOD /path` of every route in the sources.
+    fn routed() -> BTreeSet<String> {
+        let mut routed = BTreeSet::new();
+        for source in SOURCES {
+            let code = source.split("#[cfg(test)]").next().unwrap();
+            for route in code.split(".route(").skip(1) {
+                let (path, handlers) = route.trim_start().trim_start_matches('"').split_once('"').unwrap();
+                let mut end = 1;
+                let mut depth = 1;
+                for (at, octet) in handlers.bytes().enumerate() {
+                    depth += i32::from(octet == b'(') - i32::from(octet == b')');
+                    end = at;
+                    if depth == 0 {
+                        break;
+                    }
+                }
+                for method in ["get", "post", "put", "delete", "patch"] {
+                    if handlers[..end].contains(&format!("{method}(")) {
+                        routed.insert(format!("{method} {path}"));
+                    }
+                }
+            }
+        }
+        routed
+    }
+
+    #[test]
+    fn the_document_has_every_route_and_no_other() {
+        let document = document();
+        let mut told = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            told.extend(methods.as_object().unwrap().keys().map(|method| format!("{method} {path}")));
+        }
+        assert!(told.len() > 10);
+        assert_eq!(told, routed());
+    }
+
+    #[test]
+    fn every_operation_names_a_scope_that_there_is_and_every_reference_leads_somewhere() {
+        let document = document();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let scope = operation["x-scope"].as_str().unwrap();
+                let known = scope.parse::<Scope>().is_ok() || matches!(scope, "owner" | "none");
+                assert!(known, "{method} {path}: {scope}");
+                let named = path.matches('{').count();
+                let empty = Vec::new();
+                let parameters = operation["parameters"].as_array().unwrap_or(&empty);
+                let described = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
+                assert_eq!(named, described, "{method} {path}: every part of the path is described");
+            }
+        }
+        let mut references = Vec::new();
+        collect(&document, &mut references);
+        for reference in references {
+            let found = document.pointer(reference.trim_start_matches('#'));
+            assert!(found.is_some(), "{reference} leads nowhere");
+        }
+    }
+
+    fn collect(value: &Value, references: &mut Vec<String>) {
+        match value {
+            Value::Object(object) => {
+                references.extend(object.get("$ref").and_then(Value::as_str).map(str::to_owned));
+                object.values().for_each(|value| collect(value, references));
+            }
+            Value::Array(items) => items.iter().for_each(|value| collect(value, references)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+        }
+    }
+}
