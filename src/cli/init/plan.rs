@@ -74,8 +74,8 @@ impl Plan {
             _ => Kind::Custom,
         });
         let asks_for_app = !given.app_only && kind == Kind::Microsoft;
-        let app_only =
-            given.app_only || (asks_for_app && interview.confirm("Send as the app itself, without a person who signs in?")?);
+        let app_only = given.app_only
+            || (asks_for_app && interview.confirm("Send as the app itself, without a person who signs in?")?);
         let provider = match existing {
             Some(kind) => ProviderPlan::Known(word, kind),
             None => ProviderPlan::New(Asked { given, known, path, app_only }.provider(kind, interview)?),
@@ -97,7 +97,13 @@ impl Plan {
                 text: "Name of the account",
                 flag: "--account",
                 default: Some(&usual),
-                check: &|name| if taken(name) { Err(format!("the file has an account `{name}` already")) } else { name_is_fine(name) },
+                check: &|name| {
+                    if taken(name) {
+                        Err(format!("the file has an account `{name}` already"))
+                    } else {
+                        name_is_fine(name)
+                    }
+                },
             },
         )?;
         let networks = if known.is_some() { Vec::new() } else { networks(given, interview)? };
@@ -198,12 +204,7 @@ impl Asked<'_> {
         let default = if self.app_only { None } else { Some("common") };
         interview.answer(
             self.given.tenant.as_deref(),
-            &Question {
-                text: "Tenant (domain or id of the directory)",
-                flag: "--tenant",
-                default,
-                check: &not_empty,
-            },
+            &Question { text: "Tenant (domain or id of the directory)", flag: "--tenant", default, check: &not_empty },
         )
     }
 
@@ -271,12 +272,7 @@ fn networks(
     };
     let answer = interview.answer(
         Some(typed.as_str()).filter(|typed| !typed.is_empty()),
-        &Question {
-            text: "Networks that may hand mail in",
-            flag: "--networks",
-            default: Some(&usual),
-            check: &check,
-        },
+        &Question { text: "Networks that may hand mail in", flag: "--networks", default: Some(&usual), check: &check },
     )?;
     Ok(split(&answer).into_iter().map(str::to_owned).collect())
 }
@@ -320,7 +316,11 @@ fn provider_name(kind: Kind, tenant: Option<&str>) -> String {
 
 fn name_is_fine(name: &str) -> Result<(), String> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    if !name.is_empty() && name.chars().all(fine) { Ok(()) } else { Err("it has letters, digits and `-_.@` alone".into()) }
+    if !name.is_empty() && name.chars().all(fine) {
+        Ok(())
+    } else {
+        Err("it has letters, digits and `-_.@` alone".into())
+    }
 }
 
 fn not_empty(text: &str) -> Result<(), String> {
