@@ -4,8 +4,6 @@
 mod answer;
 mod error;
 mod query;
-#[cfg(test)]
-mod tests;
 mod walks;
 
 use std::future::Future;

@@ -1,12 +1,17 @@
-//! The directory against the practice tenant.
+//! The directory against the practice tenant, which checks what Microsoft Graph checks.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test stops where an expectation fails")]
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use super::*;
-use crate::clock::Timestamp;
-use crate::http::HttpSettings;
-use crate::practice::{self, Fault as Broken, PeopleFault, Rule, Tenant, User as Person};
-use crate::secret::Secret;
+use oxpost::clock::Timestamp;
+use oxpost::directory::{
+    BoxFuture, DEFAULT_PROPERTIES, Directory, DirectoryError, ListQuery, Settings, Tokens, UserPage,
+};
+use oxpost::http::{Http, HttpSettings, Request};
+use oxpost::practice::{self, Fault, PeopleFault, Rule, Tenant, User as Person};
+use oxpost::secret::Secret;
+use oxpost::token::{AccessToken, TokenError};
+use url::Url;
 
 /// Tokens of the practice tenant's app, fetched as a program would.
 struct AppTokens {
@@ -112,7 +117,7 @@ async fn pages_are_turned_to_the_end_and_back() {
 #[tokio::test]
 async fn an_empty_page_in_the_middle_is_not_the_end() {
     let office = office().await;
-    office.tenant.switches().inject(Rule::once(Broken::People(PeopleFault::EmptyPage)));
+    office.tenant.switches().inject(Rule::once(Fault::People(PeopleFault::EmptyPage)));
     let first = office.directory.list(&ListQuery { top: Some(6), ..ListQuery::default() }).await.unwrap();
     assert!(first.users.is_empty() && !first.is_last_page);
     let second = office.directory.turn(&first.next.unwrap()).await.unwrap();
@@ -122,7 +127,7 @@ async fn an_empty_page_in_the_middle_is_not_the_end() {
 #[tokio::test]
 async fn a_list_that_goes_on_elsewhere_is_not_followed() {
     let office = office().await;
-    office.tenant.switches().inject(Rule::once(Broken::People(PeopleFault::ForeignLink)));
+    office.tenant.switches().inject(Rule::once(Fault::People(PeopleFault::ForeignLink)));
     let refused = office.directory.list(&ListQuery::default()).await.unwrap_err();
     assert!(
         matches!(&refused, DirectoryError::ForeignLink(link) if link.contains("graph.elsewhere.example")),
@@ -162,7 +167,7 @@ async fn each_trouble_is_told_apart_and_says_what_to_do() {
         (PeopleFault::Html, "noAnswer", "oxpost doctor"),
     ];
     for (fault, code, hint) in table {
-        office.tenant.switches().inject(Rule::once(Broken::People(fault)));
+        office.tenant.switches().inject(Rule::once(Fault::People(fault)));
         let error = office.directory.list(&ListQuery::default()).await.unwrap_err();
         assert_eq!(error.code(), code, "{fault:?}: {error}");
         assert!(error.hint().unwrap().contains(hint), "{fault:?}: {:?}", error.hint());
@@ -175,10 +180,10 @@ async fn each_trouble_is_told_apart_and_says_what_to_do() {
 #[tokio::test]
 async fn a_refused_token_is_given_back_once() {
     let office = office().await;
-    office.tenant.switches().inject(Rule::once(Broken::People(PeopleFault::Unauthorized)));
+    office.tenant.switches().inject(Rule::once(Fault::People(PeopleFault::Unauthorized)));
     assert!(office.directory.get("alice@practice.example", &[]).await.is_ok());
     assert_eq!(*office.tokens.invalidated.lock().unwrap(), [7]);
-    office.tenant.switches().inject(Rule::times(Broken::People(PeopleFault::Unauthorized), 2));
+    office.tenant.switches().inject(Rule::times(Fault::People(PeopleFault::Unauthorized), 2));
     let refused = office.directory.get("alice@practice.example", &[]).await.unwrap_err();
     assert_eq!(refused.code(), "tokenRefused");
     assert_eq!(*office.tokens.invalidated.lock().unwrap(), [7, 7, 7]);
