@@ -11,10 +11,10 @@ use super::block_on;
 use super::queue::print_detail;
 use super::reach::{Reach, load};
 use super::report::{Report, say};
+use crate::account::MailboxRule;
 use crate::config::machine::Machine;
 use crate::config::{Config, check};
 use crate::front::admin::{AccountView, Holds, TestMessage, TestSent};
-use crate::account::MailboxRule;
 use crate::mail::Address;
 use crate::queue::{Detail, MailboxKey, State};
 

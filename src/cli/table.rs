@@ -23,7 +23,8 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (at, row) in self.0.iter().enumerate() {
-            let cells = row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = self.width(column)));
+            let cells =
+                row.iter().enumerate().map(|(column, cell)| format!("{cell:<width$}", width = self.width(column)));
             let line = cells.collect::<Vec<_>>().join("  ");
             write!(f, "{}{}", if at == 0 { "" } else { "\n" }, line.trim_end())?;
         }

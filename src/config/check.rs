@@ -88,10 +88,7 @@ fn gateway_section(config: &Config) -> Section {
             duration_words(queue.keep)
         ),
     ];
-    Section {
-        heading: format!("gateway `{}`", config.hostname),
-        lines: lines.into_iter().chain(people).collect(),
-    }
+    Section { heading: format!("gateway `{}`", config.hostname), lines: lines.into_iter().chain(people).collect() }
 }
 
 fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {

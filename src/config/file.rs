@@ -58,9 +58,16 @@ pub struct File {
     /// `data`. The environment variable `OXPOST_KEY` (base64) and the systemd credential `oxpost-key` come before it.
     #[schemars(example = "/etc/oxpost/key")]
     pub key_file: Option<String>,
-    /// The account that sends reports about mail of an account which is on hold itself.
+    /// The account that sends reports about mail of an account which is on hold itself, and notices about accounts that
+    /// need somebody: a sign-in, a new secret, a new certificate.
     #[schemars(example = &"office")]
     pub notify: Option<String>,
+    /// Who gets those notices. Without it: the mailbox of the account that `notify` names.
+    #[schemars(example = &"admin@contoso.com")]
+    pub notify_to: Option<String>,
+    /// A URL that gets the same notices as JSON (`gateway`, `account`, `kind`, `what`, `hint`, `due`).
+    #[schemars(example = &"https://alerts.contoso.com/oxpost")]
+    pub notify_webhook: Option<String>,
     /// What is logged, and how.
     pub log: Log,
     /// The administrator's page and the API on its port.
@@ -96,6 +103,8 @@ impl Default for File {
             ca_file: None,
             key_file: None,
             notify: None,
+            notify_to: None,
+            notify_webhook: None,
             log: Log::default(),
             admin: Admin::default(),
             api_key: Vec::new(),

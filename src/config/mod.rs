@@ -34,8 +34,10 @@ use std::sync::Arc;
 use document::Document;
 use fault::Faults;
 use reader::Reader;
+use url::Url;
 
 use crate::account::{Account, Clients};
+use crate::mail::Address;
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
 use crate::{delivery, directory as people, front, queue, telemetry, token};
@@ -80,6 +82,10 @@ pub struct Config {
     pub key: KeySource,
     /// The name of the account that reports for accounts on hold.
     pub notify: Option<String>,
+    /// Who gets notices about accounts; `None`: the mailbox of that account.
+    pub notify_to: Option<Address>,
+    /// Where notices about accounts are posted.
+    pub notify_webhook: Option<Url>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// All accounts, by name.
@@ -183,6 +189,9 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     if let Some(name) = &notify {
         reader.known_account(KeyPath::root().key("notify"), name);
     }
+    let notify_to = file.notify_to.as_ref().and_then(|to| notify_to(reader, to));
+    let webhook = file.notify_webhook.as_ref();
+    let notify_webhook = webhook.and_then(|url| reader.endpoint(KeyPath::root().key("notify_webhook"), url));
     Config {
         file: path.to_owned(),
         ca_file: file.ca_file.as_deref().map(|path| reader.readable(KeyPath::root().key("ca_file"), path)),
@@ -197,10 +206,21 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         data,
         hostname,
         notify,
+        notify_to,
+        notify_webhook,
         clients,
         submission,
         page,
     }
+}
+
+fn notify_to(reader: &mut Reader<'_>, to: &str) -> Option<Address> {
+    let key = KeyPath::root().key("notify_to");
+    if reader.file.notify.is_none() && !reader.is_faulty(&KeyPath::root().key("notify")) {
+        reader.fault(key, "no account sends notices", "add `notify` with the name of an account, or take this out");
+        return None;
+    }
+    reader.parsed(key, to, "write an address such as `admin@contoso.com`")
 }
 
 /// The name the file gives, else the machine's.

@@ -64,7 +64,9 @@ impl DirectoryError {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotConfigured => "set `account` in `[directory]` to an account of a Microsoft provider",
-            Self::NobodySignedIn(_) => "ask for a user by name, or set `[directory]` to an account that a person signs in",
+            Self::NobodySignedIn(_) => {
+                "ask for a user by name, or set `[directory]` to an account that a person signs in"
+            }
             Self::NoSuchUser(_) => "give the object id or the whole user principal name, such as `jean@contoso.com`",
             Self::BadQuery(_) | Self::Unsupported(_) => {
                 "see https://learn.microsoft.com/en-us/graph/api/user-list for what Graph understands"

@@ -176,12 +176,8 @@ mod tests {
         ];
         for (search, filter, order_by, advanced, why) in table {
             let own = |text: Option<&str>| text.map(str::to_owned);
-            let query = ListQuery {
-                search: own(search),
-                filter: own(filter),
-                order_by: own(order_by),
-                ..ListQuery::default()
-            };
+            let query =
+                ListQuery { search: own(search), filter: own(filter), order_by: own(order_by), ..ListQuery::default() };
             assert_eq!(query.is_advanced(), advanced, "{why}");
             assert_eq!(query.query_string().unwrap().contains("count=true"), advanced, "{why}");
         }

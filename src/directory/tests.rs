@@ -46,12 +46,12 @@ struct Office {
 async fn office() -> Office {
     let mut settings = practice::Settings::default();
     let more = ["Jean Dupont", "Jeanne Martin", "Frida Nord", "Fritz Ost", "Fred O'Neill", "Zoe"];
-    let person = |name: &&str| Person::new(format!("{}@practice.example", name.to_lowercase().replace([' ', '\''], ".")), *name);
+    let person =
+        |name: &&str| Person::new(format!("{}@practice.example", name.to_lowercase().replace([' ', '\''], ".")), *name);
     settings.directory.users.extend(more.iter().map(person));
     let tenant = Tenant::start(settings).await.unwrap();
     let http = Http::new(HttpSettings::default()).unwrap();
-    let tokens =
-        Arc::new(AppTokens { tenant: tenant.token_url(), http: http.clone(), invalidated: Mutex::default() });
+    let tokens = Arc::new(AppTokens { tenant: tenant.token_url(), http: http.clone(), invalidated: Mutex::default() });
     let settings = Settings { account: "office".into(), base: tenant.graph_base(), app_only: true };
     let directory = Directory::new(http, Arc::clone(&tokens) as Arc<dyn Tokens>, Some(settings));
     Office { tenant, directory, tokens }
@@ -71,10 +71,7 @@ async fn what_4d_netkits_examples_ask_for_is_answered_and_nothing_is_asked_wrong
     let office = office().await;
     let list = async |query: ListQuery| names(&office.directory.list(&query).await.unwrap());
     assert_eq!(list(query("", "startswith(displayName,'Jean')", "")).await, ["Jean Dupont", "Jeanne Martin"]);
-    let search = ListQuery {
-        select: vec!["displayName".into()],
-        ..query("\"displayName:F\"", "", "displayName desc")
-    };
+    let search = ListQuery { select: vec!["displayName".into()], ..query("\"displayName:F\"", "", "displayName desc") };
     // "Scanner, second floor" has a word that begins so.
     let falling = ["Scanner, second floor", "Fritz Ost", "Frida Nord", "Fred O'Neill"];
     assert_eq!(list(search.clone()).await, falling);
@@ -127,7 +124,10 @@ async fn a_list_that_goes_on_elsewhere_is_not_followed() {
     let office = office().await;
     office.tenant.switches().inject(Rule::once(Broken::People(PeopleFault::ForeignLink)));
     let refused = office.directory.list(&ListQuery::default()).await.unwrap_err();
-    assert!(matches!(&refused, DirectoryError::ForeignLink(link) if link.contains("graph.elsewhere.example")), "{refused}");
+    assert!(
+        matches!(&refused, DirectoryError::ForeignLink(link) if link.contains("graph.elsewhere.example")),
+        "{refused}"
+    );
 }
 
 #[tokio::test]
@@ -142,7 +142,10 @@ async fn one_user_is_found_by_id_or_name_with_the_usual_properties_or_those_aske
     held.sort_unstable();
     assert_eq!(held, usual);
     let some = office.directory.get("alice@practice.example", &["mail,surname".into()]).await.unwrap();
-    assert_eq!((some.0.len(), some.text("mail"), some.text("surname")), (2, "alice@practice.example".into(), "Archer".into()));
+    assert_eq!(
+        (some.0.len(), some.text("mail"), some.text("surname")),
+        (2, "alice@practice.example".into(), "Archer".into())
+    );
     let nobody = office.directory.get("nobody@practice.example", &[]).await;
     assert_eq!(nobody, Err(DirectoryError::NoSuchUser("nobody@practice.example".into())));
     let me = office.directory.me(&[]).await;

@@ -65,10 +65,7 @@ impl Walks {
             walk.queries.push(next);
         }
         let cursor = |page: usize| format!("{}.{page}", walk.id);
-        let turns = Turns {
-            next: has_next.then(|| cursor(page + 1)),
-            previous: (page > 1).then(|| cursor(page - 1)),
-        };
+        let turns = Turns { next: has_next.then(|| cursor(page + 1)), previous: (page > 1).then(|| cursor(page - 1)) };
         if self.walks.len() == MAX_WALKS {
             self.walks.pop_front();
         }

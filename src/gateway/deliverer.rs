@@ -24,12 +24,7 @@ impl Deliverer {
     ///
     /// # Errors
     /// TLS towards providers cannot be set up.
-    pub fn start(
-        parts: &Parts,
-        config: &Config,
-        clock: Clock,
-        observer: Arc<dyn Observer>,
-    ) -> Result<Self, WaysError> {
+    pub fn start(parts: &Parts, config: &Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, WaysError> {
         let ways = Wiring::new(parts, config)?.ways(config);
         let hostname = config.submission.hostname.clone();
         let carrier = Arc::new(Carrier::new(parts.queue.clone(), ways, clock.clone(), observer, hostname));

@@ -1,5 +1,6 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
+mod alarm;
 mod control;
 mod deliverer;
 mod page;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,7 +33,9 @@ use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
 use crate::net::{ServerTls, listen};
+use crate::queue::{Queue, Selector};
 use crate::telemetry::Journal;
+use crate::token::TokenManager;
 
 /// How long open sessions get to end when the program stops; clients that wait longer send again.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -101,6 +105,7 @@ impl Gateway {
         let started = clock.now();
         let journal = Journal::new(clock.clone(), observer);
         let observer: Arc<dyn Observer> = Arc::new(journal.clone());
+        let (observer, notices) = alarm::Alarm::around(observer);
         let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
         let tls = open_tls(&config, &clock)?;
         let doors = bind_all(&config)?;
@@ -126,6 +131,9 @@ impl Gateway {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
+        tasks.spawn(until(stop_delivery.clone(), release_signed_in(parts.tokens.clone(), parts.queue.clone())));
+        let sending = alarm::run(notices, Arc::clone(&running), parts.queue.clone(), parts.http.clone());
+        tasks.spawn(until(stop_delivery.clone(), sending));
         let router = router(control.clone());
         tasks.spawn(until(stop_delivery.clone(), async move {
             if let Err(error) = axum::serve(commands, router).await {
@@ -219,6 +227,21 @@ impl Running {
                 Ok(restart)
             })
         })
+    }
+}
+
+/// Mail that was held for an account goes when somebody has typed its code.
+async fn release_signed_in(tokens: TokenManager, queue: Queue) {
+    let mut names = tokens.subscribe();
+    loop {
+        let selector = match names.recv().await {
+            Ok(account) => Selector::Account(account),
+            Err(RecvError::Lagged(_)) => Selector::All,
+            Err(RecvError::Closed) => return,
+        };
+        if let Err(error) = queue.release(selector, "the account was signed in").await {
+            tracing::warn!(%error, "held mail cannot be released now; it is probed later");
+        }
     }
 }
 

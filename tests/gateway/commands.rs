@@ -95,7 +95,8 @@ async fn the_doctor_finds_nothing_where_nothing_is_wrong_with_a_gateway_and_with
     house.stop().await;
     let stopped = house.command(&["doctor", "alice"]).await;
     assert!(stopped.well && stopped.text.contains("-     gateway"), "{}", stopped.text);
-    let steps = ["dns", "connect", "client id", "discovery", "clock", "token", "permission", "smtp login", "graph", "people"];
+    let steps =
+        ["dns", "connect", "client id", "discovery", "clock", "token", "permission", "smtp login", "graph", "people"];
     for step in steps {
         for said in [&running.text, &stopped.text] {
             assert!(said.contains(&format!("ok    {step}")), "{step}: {said}");
@@ -113,8 +114,18 @@ async fn the_doctor_names_the_cause_and_the_remedy() {
     let mut house = House::new().await;
     house.stop().await;
     let table = [
-        (Fault::Auth(AuthFault::SwitchedOff), "FAIL  smtp login", "Set-CASMailbox scanner@practice.example", "SMTP AUTH off"),
-        (Fault::Auth(AuthFault::Refused), "FAIL  smtp login", "sign in as `scanner@practice.example` itself", "535 5.7.3"),
+        (
+            Fault::Auth(AuthFault::SwitchedOff),
+            "FAIL  smtp login",
+            "Set-CASMailbox scanner@practice.example",
+            "SMTP AUTH off",
+        ),
+        (
+            Fault::Auth(AuthFault::Refused),
+            "FAIL  smtp login",
+            "sign in as `scanner@practice.example` itself",
+            "535 5.7.3",
+        ),
         (Fault::Token(TokenFault::InvalidClient), "FAIL  token", "secret", "the secret has expired"),
         (Fault::Token(TokenFault::InvalidGrant), "FAIL  token", "oxpost login scanner", "the grant is dead"),
         (Fault::Token(TokenFault::Html), "FAIL  token", "next step:", "a hotel's network"),
@@ -159,10 +170,14 @@ async fn people_are_looked_up_by_the_one_who_signed_in() {
     let bob = house.command(&["user", "get", "bob@practice.example", "--select", "surname", "--json"]).await;
     let bob: serde_json::Value = serde_json::from_str(&bob.text).unwrap();
     assert_eq!(bob, serde_json::json!({ "surname": "Baker" }));
-    let list = ["user", "list", "--filter", "endswith(mail,'@practice.example')", "--order-by", "displayName", "--top", "3"];
+    let list =
+        ["user", "list", "--filter", "endswith(mail,'@practice.example')", "--order-by", "displayName", "--top", "3"];
     let first = house.command(&[&list[..], &["--json"]].concat()).await;
     let first: serde_json::Value = serde_json::from_str(&first.text).unwrap();
-    assert_eq!((first["page"].as_u64(), first["isLastPage"].as_bool(), first["success"].as_bool()), (Some(1), Some(false), Some(true)));
+    assert_eq!(
+        (first["page"].as_u64(), first["isLastPage"].as_bool(), first["success"].as_bool()),
+        (Some(1), Some(false), Some(true))
+    );
     assert_eq!(first["users"].as_array().unwrap().len(), 3);
     let second = house.command(&[&list[..], &["--page", "2"]].concat()).await;
     assert!(second.text.contains("Scanner, second floor") && !second.text.contains("Alice"), "{}", second.text);
@@ -208,7 +223,9 @@ async fn a_test_message_is_followed_to_its_outcome_with_a_gateway_and_without() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forgotten_account_must_be_signed_in_again() {
-    let house = House::start(Plan { accounts: account(SCANNER, r#"["smtp"]"#), clients: String::new(), ..Plan::default() }).await;
+    let house =
+        House::start(Plan { accounts: account(SCANNER, r#"["smtp"]"#), clients: String::new(), ..Plan::default() })
+            .await;
     let list = house.command(&["account", "list", "--json"]).await;
     assert!(list.well && !list.text.contains("must be signed in"), "{}", list.text);
     let forgotten = house.command(&["account", "forget", "scanner"]).await;

@@ -5,10 +5,10 @@ use std::io::Write;
 use serde_json::Value;
 use url::Url;
 
+use super::STEP;
 use super::causes::{Scene, remedy};
 use super::chart::Chart;
 use super::claims::Claims;
-use super::STEP;
 use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
 use crate::config::Config;
@@ -193,7 +193,9 @@ impl Examination<'_> {
                 );
                 chart.doubt("graph", &format!("`{}` signed in, and the mailbox is `{wanted}`", names[1]), &remedy);
             }
-            403 => chart.fine("graph", "it accepts the token; it may not read the profile, which sending does not need"),
+            403 => {
+                chart.fine("graph", "it accepts the token; it may not read the profile, which sending does not need")
+            }
             401 => {
                 let remedy = "check `graph_resource` and `graph_url`: they must be of the same cloud as the tenant";
                 chart.bad("graph", &format!("it does not accept the token: {words}"), remedy);
@@ -204,7 +206,8 @@ impl Examination<'_> {
             }
             429 => chart.doubt("graph", "it asks to slow down", "run the command again later"),
             status => {
-                let remedy = "run the command again later; if it stays, check what stands between this machine and Graph";
+                let remedy =
+                    "run the command again later; if it stays, check what stands between this machine and Graph";
                 chart.bad("graph", &format!("HTTP {status} {words}"), remedy);
             }
         }
@@ -212,7 +215,9 @@ impl Examination<'_> {
 
     async fn people(&self, chart: &mut Chart<impl Write>) {
         match self.reach.get::<UserPage>("/api/v1/users?top=1&select=id").await {
-            Ok(page) => chart.fine("people", &format!("they can be looked up; the first page has {}", page.users.len())),
+            Ok(page) => {
+                chart.fine("people", &format!("they can be looked up; the first page has {}", page.users.len()))
+            }
             Err(report) => chart.bad("people", report.message(), report.next_step().unwrap_or("see the words above")),
         }
     }

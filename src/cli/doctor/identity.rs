@@ -58,7 +58,8 @@ fn registration(provider: &Provider, chart: &mut Chart<impl Write>) {
         | ClientAuthentication::ManagedIdentity(_) => None,
     };
     if secret.is_some_and(|secret| is_guid(secret.expose())) {
-        let remedy = "copy the secret's *value* from the portal, not its *secret id*; the value is shown once, when it is made";
+        let remedy =
+            "copy the secret's *value* from the portal, not its *secret id*; the value is shown once, when it is made";
         chart.bad("secret", "`client_secret` has the form of a secret's id", remedy);
     }
     if is_guid(&provider.client_id) {
@@ -100,7 +101,10 @@ fn discovery(response: &Response, provider: &Provider, chart: &mut Chart<impl Wr
     let remedy = if words.contains("AADSTS90002") || words.contains("AADSTS900023") {
         format!("write the domain or the directory id of your tenant into `tenant` of `[provider.{}]`", provider.name)
     } else {
-        format!("check the endpoints of `[provider.{}]`, and whether a proxy answers in the provider's place", provider.name)
+        format!(
+            "check the endpoints of `[provider.{}]`, and whether a proxy answers in the provider's place",
+            provider.name
+        )
     };
     chart.bad("discovery", &format!("no discovery document: {words}"), &remedy);
 }

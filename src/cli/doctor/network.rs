@@ -32,7 +32,8 @@ impl Network {
     pub(super) async fn examine(&self, server: &Server, chart: &mut Chart<impl Write>) {
         let Server { host, port, .. } = server;
         if let Some(variable) = self.proxy.filter(|_| server.http && server.tls) {
-            let what = format!("{host}:{port} is reached through the proxy in `{variable}`; only the proxy sees its name");
+            let what =
+                format!("{host}:{port} is reached through the proxy in `{variable}`; only the proxy sees its name");
             chart.skipped("dns", &what);
             return;
         }

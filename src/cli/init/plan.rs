@@ -84,7 +84,13 @@ impl Plan {
                 text: "Name of the account",
                 flag: "--account",
                 default: Some(&usual),
-                check: &|name| if taken(name) { Err(format!("the file has an account `{name}` already")) } else { name_is_fine(name) },
+                check: &|name| {
+                    if taken(name) {
+                        Err(format!("the file has an account `{name}` already"))
+                    } else {
+                        name_is_fine(name)
+                    }
+                },
             },
         )?;
         let networks = if known.is_some() { Vec::new() } else { networks(given, interview)? };
@@ -145,7 +151,8 @@ struct Asked<'a> {
 
 impl Asked<'_> {
     fn provider(&self, interview: &mut Interview<'_, impl BufRead, impl Write>) -> Result<ProviderPlan, Report> {
-        let names: Vec<&str> = self.known.iter().flat_map(|known| known.file.provider.keys()).map(String::as_str).collect();
+        let names: Vec<&str> =
+            self.known.iter().flat_map(|known| known.file.provider.keys()).map(String::as_str).collect();
         let choices = [names.clone(), vec!["microsoft", "google", "custom"]].concat();
         let listed = choices.join(", ");
         let answer = interview.answer(
@@ -181,12 +188,7 @@ impl Asked<'_> {
         let default = if self.given.app_only { None } else { Some("common") };
         interview.answer(
             self.given.tenant.as_deref(),
-            &Question {
-                text: "Tenant (domain or id of the directory)",
-                flag: "--tenant",
-                default,
-                check: &not_empty,
-            },
+            &Question { text: "Tenant (domain or id of the directory)", flag: "--tenant", default, check: &not_empty },
         )
     }
 
@@ -254,12 +256,7 @@ fn networks(
     };
     let answer = interview.answer(
         Some(typed.as_str()).filter(|typed| !typed.is_empty()),
-        &Question {
-            text: "Networks that may hand mail in",
-            flag: "--networks",
-            default: Some(&usual),
-            check: &check,
-        },
+        &Question { text: "Networks that may hand mail in", flag: "--networks", default: Some(&usual), check: &check },
     )?;
     Ok(split(&answer).into_iter().map(str::to_owned).collect())
 }
@@ -303,7 +300,11 @@ fn provider_name(kind: Kind, tenant: Option<&str>) -> String {
 
 fn name_is_fine(name: &str) -> Result<(), String> {
     let fine = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '.' | '@');
-    if !name.is_empty() && name.chars().all(fine) { Ok(()) } else { Err("it has letters, digits and `-_.@` alone".into()) }
+    if !name.is_empty() && name.chars().all(fine) {
+        Ok(())
+    } else {
+        Err("it has letters, digits and `-_.@` alone".into())
+    }
 }
 
 fn not_empty(text: &str) -> Result<(), String> {

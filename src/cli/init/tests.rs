@@ -28,13 +28,23 @@ fn flags_alone_make_a_configuration_that_holds_together() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("oxpost.toml");
     std::fs::write(folder.path().join("secret"), "value").unwrap();
-    let google = ["--provider", "google", "--client-id", "1-a.apps.example", "--client-secret", "secret", "--mailbox", "a@b.example"];
+    let google = [
+        "--provider",
+        "google",
+        "--client-id",
+        "1-a.apps.example",
+        "--client-secret",
+        "secret",
+        "--mailbox",
+        "a@b.example",
+    ];
     let custom = [
         ["--provider", "custom", "--client-id", "1", "--mailbox", "a@b.example"].as_slice(),
         &["--authorize-url", "https://l.example/a", "--token-url", "https://l.example/t", "--smtp-host", "s.example"],
     ]
     .concat();
-    let app = [&MICROSOFT[..4], &["--app-only", "--tenant", "contoso.com", "--mailbox", "*@contoso.com", "--people"]].concat();
+    let app = [&MICROSOFT[..4], &["--app-only", "--tenant", "contoso.com", "--mailbox", "*@contoso.com", "--people"]]
+        .concat();
     let network = [&MICROSOFT[..], &["--networks", "192.168.10.0/24,10.0.0.0/8"]].concat();
     let table = [
         (MICROSOFT.to_vec(), "send = [\"graph\", \"smtp\"]", "delegated"),
@@ -56,7 +66,8 @@ fn flags_alone_make_a_configuration_that_holds_together() {
 fn a_person_is_asked_what_is_not_given_and_again_after_a_bad_answer() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("oxpost.toml");
-    let answers = "office365\nmicrosoft\n\n\n8f54719b\n\nscanner\nscanner@contoso.com\n\n192.168.10.0/240\n192.168.10.0/24\n";
+    let answers =
+        "office365\nmicrosoft\n\n\n8f54719b\n\nscanner\nscanner@contoso.com\n\n192.168.10.0/240\n192.168.10.0/24\n";
     let (written, asked) = init(&path, &[], Some(answers));
     let text = written.unwrap().text;
     for expected in ["tenant = \"common\"", "[account.scanner]", "listen = \"0.0.0.0:2525\"", "name = \"devices\""] {
@@ -80,7 +91,11 @@ fn what_cannot_be_meant_is_refused_by_flag() {
         (with(&["--networks", "printers"]), "`printers` is no network", "a name"),
         (with(&["--client-secret", "Xy8~secret-value"]), "there is no such file", "the secret itself"),
         (with(&["--app-only"]), "`--tenant` is needed", "an app belongs to one directory"),
-        (with(&["--app-only", "--tenant", "t.example", "--client-secret", "none"]), "needs a secret", "an app proves itself"),
+        (
+            with(&["--app-only", "--tenant", "t.example", "--client-secret", "none"]),
+            "needs a secret",
+            "an app proves itself",
+        ),
         (with(&["--account", "two words"]), "letters, digits", "a bad name"),
     ];
     for (words, expected, why) in table {
@@ -110,7 +125,8 @@ fn an_account_is_added_and_everything_else_stays() {
     assert!(twice.unwrap_err().contains("has an account `scanner` already"));
     let (asked, _) = init(&path, &add[1..], Some("y\n\n\n"));
     assert_eq!(asked.unwrap().text, added.text, "the same after a question");
-    let second = init(&path, &[&["--add"], &MICROSOFT[..5], &["fax@contoso.com", "--tenant", "contoso.com"]].concat(), None);
+    let second =
+        init(&path, &[&["--add"], &MICROSOFT[..5], &["fax@contoso.com", "--tenant", "contoso.com"]].concat(), None);
     assert!(second.0.unwrap().text.contains("[provider.contoso-2]"), "a name of its own");
 }
 

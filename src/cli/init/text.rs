@@ -97,7 +97,9 @@ fn listener(plan: &Plan) -> String {
              [[listener]]\nlisten = \"0.0.0.0:2525\"\n\n",
         );
     } else {
-        text.push_str("# Programs on this machine hand their mail in here.\n[[listener]]\nlisten = \"localhost:2525\"\n\n");
+        text.push_str(
+            "# Programs on this machine hand their mail in here.\n[[listener]]\nlisten = \"localhost:2525\"\n\n",
+        );
     }
     text.push_str("[[client]]\n");
     line(&mut text, "name", &if plan.is_reachable { "devices" } else { "this-machine" }.into());

@@ -234,7 +234,11 @@ mod tests {
     fn people_are_filtered_as_the_words_say() {
         let table = [
             ("startswith(displayName,'b')", vec!["Billing", "Bob Baker"], "letter case does not count"),
-            ("endsWith(mail,'practice.example')", vec!["Scanner, second floor", "Billing", "Alice Archer", "Bob Baker"], "all"),
+            (
+                "endsWith(mail,'practice.example')",
+                vec!["Scanner, second floor", "Billing", "Alice Archer", "Bob Baker"],
+                "all",
+            ),
             ("displayName eq 'Bob Baker' or startswith(mail,'alice')", vec!["Alice Archer", "Bob Baker"], "or"),
             ("startswith(mail,'b') and not startswith(displayName,'Bob')", vec!["Billing"], "and binds, not negates"),
             ("startswith(mail,'b') and (surname eq 'Baker')", vec!["Bob Baker"], "parentheses"),

@@ -13,8 +13,8 @@ use super::super::directory::User;
 use super::super::faults::{Fault, PeopleFault};
 use super::super::post_office::Place;
 use super::super::shared::Shared;
-use super::problem::{Problem, tagged};
 use super::filter::PROPERTIES;
+use super::problem::{Problem, tagged};
 use super::query::{Query, select};
 use super::{bearer, find, me as signed_in};
 
@@ -66,7 +66,9 @@ async fn respond(
     shared.pause(shared.switches.knobs().graph_latency).await;
     let fault = shared.switches.take(None, Fault::of_people);
     let found = match fault {
-        Some(PeopleFault::Html) => return Html("<!DOCTYPE html><title>Sign in to the hotel's network</title>").into_response(),
+        Some(PeopleFault::Html) => {
+            return Html("<!DOCTYPE html><title>Sign in to the hotel's network</title>").into_response();
+        }
         Some(fault) => refusal(fault).map_or_else(|| find().map(|found| bent(found, fault)), Err),
         None => find(),
     };

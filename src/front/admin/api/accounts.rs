@@ -16,8 +16,9 @@ use crate::token::{AccountStatus, Finished, SignedIn, TokenError, Warning};
 
 pub(super) fn routes() -> Router<Control> {
     let read = Router::new().route("/accounts", get(accounts));
-    let manage =
-        Router::new().route("/accounts/{account}/sign-in", post(begin_sign_in).delete(forget)).route("/sign-in", post(finish_sign_in));
+    let manage = Router::new()
+        .route("/accounts/{account}/sign-in", post(begin_sign_in).delete(forget))
+        .route("/sign-in", post(finish_sign_in));
     let send = Router::new().route("/accounts/{account}/test", post(send_test));
     needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Send, send))
 }

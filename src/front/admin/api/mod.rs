@@ -8,8 +8,8 @@ mod messages;
 mod openapi;
 mod problem;
 mod requests;
-mod users;
 mod tokens;
+mod users;
 
 use axum::{Extension, Router};
 
@@ -20,9 +20,9 @@ pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::messages::{Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
-pub use self::users::PeopleProblem;
 pub(super) use self::requests::{Body, Query};
 pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
+pub use self::users::PeopleProblem;
 use super::Control;
 
 /// All operations for the owner of the control socket, who is allowed everything.

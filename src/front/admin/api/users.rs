@@ -94,10 +94,7 @@ struct List {
     cursor: Option<String>,
 }
 
-async fn list(
-    State(control): State<Control>,
-    Query(asked): Query<List>,
-) -> Result<Json<UserPage>, PeopleProblem> {
+async fn list(State(control): State<Control>, Query(asked): Query<List>) -> Result<Json<UserPage>, PeopleProblem> {
     if let Some(cursor) = asked.cursor {
         return Ok(Json(control.directory.turn(&cursor).await?));
     }
