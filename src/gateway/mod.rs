@@ -103,9 +103,9 @@ impl Gateway {
     /// Opens the data folder, binds every listener, and only then serves: a gateway that starts, started whole.
     pub async fn start(config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
         let started = clock.now();
+        let (observer, notices) = alarm::Alarm::around(observer);
         let journal = Journal::new(clock.clone(), observer);
         let observer: Arc<dyn Observer> = Arc::new(journal.clone());
-        let (observer, notices) = alarm::Alarm::around(observer);
         let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
         let tls = open_tls(&config, &clock)?;
         let doors = bind_all(&config)?;

@@ -118,7 +118,7 @@ mod tests {
         let (mut codes, start) = (Codes::default(), Timestamp::from_millis(0));
         let at = |seconds: u64| start.plus(Duration::from_secs(seconds));
         let (code, user_code) = codes.issue("app", Vec::new(), Duration::from_secs(5), start);
-        let mut told = |codes: &mut Codes, seconds| codes.ask(&code, "app", at(seconds)).0;
+        let told = |codes: &mut Codes, seconds| codes.ask(&code, "app", at(seconds)).0;
         assert_eq!(told(&mut codes, 5), Told::Pending);
         assert_eq!(told(&mut codes, 7), Told::TooFast);
         assert_eq!(told(&mut codes, 16), Told::TooFast, "five seconds more");

@@ -17,6 +17,8 @@ use crate::clock::Timestamp;
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 /// How long a refresh token is good.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
+/// Letters of an access token: as long as Microsoft's, since there are clients and servers that cut lines.
+const ACCESS_TOKEN_LENGTH: usize = 1_500;
 /// How long an expired access token is remembered, to say "expired" and not "unknown".
 const MEMORY: Duration = Duration::from_secs(3_600);
 
@@ -218,7 +220,9 @@ impl Ledger {
         let horizon = now.minus(MEMORY);
         self.access.retain(|_, old| old.expires > horizon);
         // Like a JSON Web Token, so that who looks into one finds what Microsoft's have; the ledger alone counts.
-        let token = format!("e30.{}.{}", URL_SAFE_NO_PAD.encode(access.claims().to_string()), random_text(1_125));
+        let claims = URL_SAFE_NO_PAD.encode(access.claims().to_string());
+        let mut token = format!("e30.{claims}.{}", random_text(1_125));
+        token.truncate(ACCESS_TOKEN_LENGTH);
         self.access.insert(token.clone(), access);
         token
     }

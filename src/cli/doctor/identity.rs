@@ -174,7 +174,7 @@ mod tests {
             let found = crate::config::Config::read(
                 &format!(
                     "[provider.p]\nkind = \"microsoft\"\nclient_id = \"8f54719b-4070-41ae-91ad-f48e3c793c5f\"\n\
-                     token_url = \"{token_url}\"\n[account.a]\nprovider = \"p\"\nmailbox = \"a@contoso.com\"\n"
+                     token_url = \"{token_url}\"\n[account.a]\nprovider = \"p\"\nmailbox = \"a@contoso.com\"\n[[listener]]\n"
                 ),
                 std::path::Path::new("x.toml"),
                 &|_| None,

@@ -66,14 +66,27 @@ impl Plan {
         path: &Path,
         interview: &mut Interview<'_, impl BufRead, impl Write>,
     ) -> Result<Self, Report> {
-        let provider = Asked { given, known, path }.provider(interview)?;
+        let word = provider_word(given, known, interview)?;
+        let existing = known.and_then(|known| known.file.provider.get(&word)).and_then(|provider| provider.kind);
+        let kind = existing.unwrap_or(match word.as_str() {
+            "microsoft" => Kind::Microsoft,
+            "google" => Kind::Google,
+            _ => Kind::Custom,
+        });
+        let asks_for_app = !given.app_only && kind == Kind::Microsoft;
+        let app_only = given.app_only
+            || (asks_for_app && interview.confirm("Send as the app itself, without a person who signs in?")?);
+        let provider = match existing {
+            Some(kind) => ProviderPlan::Known(word, kind),
+            None => ProviderPlan::New(Asked { given, known, path, app_only }.provider(kind, interview)?),
+        };
         let mailbox = interview.answer(
             given.mailbox.as_deref(),
             &Question {
                 text: "Mailbox to send as",
                 flag: "--mailbox",
                 default: None,
-                check: &|text| mailbox(text, given.app_only),
+                check: &|text| mailbox(text, app_only),
             },
         )?;
         let usual = account_name(&mailbox);
@@ -97,7 +110,7 @@ impl Plan {
         let is_reachable = networks.iter().any(|network| !THIS_MACHINE.contains(&network.as_str()));
         let data = if path.starts_with("/etc") { "/var/lib/oxpost" } else { "data" };
         let people = given.people && known.is_none_or(|known| known.file.directory.account.is_none());
-        Ok(Self { provider, account, mailbox, app_only: given.app_only, networks, is_reachable, people, data })
+        Ok(Self { provider, account, mailbox, app_only, networks, is_reachable, people, data })
     }
 
     /// The kind of the provider.
@@ -147,32 +160,35 @@ struct Asked<'a> {
     given: &'a InitArguments,
     known: Option<&'a Known>,
     path: &'a Path,
+    app_only: bool,
+}
+
+/// A kind of provider, or the name of one that the file has.
+fn provider_word(
+    given: &InitArguments,
+    known: Option<&Known>,
+    interview: &mut Interview<'_, impl BufRead, impl Write>,
+) -> Result<String, Report> {
+    let names: Vec<&str> = known.iter().flat_map(|known| known.file.provider.keys()).map(String::as_str).collect();
+    let choices = [names, vec!["microsoft", "google", "custom"]].concat();
+    let listed = choices.join(", ");
+    interview.answer(
+        given.provider.as_deref(),
+        &Question {
+            text: &format!("Provider ({listed})"),
+            flag: "--provider",
+            default: choices.first().copied(),
+            check: &|word| if choices.contains(&word) { Ok(()) } else { Err(format!("it is one of {listed}")) },
+        },
+    )
 }
 
 impl Asked<'_> {
-    fn provider(&self, interview: &mut Interview<'_, impl BufRead, impl Write>) -> Result<ProviderPlan, Report> {
-        let names: Vec<&str> =
-            self.known.iter().flat_map(|known| known.file.provider.keys()).map(String::as_str).collect();
-        let choices = [names.clone(), vec!["microsoft", "google", "custom"]].concat();
-        let listed = choices.join(", ");
-        let answer = interview.answer(
-            self.given.provider.as_deref(),
-            &Question {
-                text: &format!("Provider ({listed})"),
-                flag: "--provider",
-                default: choices.first().copied(),
-                check: &|word| if choices.contains(&word) { Ok(()) } else { Err(format!("it is one of {listed}")) },
-            },
-        )?;
-        let existing = self.known.and_then(|known| known.file.provider.get(&answer));
-        if let Some(kind) = existing.and_then(|provider| provider.kind) {
-            return Ok(ProviderPlan::Known(answer, kind));
-        }
-        let kind = match answer.as_str() {
-            "microsoft" => Kind::Microsoft,
-            "google" => Kind::Google,
-            _ => Kind::Custom,
-        };
+    fn provider(
+        &self,
+        kind: Kind,
+        interview: &mut Interview<'_, impl BufRead, impl Write>,
+    ) -> Result<NewProvider, Report> {
         let tenant = if kind == Kind::Microsoft { Some(self.tenant(interview)?) } else { None };
         let client_id = interview.answer(
             self.given.client_id.as_deref(),
@@ -181,11 +197,11 @@ impl Asked<'_> {
         let secret = self.secret(kind, interview)?;
         let endpoints = if kind == Kind::Custom { self.endpoints(interview)? } else { Vec::new() };
         let name = self.free_name(&provider_name(kind, tenant.as_deref()));
-        Ok(ProviderPlan::New(NewProvider { name, kind, tenant, client_id, secret, endpoints }))
+        Ok(NewProvider { name, kind, tenant, client_id, secret, endpoints })
     }
 
     fn tenant(&self, interview: &mut Interview<'_, impl BufRead, impl Write>) -> Result<String, Report> {
-        let default = if self.given.app_only { None } else { Some("common") };
+        let default = if self.app_only { None } else { Some("common") };
         interview.answer(
             self.given.tenant.as_deref(),
             &Question { text: "Tenant (domain or id of the directory)", flag: "--tenant", default, check: &not_empty },
@@ -198,7 +214,7 @@ impl Asked<'_> {
         kind: Kind,
         interview: &mut Interview<'_, impl BufRead, impl Write>,
     ) -> Result<Option<Place>, Report> {
-        let is_needed = self.given.app_only || kind == Kind::Google;
+        let is_needed = self.app_only || kind == Kind::Google;
         let folder = self.path.parent().unwrap_or(Path::new(""));
         let answer = interview.answer(
             self.given.client_secret.as_deref(),

@@ -76,6 +76,9 @@ fn a_person_is_asked_what_is_not_given_and_again_after_a_bad_answer() {
     assert!(!text.contains("client_secret"), "a public client has none");
     assert!(asked.contains("it is one of microsoft, google, custom"), "{asked}");
     assert!(asked.contains("`192.168.10.0/240` is no network"), "{asked}");
+    let app = "microsoft\ny\ncontoso.com\n8f54719b\nAPP_SECRET\n*@contoso.com\n\n\n";
+    let text = init(&path, &[], Some(app)).0.unwrap().text;
+    assert!(text.contains("client-credentials") && text.contains("{ env = \"APP_SECRET\" }"), "{text}");
     let (stopped, _) = init(&path, &[], Some("microsoft\n"));
     assert!(stopped.unwrap_err().contains("no more answers"));
 }
@@ -123,7 +126,7 @@ fn an_account_is_added_and_everything_else_stays() {
     assert!(added.text.ends_with("send = [\"graph\", \"smtp\"]\n"), "{}", added.text);
     let twice = init(&path, &["--add", "--provider", "contoso", "--mailbox", "scanner@contoso.com"], None).0;
     assert!(twice.unwrap_err().contains("has an account `scanner` already"));
-    let (asked, _) = init(&path, &add[1..], Some("y\n\n\n"));
+    let (asked, _) = init(&path, &add[1..], Some("y\n\n\n\n"));
     assert_eq!(asked.unwrap().text, added.text, "the same after a question");
     let second =
         init(&path, &[&["--add"], &MICROSOFT[..5], &["fax@contoso.com", "--tenant", "contoso.com"]].concat(), None);

@@ -38,26 +38,28 @@ impl From<DirectoryError> for PeopleProblem {
     fn from(error: DirectoryError) -> Self {
         let (status_text, hint) = (error.to_string(), error.hint());
         let errors = vec![Fault { errcode: error.code().to_owned(), message: status_text.clone() }];
-        let problem = match error {
-            DirectoryError::Token(error @ TokenError::UnknownAccount(_)) => {
-                Problem::new(StatusCode::CONFLICT, error, hint)
-            }
-            DirectoryError::Token(error) => Problem::from(error),
-            error => Problem::new(status(&error), &status_text, hint),
-        };
+        let problem = token_problem(&error).unwrap_or_else(|| Problem::new(status(&error), &status_text, hint));
         Self { problem, success: false, status_text, errors }
     }
 }
 
+/// Trouble with the token has the status it has everywhere. That the account is not there is a fault of the
+/// configuration, not of the question.
+fn token_problem(error: &DirectoryError) -> Option<Problem> {
+    let DirectoryError::Token(error) = error else { return None };
+    (!matches!(error, TokenError::UnknownAccount(_))).then(|| Problem::from(error.clone()))
+}
+
 fn status(error: &DirectoryError) -> StatusCode {
     match error {
-        DirectoryError::NotConfigured | DirectoryError::NobodySignedIn(_) | DirectoryError::Denied { .. } => {
-            StatusCode::CONFLICT
-        }
+        DirectoryError::NotConfigured
+        | DirectoryError::NobodySignedIn(_)
+        | DirectoryError::Denied { .. }
+        | DirectoryError::Token(_) => StatusCode::CONFLICT,
         DirectoryError::NoSuchUser(_) => StatusCode::NOT_FOUND,
         DirectoryError::UnknownPage(_) => StatusCode::GONE,
         DirectoryError::BadQuery(_) | DirectoryError::Unsupported(_) => StatusCode::BAD_REQUEST,
-        DirectoryError::Throttled(_) | DirectoryError::Token(_) => StatusCode::SERVICE_UNAVAILABLE,
+        DirectoryError::Throttled(_) => StatusCode::SERVICE_UNAVAILABLE,
         DirectoryError::TokenRefused { .. } | DirectoryError::NoAnswer(_) | DirectoryError::ForeignLink(_) => {
             StatusCode::BAD_GATEWAY
         }
