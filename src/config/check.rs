@@ -81,6 +81,7 @@ fn gateway_section(config: &Config) -> Section {
     let lines = vec![
         format!("data: `{}`, sealed with the key from {key}", config.data.display()),
         format!("certificate: {certificate}"),
+        page_line(config),
         format!(
             "queue: tried for {}, on hold for {} at most, listed for {}",
             duration_words(queue.expire_after),
@@ -89,6 +90,19 @@ fn gateway_section(config: &Config) -> Section {
         ),
     ];
     Section { heading: format!("gateway `{}`", config.hostname), lines: lines.into_iter().chain(people).collect() }
+}
+
+fn page_line(config: &Config) -> String {
+    let page = &config.page;
+    if page.listen.is_empty() {
+        return "page: none".to_owned();
+    }
+    let scheme = if page.tls { "https" } else { "http" };
+    let public = page.public_url.as_ref().map(|url| format!(", browsed as {url}")).unwrap_or_default();
+    let entry = if page.password.is_some() { "the password" } else { "one-time links" };
+    let keys: Vec<String> = page.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+    let keys = if keys.is_empty() { String::new() } else { format!("; API keys {}", keys.join(", ")) };
+    format!("page: {scheme} on {}{public}, entered by {entry}{keys}", list_addresses(&page.listen))
 }
 
 fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {

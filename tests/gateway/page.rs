@@ -163,13 +163,17 @@ async fn the_password_lets_in_and_guessing_is_slowed() {
 }
 
 /// Every address that changes something.
-const FORMS: [&str; 9] = [
+const FORMS: [&str; 13] = [
     "/logout",
     "/accounts/scanner/sign-in",
     "/accounts/scanner/paste",
     "/accounts/scanner/paste/begin",
     "/accounts/scanner/test",
     "/accounts/scanner/release",
+    "/accounts/scanner/device",
+    "/accounts/scanner/consent",
+    "/accounts/scanner/confirm",
+    "/accounts/scanner/forget",
     "/messages/07070707070707070707070707070707/retry",
     "/messages/07070707070707070707070707070707/drop",
     "/messages/07070707070707070707070707070707/release",
@@ -471,9 +475,17 @@ async fn a_key_opens_what_it_was_given_and_nothing_else() {
 async fn every_answer_says_how_it_is_to_be_treated() {
     let desk = Desk::open("").await;
     let browser = desk.browser().await;
-    for path in
-        ["/", "/login", "/accounts", "/accounts/scanner", "/messages", "/events", "/nothing", "/api/v1/accounts"]
-    {
+    for path in [
+        "/",
+        "/login",
+        "/accounts",
+        "/accounts/scanner",
+        "/messages",
+        "/people",
+        "/events",
+        "/nothing",
+        "/api/v1/accounts",
+    ] {
         let answer = browser.get(path).await;
         let headers = answer.headers();
         let policy = headers["content-security-policy"].to_str().unwrap();
@@ -507,4 +519,95 @@ async fn people_work_on_messages() {
     let bad = browser.send("/accounts/scanner/test", &[("to", "nobody")]).await;
     let page = browser.text(bad.headers()["location"].to_str().unwrap()).await;
     assert!(page.contains("is no address"), "{page}");
+}
+
+#[tokio::test]
+async fn an_account_is_signed_in_with_a_code_and_forgotten() {
+    let desk = Desk::open("").await;
+    let browser = desk.browser().await;
+    assert!(browser.text("/accounts/bob/device").await.contains("Get a code"));
+    let begun = browser.send("/accounts/bob/device", &[]).await;
+    assert_eq!(begun.headers()["location"], "/accounts/bob/device");
+    let page = browser.text("/accounts/bob/device").await;
+    assert!(page.contains("Type this code"), "{page}");
+    desk.house.sign_in("bob").await;
+    let forgotten = browser.send("/accounts/bob/forget", &[]).await;
+    let page = browser.text(forgotten.headers()["location"].to_str().unwrap()).await;
+    assert!(page.contains("the sign-in of bob is forgotten") && page.contains("must be signed in"), "{page}");
+}
+
+#[tokio::test]
+async fn an_administrator_is_led_to_consent_and_back() {
+    let desk = Desk::open("").await;
+    let browser = desk.browser().await;
+    let onward = browser.send("/accounts/scanner/consent", &[]).await;
+    let cookie = cookie(&onward);
+    let page = onward.text().await.unwrap();
+    let (_, rest) = page.split_once("class=\"button primary\" href=\"").unwrap();
+    let url: Url = rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&").parse().unwrap();
+    assert!(url.path().ends_with("/v2.0/adminconsent"), "{url}");
+    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
+    let table = [
+        (format!("/?admin_consent=True&tenant=t&state={state}"), String::new(), "did not begin here"),
+        (
+            format!("/?admin_consent=True&tenant=t&state={state}"),
+            cookie.clone(),
+            "An administrator of the tenant agreed",
+        ),
+        (format!("/?admin_consent=True&tenant=t&state={state}"), cookie, "did not begin here"),
+    ];
+    for (path, cookie, expected) in table {
+        let page = desk.get(&path).header("cookie", cookie).send().await.unwrap().text().await.unwrap();
+        assert!(page.contains(expected), "{expected}: {page}");
+    }
+}
+
+#[tokio::test]
+async fn people_are_looked_up_on_the_page() {
+    let plain = Desk::open("").await;
+    assert!(plain.browser().await.text("/people").await.contains("No account looks people up yet"));
+    let desk = Desk::open("[directory]\naccount = \"alice\"").await;
+    desk.house.sign_in("alice").await;
+    let browser = desk.browser().await;
+    let page = browser.text("/people?search=bob").await;
+    assert!(page.contains("bob@practice.example") && !page.contains("scanner@practice.example"), "{page}");
+    let (_, rest) = page.split_once("<a class=\"line\" href=\"").unwrap();
+    let details = browser.text(rest.split('"').next().unwrap()).await;
+    assert!(details.contains("User principal name"), "{details}");
+    assert!(browser.text("/people/nobody@practice.example").await.contains("Next step"));
+}
+
+#[tokio::test]
+async fn attack_shapes_one_request_gets_one_answer() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let desk = Desk::open("").await;
+    let port = desk.place.port().unwrap();
+    let host = format!("Host: localhost:{port}\r\n");
+    let hidden = format!("GET /login HTTP/1.1\r\n{host}\r\n");
+    let length = hidden.len();
+    let table = [
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Content-Length: 0\r\nContent-Length: {length}\r\n\r\n{hidden}"),
+            "two lengths",
+        ),
+        (
+            format!("POST /login HTTP/1.1\r\n{host}Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n{hidden}"),
+            "an odd coding",
+        ),
+        (format!("POST /login HTTP/1.1\r\n{host}Content-Length: +0\r\n\r\n{hidden}"), "a signed length"),
+        (format!("GET /login HTTP/1.1\r\n{host}{host}\r\n{hidden}"), "two names"),
+        (format!("GET /{} HTTP/1.1\r\n{host}\r\n", "a".repeat(1 << 20)), "a huge address"),
+        (format!("GET / HTTP/1.1\r\n{host}{}\r\n", "X: y\r\n".repeat(20_000)), "twenty thousand headers"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), "HTTP/2"),
+    ];
+    for (request, why) in table {
+        let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let _cut_short = stream.write_all(request.as_bytes()).await;
+        let _ended = stream.shutdown().await;
+        let mut answer = Vec::new();
+        let _reset = stream.read_to_end(&mut answer).await;
+        let answer = String::from_utf8_lossy(&answer);
+        assert!(!answer.contains("HTTP/1.1 200"), "{why}: {answer}");
+    }
 }

@@ -150,6 +150,9 @@ ca_file = "practice-ca.pem"
 [admin]
 listen = "localhost:{page_port}"
 
+[directory]
+account = "billing"
+
 [provider.practice]
 kind = "microsoft"
 tenant = "practice.example"

@@ -21,6 +21,7 @@ pub use self::messages::{Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};
+pub(super) use self::tokens::confirm;
 pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
 pub use self::users::PeopleProblem;
 use super::Control;

@@ -16,7 +16,10 @@ use super::view::{Frame, Moment, Refusal, Visitor, html};
 use crate::account::{Account, MailboxRule};
 use crate::front::admin::{Control, Problem, Setup, test_message};
 use crate::queue::{Filter, Hold, Selector, Summary};
-use crate::token::{AccountStatus, Provider, ProviderKind, TokenError};
+use crate::token::{AccountStatus, Provider, ProviderKind, TokenError, Warning};
+
+/// Grants that nobody signs in for.
+const APP_GRANTS: [&str; 4] = ["client-credentials", "service-account", "managed-identity", "refresh-token"];
 
 /// Newest messages on an account's page.
 const NEWEST: u32 = 5;
@@ -46,6 +49,11 @@ pub(super) struct AccountCard {
     pub(super) since: Option<Moment>,
     pub(super) expires: Option<Moment>,
     pub(super) unsaved: bool,
+    pub(super) warnings: Vec<Warning>,
+    /// Whoever signed in has another name than the mailbox: somebody must say whether that is meant.
+    pub(super) question: bool,
+    /// A person signs in: there are buttons for it.
+    pub(super) by_person: bool,
     /// The whole domain is behind it: it has no mailbox of its own.
     pub(super) whole_domain: bool,
 }
@@ -62,7 +70,10 @@ impl AccountCard {
             Some(_) => "bad",
         };
         let sign_in = matches!(error, Some(TokenError::SignInNeeded { .. }));
-        let hint = error.as_ref().and_then(TokenError::hint).map(str::to_owned).filter(|_| !sign_in);
+        let hint = error.as_ref().and_then(TokenError::hint).map(str::to_owned);
+        let question = hint.as_ref().is_some_and(|hint| hint.contains("--confirm"));
+        // There are buttons for what the hint says of commands.
+        let hint = hint.filter(|_| !sign_in);
         let status = status.as_ref();
         Self {
             place: format!("/accounts/{}", segment(&account.name)),
@@ -70,6 +81,7 @@ impl AccountCard {
             mailbox: mailbox(&account.mailbox),
             provider: account.provider.clone(),
             who: status.and_then(|status| status.name.clone()),
+            question,
             words,
             tone,
             why: error.map(|error| error.why()),
@@ -78,6 +90,8 @@ impl AccountCard {
             since: status.and_then(|status| status.since).map(Moment::from),
             expires: status.and_then(|status| status.expires).map(Moment::from),
             unsaved: status.is_some_and(|status| status.unsaved),
+            warnings: status.map(|status| status.warnings.clone()).unwrap_or_default(),
+            by_person: status.is_some_and(|status| !APP_GRANTS.contains(&status.grant)),
             whole_domain: matches!(account.mailbox, MailboxRule::Domain(_)),
         }
     }
@@ -142,6 +156,8 @@ struct AccountPage {
     kind: &'static str,
     /// The browser comes back by itself.
     by_browser: bool,
+    /// Google gives no mail to device codes.
+    by_code: bool,
     /// The page under its public name.
     public: Option<String>,
     holds: Vec<(Moment, Hold)>,
@@ -156,7 +172,7 @@ async fn show(State(page): State<Page>, visitor: Visitor, Path(name): Path<Strin
     let filter = Filter { account: Some(name.clone()), all: true, limit: Some(NEWEST), ..Filter::default() };
     let newest = queue.list(filter).await.map_err(Problem::from)?;
     let holds = queue.holds().await.map_err(Problem::from)?;
-    let way = WayBack::of(&setup, provider, &visitor.site);
+    let way = WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site);
     Ok(html(&AccountPage {
         frame: page.frame(&visitor, "accounts"),
         card: AccountCard::new(account, status),
@@ -166,6 +182,7 @@ async fn show(State(page): State<Page>, visitor: Visitor, Path(name): Path<Strin
             ProviderKind::Custom => "custom",
         },
         by_browser: matches!(way, Some(WayBack::Here(_))),
+        by_code: provider.kind != ProviderKind::Google,
         public: match way {
             Some(WayBack::Public(url)) => url.join(&format!("accounts/{}", segment(&name))).ok().map(String::from),
             _ => None,

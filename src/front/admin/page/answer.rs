@@ -19,7 +19,7 @@ use super::sessions::{Filed, filed, random};
 use super::site::{Site, cookie};
 use super::view::html;
 use crate::clock::{Clock, Timestamp};
-use crate::front::admin::{Problem, api};
+use crate::front::admin::{Problem, SignInFinished, api};
 use crate::secret::Secret;
 
 /// How long somebody may take at the provider.
@@ -134,7 +134,10 @@ pub(super) async fn returned(
     let (account, errand) = (awaited.account, awaited.errand);
     let next = format!("/accounts/{}", super::accounts::segment(&account));
     let outcome = match errand {
-        Errand::SignIn => signed_in(&page, &query).await,
+        Errand::SignIn => match api::finish(&page.control, &format!("/?{query}")).await {
+            Ok(SignInFinished { next: Some(url), .. }) => return go_on(&page, &visit.site, &account, &url, path),
+            done => done.map(signed_in),
+        },
         Errand::Consent => consented(&fields),
     };
     let shown = match outcome {
@@ -161,11 +164,33 @@ pub(super) async fn returned(
     own_page(StatusCode::OK, &shown, gone)
 }
 
-async fn signed_in(page: &Page, query: &str) -> Result<String, Problem> {
-    let done = api::finish(&page.control, &format!("/?{query}")).await?;
+fn signed_in(done: SignInFinished) -> String {
     let name = done.name.map(|name| format!("The provider knows who signed in as {name}. ")).unwrap_or_default();
-    let held = if done.released > 0 { "Mail that was held for it goes now." } else { "Its mail goes from now on." };
-    Ok(format!("{name}{held}"))
+    let rest = match done.question {
+        Some(question) => question,
+        None if done.released > 0 => "Mail that was held for it goes now.".to_owned(),
+        None => "Its mail goes from now on.".to_owned(),
+    };
+    format!("{name}{rest}")
+}
+
+#[derive(Template)]
+#[template(path = "admin/onward.html")]
+struct NextPage<'a> {
+    account: &'a str,
+    provider: &'a str,
+    url: &'a str,
+}
+
+/// The provider wants to be asked for each permission by itself: the browser goes there once more.
+fn go_on(page: &Page, site: &Site, account: &str, url: &url::Url, path: &str) -> Response {
+    let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
+    let state = state.unwrap_or_default();
+    let Some(cookie) = page.inner.returns.await_answer(site, (account, Errand::SignIn), &state, path) else {
+        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+    };
+    let shown = NextPage { account, provider: "the next consent", url: url.as_str() };
+    ([(SET_COOKIE, cookie), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))], html(&shown)).into_response()
 }
 
 /// What Microsoft's page for administrators answers.

@@ -13,6 +13,7 @@ mod keys;
 mod listener;
 mod messages;
 mod overview;
+mod people;
 mod sessions;
 mod sign_in;
 mod site;
@@ -69,6 +70,7 @@ pub fn page(control: Control) -> Router {
         .merge(sign_in::routes())
         .merge(messages::routes())
         .merge(events::routes())
+        .merge(people::routes())
         .route("/logout", post(entry::leave))
         .route("/certificate", get(certificate::download))
         .route("/callback", get(answer::returned))

@@ -13,14 +13,19 @@ use url::Url;
 use super::Page;
 use super::accounts::{known, segment};
 use super::answer::Errand;
+use super::sessions::random;
 use super::site::{Kind, Site};
-use super::view::{Frame, Refusal, Visitor, html};
-use crate::front::admin::{Problem, Setup, api};
-use crate::token::Provider;
+use super::view::{Frame, Moment, Refusal, Visitor, html};
+use crate::front::admin::{Problem, Setup, SignInFinished, api};
+use crate::token::{DeviceProgress, DeviceSignIn, Provider};
 
 pub(super) fn routes() -> Router<Page> {
     Router::new()
         .route("/accounts/{account}/sign-in", post(by_browser))
+        .route("/accounts/{account}/device", get(device).post(begin_device))
+        .route("/accounts/{account}/consent", post(consent))
+        .route("/accounts/{account}/confirm", post(confirm))
+        .route("/accounts/{account}/forget", post(forget))
         .route("/accounts/{account}/paste", get(paste).post(pasted))
         .route("/accounts/{account}/paste/begin", post(begin_paste))
 }
@@ -37,11 +42,11 @@ pub(super) enum WayBack {
 }
 
 impl WayBack {
-    /// What works for an account of `provider` when the page is browsed at `site`.
-    pub(super) fn of(setup: &Setup, provider: &Provider, site: &Site) -> Option<Self> {
+    /// What works when the page is browsed at `site`, for a provider with this `redirect_uri`.
+    pub(super) fn of(setup: &Setup, configured: Option<&Url>, site: &Site) -> Option<Self> {
         let local: Url = format!("http://localhost:{}/", site.port).parse().ok()?;
         let public = setup.page.public_url.as_ref().and_then(|url| url.join("callback").ok());
-        if let Some(configured) = &provider.redirect_uri {
+        if let Some(configured) = configured {
             let is_ours = |place: &str| {
                 configured.origin().ascii_serialization() == place && matches!(configured.path(), "/" | "/callback")
             };
@@ -80,11 +85,14 @@ async fn by_browser(
 ) -> Result<Response, Refusal> {
     let setup = page.setup();
     let (_, provider) = known(&setup, &account)?;
-    let Some(WayBack::Here(redirect_uri)) = WayBack::of(&setup, provider, &visitor.site) else {
+    let Some(WayBack::Here(redirect_uri)) = WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site) else {
         return Err(Refusal::new(StatusCode::CONFLICT, "the provider cannot send the browser back to this address")
             .hint("open the page as `http://localhost:PORT`, or paste the address"));
     };
-    let begun = match page.control.tokens.begin_sign_in(&account, redirect_uri) {
+    if let Err(error) = page.control.tokens.discover(&account).await {
+        return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account)));
+    }
+    let begun = match page.control.tokens.begin_sign_in_at(&account, redirect_uri) {
         Ok(begun) => begun,
         Err(error) => return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account))),
     };
@@ -119,6 +127,9 @@ async fn begin_paste(
 ) -> Result<Response, Refusal> {
     let setup = page.setup();
     let (_, provider) = known(&setup, &account)?;
+    if let Err(error) = page.control.tokens.discover(&account).await {
+        return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account)));
+    }
     let begun = page.control.tokens.begin_sign_in(&account, pasted_redirect(provider, &visitor.site)?);
     match begun {
         Ok(begun) => show_paste(&page, &visitor, &account, Some(begun.url.to_string())),
@@ -152,9 +163,87 @@ async fn pasted(
     Path(account): Path<String>,
     Form(form): Form<Pasted>,
 ) -> Response {
-    let done = api::finish(&page.control, &form.url).await.map(|done| format!("{} is signed in", done.account));
+    let done = match api::finish(&page.control, &form.url).await {
+        Ok(SignInFinished { next: Some(url), .. }) => {
+            return show_paste(&page, &visitor, &account, Some(url.to_string())).unwrap_or_else(Refusal::into_response);
+        }
+        done => done.map(|done| done.question.unwrap_or_else(|| format!("{} is signed in", done.account))),
+    };
     let to = if done.is_ok() { place(&account) } else { format!("{}/paste", place(&account)) };
     page.done(&visitor, done, &to)
+}
+
+#[derive(Template)]
+#[template(path = "admin/device.html")]
+struct DevicePage<'a> {
+    frame: Frame,
+    account: &'a str,
+    place: String,
+    waiting: Option<(DeviceSignIn, Moment)>,
+    failed: Option<(String, Option<String>)>,
+    done: Option<String>,
+}
+
+async fn device(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Result<Response, Refusal> {
+    known(&page.setup(), &account)?;
+    let (mut waiting, mut failed, mut done) = (None, None, None);
+    match page.control.tokens.device_sign_in(&account) {
+        Some(DeviceProgress::Waiting(sign_in)) => {
+            let until = sign_in.expires.into();
+            waiting = Some((sign_in, until));
+        }
+        Some(DeviceProgress::Failed(error)) => failed = Some((error.why(), error.hint().map(str::to_owned))),
+        Some(DeviceProgress::SignedIn(signed_in)) => {
+            done = Some(signed_in.question.unwrap_or_else(|| format!("{account} is signed in.")));
+        }
+        None => {}
+    }
+    let frame = page.frame(&visitor, "accounts");
+    Ok(html(&DevicePage { frame, account: &account, place: place(&account), waiting, failed, done }))
+}
+
+async fn begin_device(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Response {
+    let to = format!("{}/device", place(&account));
+    match page.control.tokens.begin_device_sign_in(&account).await {
+        Ok(_) => axum::response::Redirect::to(&to).into_response(),
+        Err(error) => page.done(&visitor, Err(Problem::from(error)), &place(&account)),
+    }
+}
+
+/// Leads to the page where an administrator of the tenant lets the app in for everybody.
+async fn consent(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Result<Response, Refusal> {
+    let setup = page.setup();
+    let (_, provider) = known(&setup, &account)?;
+    let redirect_uri = match WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site) {
+        Some(WayBack::Here(url)) => url,
+        _ => pasted_redirect(provider, &visitor.site)?,
+    };
+    let Some(state) = random() else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random octets"));
+    };
+    let url = match page.control.tokens.admin_consent_url(&account, &redirect_uri, &state) {
+        Ok(url) => url,
+        Err(error) => return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account))),
+    };
+    let errand = (account.as_str(), Errand::Consent);
+    let cookie = page.inner.returns.await_answer(&visitor.site, errand, &state, redirect_uri.path());
+    let Some(cookie) = cookie else {
+        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random octets"));
+    };
+    let shown = OnwardPage { account: &account, provider: &provider.name, url: url.as_str() };
+    Ok(([(SET_COOKIE, cookie)], html(&shown)).into_response())
+}
+
+/// Whoever signed in is meant, though the mailbox has another name.
+async fn confirm(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Response {
+    let done =
+        api::confirm(&page.control, &account).await.map(|_| format!("{account} is signed in; its mail goes now"));
+    page.done(&visitor, done, &place(&account))
+}
+
+async fn forget(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Response {
+    let done = page.control.tokens.forget(&account).await.map_err(Problem::from);
+    page.done(&visitor, done.map(|()| format!("the sign-in of {account} is forgotten")), &place(&account))
 }
 
 fn place(account: &str) -> String {
@@ -206,10 +295,10 @@ mod tests {
         for (host, public, redirect, expected, why) in table {
             let mut setup = setup();
             setup.page.public_url = public.map(|url| url.parse().unwrap());
-            setup.providers[0].redirect_uri = redirect.map(|url| url.parse().unwrap());
+            let redirect: Option<Url> = redirect.map(|url| url.parse().unwrap());
             let headers = HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static(host))]);
             let site = Site::of(&headers, &setup).unwrap();
-            assert_eq!(WayBack::of(&setup, &setup.providers[0], &site), Some(expected), "{why}");
+            assert_eq!(WayBack::of(&setup, redirect.as_ref(), &site), Some(expected), "{why}");
         }
     }
 }
