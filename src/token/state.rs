@@ -118,7 +118,9 @@ impl AccountState {
                     issued.used = true;
                     return Lookup::Ready(issued.token.clone());
                 }
-                if let Some(error) = obstacles.get(&resource).and_then(|obstacle| obstacle.error(account, now)) {
+                if let Some(error) =
+                    obstacles.get(&resource).and_then(|obstacle| obstacle.error(&registration.addressee(), now))
+                {
                     return Lookup::Refused(error);
                 }
                 Lookup::Renew(Box::new(Job {
@@ -190,14 +192,14 @@ impl AccountState {
 
     /// Takes a refusal, unless it is too late. The error is what callers get from now on.
     pub(super) fn refused(&mut self, job: &Job, refusal: Refusal, now: Timestamp) -> News {
-        let account = job.registration.account.name.clone();
+        let addressee = job.registration.addressee();
         let Some(TokenState::Active { root, obstacles, .. }) = self.current(job) else { return News::None };
         let grant = match root {
             Root::Grant(grant) => Some(grant.clone()),
             Root::App => None,
         };
         let refusal = if grant.is_some() { refusal } else { refusal.of_the_app() };
-        let error = refusal.error(&account);
+        let error = refusal.error(&addressee);
         if refusal.kind == Kind::GrantLost {
             self.spare = grant;
             self.state = TokenState::NeedsSignIn { error: error.clone(), since: now };
@@ -291,7 +293,7 @@ impl AccountState {
     /// What to show of the account; `None` if it is not configured.
     pub(super) fn standing(&self, now: Timestamp) -> Option<Standing> {
         let registration = self.registration.as_ref()?;
-        let account = &registration.account.name;
+        let addressee = registration.addressee();
         Some(match &self.state {
             TokenState::NeedsSignIn { error, since } => {
                 Standing { error: Some(error.clone()), since: Some(*since), ..Standing::default() }
@@ -300,7 +302,7 @@ impl AccountState {
                 let valid = access.values().filter(|issued| issued.token.expires > now);
                 let standing = obstacles
                     .values()
-                    .filter_map(|obstacle| obstacle.error(account, now).map(|error| (error, obstacle.since)));
+                    .filter_map(|obstacle| obstacle.error(&addressee, now).map(|error| (error, obstacle.since)));
                 let unanswered = unanswered(registration, root).map(|error| (error, *renewed));
                 let (error, since) = standing.max_by_key(|(_, since)| *since).or(unanswered).unzip();
                 let expires = valid.map(|issued| issued.token.expires).max();
