@@ -102,7 +102,12 @@ fn page_line(config: &Config) -> String {
     let entry = if page.password.is_some() { "the password" } else { "one-time links" };
     let keys: Vec<String> = page.keys.iter().map(|key| format!("`{}`", key.name)).collect();
     let keys = if keys.is_empty() { String::new() } else { format!("; API keys {}", keys.join(", ")) };
-    format!("page: {scheme} on {}{public}, entered by {entry}{keys}", list_addresses(&page.listen))
+    let loopback = page.listen.iter().all(|address| address.ip().is_loopback());
+    let place = match page.listen.first() {
+        Some(first) if loopback => format!("localhost:{}", first.port()),
+        _ => list_addresses(&page.listen),
+    };
+    format!("page: {scheme} on {place}{public}, entered by {entry}{keys}")
 }
 
 fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {

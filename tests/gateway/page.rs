@@ -611,3 +611,70 @@ async fn attack_shapes_one_request_gets_one_answer() {
         assert!(!answer.contains("HTTP/1.1 200"), "{why}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn another_password_ends_every_session() {
+    let desk = Desk::with_password().await;
+    let browser = desk.browser().await;
+    let hash = password::hash(&Secret::new("another password")).unwrap();
+    desk.house.write(&Plan { tables: tables(&format!("password = \"{hash}\"")), ..Plan::default() });
+    let reloaded = desk.control().reload.unwrap()().await.unwrap();
+    assert!(!reloaded.contains("[admin]"), "a password is swapped: {reloaded}");
+    assert_eq!(browser.get("/").await.headers()["location"], "/login");
+    let old = desk.form("/login", &[("password", PASSWORD)]).send().await.unwrap();
+    assert_eq!(old.status(), StatusCode::UNAUTHORIZED);
+    let new = desk.form("/login", &[("password", "another password")]).send().await.unwrap();
+    assert_eq!(new.status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn with_tls_the_cookie_is_for_tls_alone() {
+    let desk = Desk::open("tls = true").await;
+    assert_eq!(desk.place.scheme(), "https");
+    let ca = reqwest::Certificate::from_pem(&std::fs::read(desk.house.ca()).unwrap()).unwrap();
+    let port = desk.place.port().unwrap();
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], port));
+    let name = crate::client::HOSTNAME;
+    let http = Client::builder().redirect(Policy::none()).no_proxy().tls_certs_only([ca]).resolve(name, address);
+    let http = http.build().unwrap();
+    let enter = http.post(format!("https://{name}:{port}/enter")).header("host", format!("localhost:{port}"));
+    let enter = enter.header("origin", desk.origin()).form(&[("key", desk.key())]);
+    let set = enter.send().await.unwrap().headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(set.starts_with("__Host-oxpost_") && set.contains("; Secure"), "{set}");
+    let plain = desk.get("/login").send().await;
+    assert!(plain.is_err(), "in clear there is no page: {plain:?}");
+}
+
+#[tokio::test]
+async fn a_taken_port_stops_the_start_only_where_it_was_asked_for() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut house = House::not_signed_in(Plan::default()).await;
+    house.stop().await;
+    house.write(&Plan { tables: format!("[admin]\nlisten = \"127.0.0.1:{port}\"\n"), ..Plan::default() });
+    let error = house.open().await.unwrap_err().to_string();
+    assert!(error.contains(&port.to_string()), "{error}");
+    let mut config = house.config();
+    config.page.wanted = false;
+    let events = std::sync::Arc::new(house.events.clone());
+    let gateway = oxpost::gateway::Gateway::start(config, house.clock.clone(), events).await.unwrap();
+    assert_eq!(gateway.control().links.make(), None, "mail flows without a page");
+    gateway.stop().await;
+    house.write(&Plan { tables: "[admin]\nenabled = false\n".to_owned(), ..Plan::default() });
+    house.open().await.unwrap();
+    assert_eq!(house.control().links.make(), None);
+}
+
+#[tokio::test]
+async fn the_certificate_is_there_for_programs_that_check() {
+    let house = Plan { tables: tables(""), listeners: vec!["tls = \"auto\"".to_owned()], ..Plan::default() };
+    let house = House::not_signed_in(house).await;
+    let place = house.control().links.page().unwrap();
+    let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
+    let desk = Desk { house, place, http };
+    let browser = desk.browser().await;
+    assert!(browser.text("/").await.contains("Download the CA certificate"));
+    let pem = browser.text("/certificate").await;
+    assert_eq!(pem, std::fs::read_to_string(desk.house.ca()).unwrap());
+    assert_eq!(desk.get("/certificate").send().await.unwrap().headers()["location"], "/login");
+}
