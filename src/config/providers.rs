@@ -146,9 +146,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Services {
     let mut services = BTreeMap::new();
     for (name, typed) in &reader.file.provider {
         let at = KeyPath::root().key("provider").key(name);
-        if let Some(kind) = typed.kind {
-            let service = service(reader, &at, name, (kind, typed));
-            services.insert(name.clone(), service);
+        match typed.kind {
+            Some(kind) => {
+                let service = service(reader, &at, name, (kind, typed));
+                services.insert(name.clone(), service);
+            }
+            None => drop(client_id(reader, &at, name, typed)),
         }
     }
     Services(services)

@@ -116,7 +116,7 @@ impl TokenManager {
     fn apart_or(&self, pending: &Pending, refusal: Refusal) -> Result<Finished, TokenError> {
         let account = &pending.request.registration.account.name;
         if !calls_for_apart(&refusal, &pending.request.resources) {
-            return Err(refusal.error(account));
+            return Err(refusal.error(&pending.request.registration.addressee()));
         }
         self.entry(account)?.consent().part(&pending.request.resources);
         let next = self.begin_sign_in_at(account, pending.redirect_uri.clone())?;
@@ -173,7 +173,8 @@ impl TokenManager {
     ) -> Result<SignedIn, TokenError> {
         let account = &registration.account.name;
         let entry = self.entry(account)?;
-        let grant = grant(registration, &resource, minted, asked_at).map_err(|refusal| refusal.error(account))?;
+        let grant = grant(registration, &resource, minted, asked_at)
+            .map_err(|refusal| refusal.error(&registration.addressee()))?;
 
         // No answer to an earlier grant may come in between.
         let flight = entry.flight().await;

@@ -14,6 +14,7 @@ mod listeners;
 mod page;
 mod relay;
 mod secrets;
+mod sign_in;
 mod slow;
 mod smuggling;
 mod spool;

@@ -10,6 +10,7 @@ mod support;
 mod chain;
 mod clients;
 mod gateway;
+mod grants;
 mod identity;
 mod relay;
 mod tokens;

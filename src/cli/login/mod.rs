@@ -85,6 +85,7 @@ async fn in_browser(reach: &Reach, provider: &Provider, arguments: &LoginArgumen
             Report::new(format!("nobody signed in within {} s", patience.as_secs()))
                 .hint(format!("run `oxpost login {account}` again; `sign_in_timeout` of the provider gives more time"))
         })??;
+        let url = whole(url, &page);
         let done: SignInFinished = reach.call(Method::POST, "/api/v1/sign-in", Some(&FinishSignIn { url })).await?;
         match done.next {
             Some(next) => {
@@ -94,6 +95,18 @@ async fn in_browser(reach: &Reach, provider: &Provider, arguments: &LoginArgumen
             None => return finish(reach, done, &mut way_back).await,
         }
     }
+}
+
+/// Some providers show a code instead of an address: then the state is that of the page that was opened.
+fn whole(pasted: String, page: &Url) -> String {
+    let is_code = !pasted.is_empty() && !pasted.contains(['=', '?', '&', ':', ' ']);
+    let state = page.query_pairs().find(|(name, _)| name == "state").filter(|_| is_code);
+    let Some((_, state)) = state else { return pasted };
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("code", &pasted)
+        .append_pair("state", &state)
+        .finish();
+    format!("?{query}")
 }
 
 async fn finish(reach: &Reach, done: SignInFinished, way_back: &mut WayBack) -> Result<(), Report> {
@@ -150,6 +163,25 @@ fn open_browser(url: &Url) {
         if command.is_err() {
             let _closed =
                 writeln!(std::io::stderr(), "no browser could be opened (xdg-open); open the address by hand");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_that_was_copied_alone_gets_the_state_of_its_page() {
+        let page: Url = "https://login.example/authorize?client_id=a&state=s%2B1".parse().unwrap();
+        let table = [
+            ("4/0AbC-d_e", "?code=4%2F0AbC-d_e&state=s%2B1", "a code"),
+            ("http://localhost/?code=a&state=b", "http://localhost/?code=a&state=b", "an address"),
+            ("code=a&state=b", "code=a&state=b", "its query"),
+            ("http://localhost/", "http://localhost/", "an address without an answer"),
+        ];
+        for (pasted, whole_text, why) in table {
+            assert_eq!(whole(pasted.to_owned(), &page), whole_text, "{why}");
         }
     }
 }
