@@ -271,7 +271,8 @@ fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {
     let wanted = config.submission.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
-    if !wanted && !(config.page.tls && !config.page.listen.is_empty()) {
+    let by_page = config.page.tls && !config.page.listen.is_empty();
+    if !wanted && !by_page {
         return Ok(None);
     }
     let files = &config.submission.tls;

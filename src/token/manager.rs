@@ -19,10 +19,10 @@ use super::provider::Resource;
 use super::registration::{Generation, Registration, StoredGrant};
 use super::rotation;
 use super::seal::SealingKey;
-use super::settings::{AccountSettings, Grant, Purpose, Settings};
-use super::state::{AccountState, Job, Lookup, News, Standing};
+use super::settings::{AccountSettings, Purpose, Settings};
+use super::state::{AccountState, Job, Lookup, News};
 use super::tables::{self, Record};
-use super::warnings::{self, Warned, Warning};
+use super::warnings::Warned;
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::one_line;
@@ -106,42 +106,6 @@ impl Entry {
     }
 }
 
-/// What to show of an account.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccountStatus {
-    /// Its name.
-    pub account: String,
-    /// The name of its provider.
-    pub provider: String,
-    /// How it gets tokens, as the configuration calls it.
-    pub grant: &'static str,
-    /// What is wrong, if anything is.
-    pub error: Option<TokenError>,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// When the longest-lived access token ends; `None`: none was needed yet.
-    pub expires: Option<Timestamp>,
-    /// Who signed in, as the provider says.
-    pub name: Option<String>,
-    /// The newest refresh token is not on disk: the program should not be stopped.
-    pub unsaved: bool,
-    /// What will go wrong unless somebody does something.
-    pub warnings: Vec<Warning>,
-}
-
-impl AccountStatus {
-    /// Where the account stands, in words.
-    pub fn words(&self) -> &'static str {
-        match (&self.error, self.expires) {
-            (Some(TokenError::TryLater { .. }), _) => "waits for the provider",
-            (Some(TokenError::SignInNeeded { .. }), _) => "must be signed in",
-            (Some(TokenError::Configuration { .. } | TokenError::UnknownAccount(_)), _) => "is set up wrongly",
-            (None, Some(_)) => "works",
-            (None, None) => "is ready",
-        }
-    }
-}
-
 impl TokenManager {
     /// Reads the stored grants. A grant that cannot be opened (another key) concerns its account alone: it waits for
     /// the key or for a sign-in.
@@ -221,28 +185,6 @@ impl TokenManager {
         }
     }
 
-    /// How all configured accounts stand, by name.
-    pub fn status(&self) -> Vec<AccountStatus> {
-        let now = self.inner.clock.now();
-        let status = |entry: Arc<Entry>| {
-            let state = entry.state();
-            let Standing { error, since, expires, name, life } = state.standing(now)?;
-            let registration = state.registration()?;
-            Some(AccountStatus {
-                account: entry.name.clone(),
-                provider: registration.provider.name.clone(),
-                grant: registration.account.grant.word(),
-                error,
-                since,
-                expires,
-                name,
-                unsaved: state.unsaved().is_some(),
-                warnings: warnings::of(&registration, life, now),
-            })
-        };
-        self.entries().into_iter().filter_map(status).collect()
-    }
-
     /// The names of accounts as they are signed in by device code from now on, while nobody waits for the answer.
     pub fn subscribe(&self) -> broadcast::Receiver<String> {
         self.inner.signed_in.subscribe()
@@ -263,27 +205,6 @@ impl TokenManager {
         drop(accounts);
         self.inner.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.inner.changed.notify_one();
-    }
-
-    /// Forgets an account's grant, on disk and in memory. At the provider it stays until it ends there.
-    ///
-    /// # Errors
-    /// The account is unknown or has nothing to forget, its refresh token stands in the configuration, or the disk
-    /// does not let us.
-    pub async fn forget(&self, account: &str) -> Result<(), TokenError> {
-        let entry = self.entry(account)?;
-        if let Some(registration) = entry.state().registration() {
-            forgettable(&registration)?;
-        }
-        let flight = entry.flight().await;
-        tables::remove(&self.inner.store, account).await.map_err(|error| {
-            let why = format!("the grant of `{account}` cannot be removed from the disk: {error}");
-            TokenError::TryLater { why, retry_after: None }
-        })?;
-        entry.state().forget(self.inner.clock.now());
-        drop(flight);
-        self.inner.changed.notify_one();
-        Ok(())
     }
 
     pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
@@ -401,20 +322,6 @@ fn registrations(settings: Settings) -> BTreeMap<String, Arc<Registration>> {
         Some((account.name.clone(), Arc::new(Registration { account, provider })))
     };
     accounts.into_iter().filter_map(registration).collect()
-}
-
-/// Refuses to forget what would be there again after the next start, or was never there.
-fn forgettable(registration: &Registration) -> Result<(), TokenError> {
-    let account = &registration.account;
-    let hint = match account.grant {
-        Grant::RefreshToken(Some(_)) => "take `refresh_token` out of the account and reload, then forget it".to_owned(),
-        Grant::ClientCredentials | Grant::ServiceAccount | Grant::ManagedIdentity => {
-            "nobody signs in for it; to stop it, take the account out of the configuration".to_owned()
-        }
-        Grant::AuthorizationCode | Grant::DeviceCode | Grant::RefreshToken(None) => return Ok(()),
-    };
-    let why = format!("what `{}` gets its tokens with stands in the configuration", account.name);
-    Err(TokenError::Configuration { why, hint })
 }
 
 /// Microsoft issues a token of another resource when asked wrongly, Google one without the boxes that were not ticked.

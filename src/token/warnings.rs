@@ -7,7 +7,7 @@ use super::TokenManager;
 use super::manager::Entry;
 use super::registration::Registration;
 use super::settings::{ClientAuthentication, ProviderKind};
-use super::state::Life;
+use super::standing::Life;
 use crate::clock::Timestamp;
 use crate::mail::Event;
 

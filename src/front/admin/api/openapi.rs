@@ -44,28 +44,26 @@ mod tests {
 
     /// `METHOD /path` of every route in the sources.
     fn routed() -> BTreeSet<String> {
-        let mut routed = BTreeSet::new();
-        for source in SOURCES {
-            let code = source.split("#[cfg(test)]").next().unwrap();
-            for route in code.split(".route(").skip(1) {
-                let (path, handlers) = route.trim_start().trim_start_matches('"').split_once('"').unwrap();
-                let mut end = 1;
-                let mut depth = 1;
-                for (at, octet) in handlers.bytes().enumerate() {
-                    depth += i32::from(octet == b'(') - i32::from(octet == b')');
-                    end = at;
-                    if depth == 0 {
-                        break;
-                    }
-                }
-                for method in ["get", "post", "put", "delete", "patch"] {
-                    if handlers[..end].contains(&format!("{method}(")) {
-                        routed.insert(format!("{method} {path}"));
-                    }
-                }
-            }
-        }
-        routed
+        let code = |source: &'static str| source.split("#[cfg(test)]").next().unwrap();
+        SOURCES.into_iter().flat_map(|source| code(source).split(".route(").skip(1)).flat_map(methods).collect()
+    }
+
+    /// Those of one `.route(...)`, which begins behind its parenthesis.
+    fn methods(route: &str) -> Vec<String> {
+        let (path, rest) = route.trim_start().trim_start_matches('"').split_once('"').unwrap();
+        let handlers = &rest[..closing(rest)];
+        let has = |method: &&str| handlers.contains(&format!("{method}("));
+        ["get", "post", "put", "delete", "patch"].iter().filter(|m| has(m)).map(|m| format!("{m} {path}")).collect()
+    }
+
+    /// Where the parenthesis that is open at the beginning closes.
+    fn closing(text: &str) -> usize {
+        let mut depth = 1;
+        let closes = text.bytes().position(|octet| {
+            depth += i32::from(octet == b'(') - i32::from(octet == b')');
+            depth == 0
+        });
+        closes.unwrap_or(text.len())
     }
 
     #[test]

@@ -159,7 +159,8 @@ mod tests {
     #[test]
     fn a_request_from_elsewhere_is_told_from_one_of_ours() {
         let site = Site::of(&headers(&[("host", "localhost:8025")]), &setup()).unwrap();
-        let table: [(&[(&str, &str)], bool, &str); 10] = [
+        type Row<'a> = (&'a [(&'a str, &'a str)], bool, &'a str);
+        let table: [Row<'_>; 10] = [
             (&[("sec-fetch-site", "same-origin"), ("origin", "http://localhost:8025")], true, "a form of ours"),
             (&[("sec-fetch-site", "same-origin")], true, "without an origin"),
             (&[("origin", "http://localhost:8025")], true, "an older browser"),
