@@ -46,7 +46,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().map(purpose).collect(),
+            purposes: ways.iter().map(purpose).chain(directory(reader, name)).collect(),
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
         });
@@ -65,6 +65,11 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         reader.fault(KeyPath::root().key("account"), "there is no account, so no mail could leave", remedy);
     }
     read
+}
+
+/// Looking people up is asked for at the sign-in of the account that does it, and of no other.
+fn directory(reader: &Reader<'_>, account: &str) -> Option<Purpose> {
+    (reader.file.directory.account.as_deref() == Some(account)).then_some(Purpose::Directory)
 }
 
 const fn purpose(way: &Way) -> Purpose {

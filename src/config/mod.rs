@@ -5,8 +5,10 @@
 //! says what the keys mean together.
 
 mod accounts;
+mod admin;
 pub mod check;
 mod clients;
+mod directory;
 mod document;
 mod fault;
 pub mod file;
@@ -38,7 +40,7 @@ use crate::account::{Account, Clients};
 use crate::mail::Address;
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
-use crate::{delivery, front, queue, telemetry, token};
+use crate::{delivery, directory as people, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.
 const KEY_VARIABLE: &str = "OXPOST_KEY";
@@ -96,8 +98,12 @@ pub struct Config {
     pub queue: queue::Settings,
     /// For delivery.
     pub delivery: delivery::Settings,
+    /// For looking people up; `None`: nobody is looked up.
+    pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// The page.
+    pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -176,7 +182,9 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         listeners: listeners::read(reader, &clients),
         hostname: hostname.clone(),
     };
+    let page = admin::read(reader, &submission.listeners);
     listeners::refuse_circles(reader, &submission, &services);
+    let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
         reader.known_account(KeyPath::root().key("notify"), name);
@@ -192,6 +200,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
         data,
@@ -201,6 +210,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         notify_webhook,
         clients,
         submission,
+        page,
     }
 }
 

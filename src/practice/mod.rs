@@ -28,7 +28,9 @@ mod wire;
 mod tests;
 
 pub use directory::{APP_CLIENT_ID, APP_CLIENT_SECRET, App, Directory, PUBLIC_CLIENT_ID, User};
-pub use faults::{AuthFault, DotFault, Fault, GraphFault, GreetingFault, RecipientFault, Rule, Times, TokenFault};
+pub use faults::{
+    AuthFault, DotFault, Fault, GraphFault, GreetingFault, PeopleFault, RecipientFault, Rule, Times, TokenFault,
+};
 pub use post_office::{Arrived, Finding, Place, Seen, Via};
 pub use settings::{PracticeError, Settings};
 pub use switches::{FailedAuth, Knobs, MessageRate, Oversize, Rotation, Switches};

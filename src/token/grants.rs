@@ -86,8 +86,8 @@ pub(super) struct Pending {
 pub(super) struct SignIns(HashMap<String, Pending>);
 
 impl SignIns {
+    /// `redirect_uri` is allowed: see [`allowed_redirect`].
     pub(super) fn begin(&mut self, request: Request, redirect_uri: Url, now: Timestamp) -> Result<SignIn, TokenError> {
-        let redirect_uri = allowed_redirect(&request.registration, redirect_uri)?;
         let (state, verifier) = (random()?, random()?);
         let url = authorization_url(&request, &redirect_uri, state.expose(), &verifier)?;
         let expires = now.plus(request.registration.provider.sign_in_timeout);
@@ -126,7 +126,7 @@ impl SignIns {
 }
 
 /// The redirect URI of the configuration, else the caller's on this machine: never one that a request made up.
-fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
+pub(super) fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
     match &registration.provider.redirect_uri {
         // A loopback address without a port is registered for any port (RFC 8252 section 7.3).
         Some(configured) if is_loopback(configured) && configured.port().is_none() && is_loopback(&offered) => {

@@ -6,10 +6,12 @@ mod client;
 mod house;
 
 mod clear_text;
+mod commands;
 mod dialogues;
 mod disk;
 mod guessing;
 mod listeners;
+mod page;
 mod relay;
 mod secrets;
 mod sign_in;

@@ -3,20 +3,24 @@
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::super::Control;
+use super::super::{Control, test_message};
 use super::access::needs;
 use super::{Body, Problem, Scope};
+use crate::mail::QueueId;
 use crate::queue::Selector;
 use crate::token::{AccountStatus, Finished, SignedIn, TokenError, Warning};
 
 pub(super) fn routes() -> Router<Control> {
     let read = Router::new().route("/accounts", get(accounts));
-    let manage =
-        Router::new().route("/accounts/{account}/sign-in", post(begin_sign_in)).route("/sign-in", post(finish_sign_in));
-    needs(Scope::Read, read).merge(needs(Scope::Manage, manage))
+    let manage = Router::new()
+        .route("/accounts/{account}/sign-in", post(begin_sign_in).delete(forget))
+        .route("/sign-in", post(finish_sign_in));
+    let send = Router::new().route("/accounts/{account}/test", post(send_test));
+    needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Send, send))
 }
 
 /// How an account stands.
@@ -99,6 +103,35 @@ pub struct SignInFinished {
     pub released: usize,
 }
 
+/// A test message to be sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestMessage {
+    /// Who gets it.
+    pub to: String,
+    /// The mailbox it leaves from, where the account has a whole domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A test message in the queue.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestSent {
+    /// Its queue id.
+    pub id: QueueId,
+}
+
+async fn send_test(
+    State(control): State<Control>,
+    Path(account): Path<String>,
+    Body(request): Body<TestMessage>,
+) -> Result<(StatusCode, Json<TestSent>), Problem> {
+    let setup = control.setup.load_full();
+    let unknown = || Problem::from(TokenError::UnknownAccount(account.clone()));
+    let known = setup.account(&account).ok_or_else(unknown)?;
+    let id = test_message::send(&control, known, &request.to, request.from.as_deref()).await?;
+    Ok((StatusCode::ACCEPTED, Json(TestSent { id })))
+}
+
 async fn accounts(State(control): State<Control>) -> Json<Vec<AccountView>> {
     Json(control.tokens.status().into_iter().map(AccountView::from).collect())
 }
@@ -111,6 +144,11 @@ async fn begin_sign_in(
     control.tokens.discover(&account).await?;
     let begun = control.tokens.begin_sign_in(&account, request.redirect_uri)?;
     Ok(Json(SignInBegun { url: begun.url, state: begun.state }))
+}
+
+async fn forget(State(control): State<Control>, Path(account): Path<String>) -> Result<StatusCode, Problem> {
+    control.tokens.forget(&account).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn finish_sign_in(

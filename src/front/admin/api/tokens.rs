@@ -14,14 +14,12 @@ use super::{Problem, Query, Scope};
 use crate::clock::Timestamp;
 use crate::token::{AccessToken, DeviceProgress, DeviceSignIn, KeyRotated, Purpose};
 
-const DEVICE: &str = "/accounts/{account}/device-sign-in";
-
 pub(super) fn routes() -> Router<Control> {
     let token = Router::new().route("/accounts/{account}/token", get(token));
-    let read = Router::new().route(DEVICE, get(device_sign_in));
+    let read = Router::new().route("/accounts/{account}/device-sign-in", get(device_sign_in));
     let manage = Router::new()
-        .route(DEVICE, post(begin_device_sign_in))
-        .route("/accounts/{account}/confirm", post(confirm))
+        .route("/accounts/{account}/device-sign-in", post(begin_device_sign_in))
+        .route("/accounts/{account}/confirm", post(confirm_signed_in))
         .route("/key/rotate", post(rotate_key));
     needs(Scope::Token, token).merge(needs(Scope::Read, read)).merge(needs(Scope::Manage, manage))
 }
@@ -159,9 +157,17 @@ pub struct Confirmed {
     pub released: usize,
 }
 
-async fn confirm(State(control): State<Control>, Path(account): Path<String>) -> Result<Json<Confirmed>, Problem> {
-    control.tokens.confirm(&account).await?;
-    Ok(Json(Confirmed { released: release(&control, &account).await? }))
+async fn confirm_signed_in(
+    State(control): State<Control>,
+    Path(account): Path<String>,
+) -> Result<Json<Confirmed>, Problem> {
+    confirm(&control, &account).await.map(Json)
+}
+
+/// Takes whoever signed in for the one who was meant; mail that waited for the answer goes.
+pub(in super::super) async fn confirm(control: &Control, account: &str) -> Result<Confirmed, Problem> {
+    control.tokens.confirm(account).await?;
+    Ok(Confirmed { released: release(control, account).await? })
 }
 
 async fn rotate_key(State(control): State<Control>) -> Result<Json<KeyRotated>, Problem> {

@@ -1,11 +1,15 @@
 //! The log: set-up, and one line for each event of the closed list in `mail::event`.
 
+mod journal;
+mod words;
+
 use std::io::IsTerminal;
 
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+pub use self::journal::{Entry, Hour, Journal};
 use crate::mail::{Event, Observer};
 
 /// How log lines look.
