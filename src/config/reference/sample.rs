@@ -10,7 +10,7 @@ use super::{Property, description, example, is_required, properties, resolve, sc
 const WIDTH: usize = 100;
 
 /// Keys that are not needed by themselves, and without which the sample would not hold together.
-const FILLED_IN: [&str; 1] = ["networks"];
+const FILLED_IN: [&str; 2] = ["networks", "client_id"];
 
 /// Sections that would let somebody in if they stood there as they are shown.
 const LEFT_OUT: [&str; 1] = ["api_key"];
