@@ -165,10 +165,12 @@ impl Ledger {
     /// Records that somebody agreed.
     pub(super) fn open_grant(&mut self, sign_in: SignIn) -> GrantId {
         let SignIn { client_id, address, mut scopes, .. } = sign_in;
-        // Consent is remembered for a user and an app, whichever sign-in it was given in.
+        // Consent to other resources is remembered for a user and an app, whichever sign-in it was given in.
+        let resources: Vec<_> = scopes.iter().filter_map(Scope::resource).collect();
         let same_pair = |grant: &&Grant| grant.client_id == client_id && same(&grant.address, &address);
         let earlier: Vec<Scope> = self.grants.iter().filter(same_pair).flat_map(|g| g.consented.clone()).collect();
-        scopes.extend(earlier.into_iter().filter(|scope| scope.resource().is_some()));
+        let elsewhere = |scope: &Scope| scope.resource().is_some_and(|resource| !resources.contains(&resource));
+        scopes.extend(earlier.into_iter().filter(elsewhere));
         scopes.dedup();
         self.grants.push(Grant { client_id, address, consented: scopes, ended: None });
         GrantId(self.grants.len() - 1)
