@@ -1,4 +1,4 @@
-//! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.rs.
+//! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.
 
 use std::path::PathBuf;
 use std::sync::Arc;
