@@ -2,13 +2,14 @@
 //!
 //! The house, from the ground up (`tests/layering.rs` keeps each floor from using a higher one):
 //! `secret`, `clock`; `mail`, `sasl`; `smtp`; `account`, `telemetry`; `net`, `http`, `store`; `token`, `queue`;
-//! `delivery`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
+//! `delivery`, `directory`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
 
 pub mod account;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod directory;
 pub mod front;
 pub mod gateway;
 pub mod http;

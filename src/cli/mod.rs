@@ -2,15 +2,22 @@
 
 mod account;
 pub mod check;
+mod doctor;
 mod explain;
+mod init;
+mod key;
 mod login;
+mod page;
 mod password;
 mod queue;
 mod reach;
 mod report;
 mod send;
 mod serve;
+mod table;
+mod token;
 mod try_it;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -51,16 +58,33 @@ enum Command {
     },
     /// Say which way a message would take, and why, without sending it.
     Explain(explain::ExplainArguments),
-    /// Sign an account in, in a browser.
-    Login(login::LoginArguments),
-    /// Show the accounts and whether they are signed in.
-    Account,
     /// Hand a message from standard input to the gateway, as `sendmail` does and with its options.
     Send {
         /// Options and recipients as for `sendmail`: -t, -i, -oi, -f, -F, -bm, -bs; and --server HOST:PORT.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
         words: Vec<String>,
     },
+    /// Write a first configuration, or add an account to one.
+    Init(init::InitArguments),
+    /// Sign an account in, in a browser.
+    Login(login::LoginArguments),
+    /// Print an access token, for a program that speaks to the provider itself.
+    Token(token::TokenArguments),
+    /// Exchange the key that tokens are sealed with.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Show the accounts and work on them.
+    Account {
+        #[command(subcommand)]
+        command: Option<account::AccountCommand>,
+    },
+    /// Look for what is in the way of an account, step by step.
+    Doctor(doctor::DoctorArguments),
+    /// Look people of the tenant up.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Print a link that lets a browser into the administrator's page, once.
+    Page,
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -84,9 +108,15 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Try(arguments) => try_it::run(&arguments),
         Command::Check { file } => return check(&file.unwrap_or(config)),
         Command::Explain(arguments) => explain::run(&config, &arguments),
-        Command::Login(arguments) => login::run(&config, &arguments),
-        Command::Account => account::run(&config),
         Command::Send { words } => return send::run(&words),
+        Command::Init(arguments) => init::run(&config, &arguments),
+        Command::Login(arguments) => login::run(&config, &arguments),
+        Command::Token(arguments) => token::run(&config, &arguments),
+        Command::Key(command) => key::run(&config, &command),
+        Command::Account { command } => account::run(&config, command),
+        Command::Doctor(arguments) => doctor::run(&config, &arguments),
+        Command::User(command) => user::run(&config, command),
+        Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
         Command::Password => password::run(),
     };

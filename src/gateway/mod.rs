@@ -1,5 +1,9 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
+mod alarm;
+mod control;
+mod deliverer;
+mod page;
 mod parts;
 mod ways;
 
@@ -11,9 +15,11 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
 use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;
@@ -21,12 +27,15 @@ use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
 use crate::front::ListenerTls;
-use crate::front::admin::{Control, Reload, router};
+use crate::front::admin::{Control, Reload, Setup, router};
 use crate::front::submission::{Door, Rules, Submission};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
 use crate::net::{ServerTls, listen};
+use crate::queue::{Queue, Selector};
+use crate::telemetry::Journal;
+use crate::token::TokenManager;
 
 /// How long open sessions get to end when the program stops; clients that wait longer send again.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -67,7 +76,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct Gateway {
     parts: Parts,
-    running: Arc<Running>,
+    control: Control,
     /// Ends listeners and idle sessions.
     stop_front: CancellationToken,
     /// Ends lanes once the front is quiet.
@@ -87,18 +96,27 @@ struct Running {
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
+    setup: Arc<ArcSwap<Setup>>,
 }
 
 impl Gateway {
     /// Opens the data folder, binds every listener, and only then serves: a gateway that starts, started whole.
     pub async fn start(config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        let started = clock.now();
+        let (observer, notices) = alarm::Alarm::around(observer);
+        let journal = Journal::new(clock.clone(), observer);
+        let observer: Arc<dyn Observer> = Arc::new(journal.clone());
         let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
         let tls = open_tls(&config, &clock)?;
         let doors = bind_all(&config)?;
+        let page_sockets = page::bind(&config.page)?;
         let control_socket = config.control_socket();
-        let control = bind_control(&control_socket)?;
+        let commands = bind_control(&control_socket)?;
 
-        let running = Arc::new(Running::wire(&parts, config, clock, observer, tls.clone())?);
+        let mut control = parts.control(&config, clock.clone(), journal, None);
+        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), Arc::clone(&control.setup)))?;
+        let running = Arc::new(running);
+        control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
@@ -107,17 +125,18 @@ impl Gateway {
             let door = Door::new(Arc::clone(&running.submission), settings, tls.clone().filter(|_| wants_tls));
             tasks.spawn(Arc::new(door).serve(socket, stop_front.clone(), sessions.clone()));
         }
+        page::start(page_sockets, &control, tls.as_ref(), &tasks, &stop_delivery);
+        tasks.spawn(until(stop_delivery.clone(), control::remember_the_day(control.clone(), started)));
         if let Some(tls) = tls {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
-        let router = router(Control {
-            queue: parts.queue.clone(),
-            tokens: parts.tokens.clone(),
-            reload: Some(running.reloader(&parts)),
-        });
+        tasks.spawn(until(stop_delivery.clone(), release_signed_in(parts.tokens.clone(), parts.queue.clone())));
+        let sending = alarm::run(notices, Arc::clone(&running), parts.queue.clone(), parts.http.clone());
+        tasks.spawn(until(stop_delivery.clone(), sending));
+        let router = router(control.clone());
         tasks.spawn(until(stop_delivery.clone(), async move {
-            if let Err(error) = axum::serve(control, router).await {
+            if let Err(error) = axum::serve(commands, router).await {
                 tracing::error!(%error, "the control socket failed");
             }
         }));
@@ -128,7 +147,7 @@ impl Gateway {
             stop_delivery.clone(),
         );
         let worker = tokio::spawn(worker.run());
-        Ok(Self { parts, running, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
+        Ok(Self { parts, control, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
     }
 
     /// Where the SMTP listeners really listen, in the configuration's order.
@@ -138,8 +157,7 @@ impl Gateway {
 
     /// The operations administrators may use.
     pub fn control(&self) -> Control {
-        let reload = Some(self.running.reloader(&self.parts));
-        Control { queue: self.parts.queue.clone(), tokens: self.parts.tokens.clone(), reload }
+        self.control.clone()
     }
 
     /// Stops: no new connections, idle sessions get 421, the others end their message; open attempts come to their
@@ -170,7 +188,7 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        tls: Option<ServerTls>,
+        (tls, setup): (Option<ServerTls>, Arc<ArcSwap<Setup>>),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
@@ -184,13 +202,13 @@ impl Running {
             clock: clock.clone(),
         };
         let config = ArcSwap::from_pointee(config);
-        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls })
+        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
-        let (this, tokens) = (Arc::clone(self), parts.tokens.clone());
+        let (this, tokens, directory) = (Arc::clone(self), parts.tokens.clone(), parts.directory.clone());
         Arc::new(move || {
-            let (this, tokens) = (Arc::clone(&this), tokens.clone());
+            let (this, tokens, directory) = (Arc::clone(&this), tokens.clone(), directory.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
                 let new =
@@ -203,6 +221,8 @@ impl Running {
                 this.submission.rules.store(Arc::new(rules));
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
+                directory.reload(new.directory.clone());
+                this.setup.store(Arc::new(control::setup(&new)));
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })
@@ -210,10 +230,26 @@ impl Running {
     }
 }
 
+/// Mail that was held for an account goes when somebody has typed its code.
+async fn release_signed_in(tokens: TokenManager, queue: Queue) {
+    let mut names = tokens.subscribe();
+    loop {
+        let selector = match names.recv().await {
+            Ok(account) => Selector::Account(account),
+            Err(RecvError::Lagged(_)) => Selector::All,
+            Err(RecvError::Closed) => return,
+        };
+        if let Err(error) = queue.release(selector, "the account was signed in").await {
+            tracing::warn!(%error, "held mail cannot be released now; it is probed later");
+        }
+    }
+}
+
 /// What a reload swapped, and what waits for a restart.
 fn needs_restart(old: &Config, new: &Config) -> String {
     let changed = [
         ("listeners, `[tls]` or `hostname`", old.submission != new.submission),
+        ("`[admin]`'s address", (&old.page.listen, old.page.tls) != (&new.page.listen, new.page.tls)),
         ("`data`", old.data != new.data),
         ("`[queue]`", old.queue != new.queue),
         ("`ca_file`", old.ca_file != new.ca_file),
@@ -235,7 +271,8 @@ fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {
     let wanted = config.submission.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
-    if !wanted {
+    let by_page = config.page.tls && !config.page.listen.is_empty();
+    if !wanted && !by_page {
         return Ok(None);
     }
     let files = &config.submission.tls;

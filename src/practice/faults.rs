@@ -11,6 +11,8 @@ pub enum Fault {
     Graph(GraphFault),
     /// Graph, the Gmail API or EWS: the next request of this kind.
     GraphAt(WebStep, GraphFault),
+    /// Looking people up in Graph.
+    People(PeopleFault),
     /// The SMTP greeting; nobody has signed in yet, so it cannot be limited to a mailbox.
     Greeting(GreetingFault),
     /// AUTH of a token that is good.
@@ -36,12 +38,18 @@ impl Fault {
             Self::GraphAt(step, fault) if *step == asked => Some(*fault),
             Self::GraphAt(..)
             | Self::Token(_)
+            | Self::People(_)
             | Self::Greeting(_)
             | Self::Auth(_)
             | Self::MailFrom
             | Self::Recipient(..)
             | Self::EndOfData(_) => None,
         }
+    }
+
+    /// The fault, if it is one of looking people up.
+    pub(super) fn of_people(&self) -> Option<PeopleFault> {
+        if let Self::People(fault) = self { Some(*fault) } else { None }
     }
 
     /// The fault, if it is one of the SMTP greeting.
@@ -67,6 +75,8 @@ pub enum TokenFault {
     InvalidGrant,
     /// 401 `invalid_client`, AADSTS7000222: the secret has expired.
     InvalidClient,
+    /// 400 `invalid_grant` with this AADSTS number.
+    Aadsts(u32),
     /// 429 with `Retry-After` in whole seconds.
     Throttled(u32),
     /// 503 `temporarily_unavailable`.
@@ -137,6 +147,25 @@ pub enum GraphFault {
     Empty,
     /// No answer, until the client gives up or the tenant stops; nothing is taken.
     Hang,
+}
+
+/// Faults of looking people up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeopleFault {
+    /// 401 `InvalidAuthenticationToken` for a token that is good.
+    Unauthorized,
+    /// 403 `Authorization_RequestDenied`.
+    Denied,
+    /// 429 with `Retry-After` in whole seconds.
+    Throttled(u32),
+    /// 503.
+    Unavailable,
+    /// 200 with an HTML page.
+    Html,
+    /// A list goes on at another host, which must not get the token.
+    ForeignLink,
+    /// A page without anybody on it that is not the last.
+    EmptyPage,
 }
 
 /// Faults before the first SMTP command.

@@ -8,6 +8,7 @@
 
 mod assembly;
 mod authority;
+mod codes;
 mod directory;
 mod ews;
 mod faults;
@@ -32,7 +33,8 @@ mod tests;
 
 pub use directory::{APP_CLIENT_ID, APP_CLIENT_SECRET, App, Directory, PUBLIC_CLIENT_ID, User};
 pub use faults::{
-    AuthFault, DotFault, Fault, GraphFault, GreetingFault, RecipientFault, Rule, Times, TokenFault, WebStep,
+    AuthFault, DotFault, Fault, GraphFault, GreetingFault, PeopleFault, RecipientFault, Rule, Times, TokenFault,
+    WebStep,
 };
 pub use post_office::{Arrived, Finding, Place, Seen, Via};
 pub use settings::{PracticeError, Settings};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::codes::Codes;
 use super::directory::Directory;
 use super::gmail::Pending;
 use super::items::Items;
@@ -31,6 +32,7 @@ pub(super) struct Shared {
     ledger: Mutex<Ledger>,
     items: Mutex<Items>,
     uploads: Mutex<HashMap<String, Pending>>,
+    codes: Mutex<Codes>,
     sent: Mutex<HashMap<String, VecDeque<Timestamp>>>,
 }
 
@@ -48,6 +50,7 @@ impl Shared {
             ledger: Mutex::default(),
             items: Mutex::default(),
             uploads: Mutex::default(),
+            codes: Mutex::default(),
             sent: Mutex::default(),
         }
     }
@@ -65,6 +68,11 @@ impl Shared {
     /// Uploads of the Gmail API by id, for as long as the guard lives: never across an await.
     pub(super) fn uploads(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
         self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The device codes, for as long as the guard lives: never across an await.
+    pub(super) fn codes(&self) -> MutexGuard<'_, Codes> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What an access token may do now.

@@ -1,7 +1,7 @@
 //! oxpost itself, as an administrator runs it: the program, a configuration file, the command line.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
 use crate::identity::{self, Identity, browse, browse_elsewhere};
@@ -26,6 +26,12 @@ pub(crate) enum Grant {
     Application(&'static str),
 }
 
+/// For gateways that reach no mail server: a certificate that nobody has the key of.
+fn certificate_of_nobody() -> String {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    rcgen::CertificateParams::new(["nobody.test".to_owned()]).unwrap().self_signed(&pair).unwrap().pem()
+}
+
 /// A running gateway.
 pub(crate) struct Gateway<'a> {
     ground: &'a Ground,
@@ -36,12 +42,29 @@ pub(crate) struct Gateway<'a> {
     /// The certificate that its clients trust.
     pub(crate) ca: PathBuf,
     config: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 impl<'a> Gateway<'a> {
     /// Writes the configuration and runs `oxpost serve`.
     pub(crate) fn start(ground: &'a Ground, identity: &Identity, upstream: &Upstream, grant: Grant) -> Self {
+        let proof = "client_id = \"gateway\"\nclient_secret = { file = \"client-secret\" }";
+        Self::start_with(ground, identity, (upstream.smtp_port, upstream.ca.as_path()), grant, proof)
+    }
+
+    /// The same without a mail server, with these keys of the provider.
+    pub(crate) fn start_alone(ground: &'a Ground, identity: &Identity, grant: Grant, provider: &str) -> Self {
+        let nobody = ground.write("nobody.pem", certificate_of_nobody());
+        Self::start_with(ground, identity, (free_port(), &nobody), grant, provider)
+    }
+
+    fn start_with(
+        ground: &'a Ground,
+        identity: &Identity,
+        (upstream_port, ca): (u16, &Path),
+        grant: Grant,
+        provider: &str,
+    ) -> Self {
         let (port, tls_port) = (free_port(), free_port());
         let hash = Self::password_hash();
         ground.write("client-secret", identity::CLIENT_SECRET);
@@ -53,18 +76,38 @@ impl<'a> Gateway<'a> {
             .replace("@authorize@", &identity.url("/auth"))
             .replace("@token@", &identity.url("/token"))
             .replace("@scopes@", scopes)
-            .replace("@upstream_port@", &upstream.smtp_port.to_string())
-            .replace("@ca@", upstream.ca.to_str().unwrap())
+            .replace("@provider@", provider)
+            .replace("@upstream_port@", &upstream_port.to_string())
+            .replace("@ca@", ca.to_str().unwrap())
             .replace("@mailbox@", &mailbox)
             .replace("@grant@", grant)
             .replace("@port@", &port.to_string())
             .replace("@tls_port@", &tls_port.to_string())
             .replace("@password@", &hash);
         let config = ground.write("oxpost.toml", filled);
+        let process = Self::serve(ground, &config, port);
+        Self { ground, port, tls_port, ca: ground.path("data/certs/ca.pem"), config, process }
+    }
+
+    fn serve(ground: &Ground, config: &Path, port: u16) -> Process {
         let mut process =
-            Process::start(ground, "gateway", Command::new(PROGRAM).arg("serve").arg("--config").arg(&config));
+            Process::start(ground, "gateway", Command::new(PROGRAM).arg("serve").arg("--config").arg(config));
         wait_for_port(&mut process, port);
-        Self { ground, port, tls_port, ca: ground.path("data/certs/ca.pem"), config, _process: process }
+        process
+    }
+
+    /// SIGKILL, and a new start on the same data.
+    pub(crate) fn killed_and_started(mut self) -> Self {
+        self.process.kill();
+        self.process = Self::serve(self.ground, &self.config, self.port);
+        self
+    }
+
+    /// `oxpost ARGUMENTS`, to be looked at whatever it ends with.
+    pub(crate) fn try_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).arg("--config").arg(&self.config);
+        command
     }
 
     fn password_hash() -> String {

@@ -12,6 +12,7 @@ mod support;
 mod chain;
 mod clients;
 mod gateway;
+mod grants;
 mod identity;
 mod programs;
 mod relay;

@@ -24,7 +24,9 @@ pub(super) const PASSWORD: &str = "oxpost";
 /// The port readers are told, if it is free.
 const PORT: u16 = 2525;
 /// The practice tenant's port, if it is free.
-const PAGE_PORT: u16 = 8026;
+const TENANT_PORT: u16 = 8026;
+/// The administrator's page's port, if it is free.
+const PAGE_PORT: u16 = 8025;
 /// Any redirect URI on loopback does: nobody listens, the redirect is read from the answer.
 const REDIRECT_URI: &str = "http://localhost:8027/";
 
@@ -53,13 +55,13 @@ impl House {
     /// Starts tenant and gateway. `anywhere`: on free ports, so that many can run side by side.
     pub(super) async fn start(anywhere: bool) -> Result<Self, Report> {
         let port = |wanted| if anywhere { Ok(0) } else { free_port(wanted) };
-        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, port(PAGE_PORT)?));
+        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, port(TENANT_PORT)?));
         let tenant = Tenant::start(practice::Settings { http, ..practice::Settings::default() }).await;
         let tenant = tenant.map_err(|error| Report::new(error.to_string()))?;
         // Nobody is to wait for the provider's real limit of three sessions while trying things out.
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, if anywhere { free_port(0)? } else { free_port(PORT)? }));
         let folder = make_folder()?;
-        let started = start_gateway(&tenant, &folder, listen).await;
+        let started = start_gateway(&tenant, &folder, (listen, port(PAGE_PORT)?)).await;
         match started {
             Ok(gateway) => {
                 let smtp = gateway.addresses().first().copied().unwrap_or(listen);
@@ -74,6 +76,11 @@ impl House {
 
     pub(super) fn page(&self) -> Url {
         self.tenant.page_url()
+    }
+
+    /// A link into the administrator's page.
+    pub(super) fn admin_page(&self) -> Option<Url> {
+        self.gateway.control().links.make()
     }
 
     pub(super) const fn tenant(&self) -> &Tenant {
@@ -114,7 +121,7 @@ impl House {
     }
 }
 
-async fn start_gateway(tenant: &Tenant, folder: &Path, listen: SocketAddr) -> Result<Gateway, Report> {
+async fn start_gateway(tenant: &Tenant, folder: &Path, listen: (SocketAddr, u16)) -> Result<Gateway, Report> {
     let text = configuration(tenant, listen)?;
     let file = folder.join("oxpost.toml");
     let written =
@@ -125,7 +132,7 @@ async fn start_gateway(tenant: &Tenant, folder: &Path, listen: SocketAddr) -> Re
 }
 
 /// The configuration, as one would write it for a real tenant but for the endpoints.
-fn configuration(tenant: &Tenant, listen: SocketAddr) -> Result<String, Report> {
+fn configuration(tenant: &Tenant, (listen, page_port): (SocketAddr, u16)) -> Result<String, Report> {
     let hash = password::hash(&Secret::new(PASSWORD)).map_err(|error| Report::new(error.to_string()))?;
     let smtp = tenant.smtp_addr();
     let accounts: String = MAILBOXES
@@ -139,6 +146,12 @@ fn configuration(tenant: &Tenant, listen: SocketAddr) -> Result<String, Report> 
 data = "data"
 hostname = "localhost"
 ca_file = "practice-ca.pem"
+
+[admin]
+listen = "localhost:{page_port}"
+
+[directory]
+account = "billing"
 
 [provider.practice]
 kind = "microsoft"

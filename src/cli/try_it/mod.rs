@@ -58,12 +58,15 @@ async fn verify(house: &House) -> Result<(), Report> {
 fn invite(house: &House) {
     let (host, port) = (house.smtp().ip(), house.smtp().port());
     let [smtp, graph] = house::MAILBOXES;
+    let page = house
+        .admin_page()
+        .map(|link| format!("The page of the gateway, by a link that is good once:\n\n    {link}\n\n"));
     say(format_args!(
         "\nNow your own client: SMTP server {host}, port {port}, no password needed (or STARTTLS and login `{}`, password `{}`).\n\
          From {} goes by SMTP, from {} by Graph; anything else goes by SMTP. For instance:\n\n\
          \x20   swaks --server {host}:{port} --from {} --to someone@example.com\n\n\
-         Watch it arrive at {}\n\
-         See the queue:  oxpost queue list --all --config {}\n\n\
+         Watch it arrive at {}\n\n\
+         {}See the queue:  oxpost queue list --all --config {}\n\n\
          Ctrl-C ends everything and leaves nothing behind.",
         house::LOGIN,
         house::PASSWORD,
@@ -71,6 +74,7 @@ fn invite(house: &House) {
         graph.address,
         graph.address,
         house.page(),
+        page.unwrap_or_default(),
         house.config_file().display(),
     ));
 }

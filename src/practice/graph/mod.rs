@@ -2,6 +2,7 @@
 
 mod attachments;
 mod call;
+mod filter;
 mod messages;
 mod problem;
 mod query;

@@ -5,17 +5,25 @@ mod access;
 mod accounts;
 mod gateway;
 mod messages;
+mod openapi;
 mod problem;
 mod requests;
+mod tokens;
+mod users;
 
 use axum::{Extension, Router};
 
 pub use self::access::{Caller, Scope};
-pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished};
-pub use self::gateway::Reloaded;
+pub(super) use self::accounts::finish;
+pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
+pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::messages::{Holds, Listing, Released};
+pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};
+pub(super) use self::tokens::confirm;
+pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
+pub use self::users::PeopleProblem;
 use super::Control;
 
 /// All operations for the owner of the control socket, who is allowed everything.
@@ -30,6 +38,9 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(messages::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
+        .merge(users::routes())
+        .merge(openapi::routes())
+        .merge(tokens::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)
