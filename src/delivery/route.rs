@@ -233,7 +233,8 @@ mod tests {
         let others = || Facts { header_only: 2, ..plain(10) };
         let null = || Facts { reverse_path: Some("null".to_owned()), ..plain(10) };
         let sealed = |size| Facts { sealed: Some("multipart/signed".to_owned()), ..plain(size) };
-        let table: [(Vec<Way>, Facts, Result<Vec<BackendKind>, Reason>, &str); 16] = [
+        type Row = (Vec<Way>, Facts, Result<Vec<BackendKind>, Reason>, &'static str);
+        let table: [Row; 16] = [
             (both(), plain(100), Ok(vec![Graph, Smtp]), "the account's order"),
             (both(), plain(101), Ok(vec![Smtp]), "too large for graph"),
             (both(), plain(1001), Err(Reason::MessageTooLarge), "too large for both"),

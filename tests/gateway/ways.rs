@@ -25,11 +25,9 @@ async fn a_way_that_is_switched_off_is_passed_over_for_a_while_and_told_of_once(
     let (via, notes) = way_of(&house, ALICE, &mail).await;
     assert_eq!(via, Via::Smtp);
     assert!(notes[0].starts_with("graph did not take it: the mailbox cannot be used this way"), "{notes:?}");
-    let refused = |event: &Event| match event {
-        Event::WayRefused { backend: BackendKind::Graph, mailbox, failure, .. } if mailbox == ALICE => {
-            Some(failure.reason)
-        }
-        _ => None,
+    let refused = |event: &Event| {
+        let Event::WayRefused { backend: BackendKind::Graph, mailbox, failure, .. } = event else { return None };
+        (mailbox == ALICE).then_some(failure.reason)
     };
     assert_eq!(house.events.first("it is told", refused).await, Reason::MailboxUnavailable);
     let (via, notes) = way_of(&house, ALICE, &mail).await;
@@ -88,9 +86,9 @@ async fn a_large_message_goes_as_a_draft_through_the_whole_gateway() {
     // The answer to the last step is lost and the gateway restarts: what was sent is not sent again.
     house.tenant.switches().inject(Rule::once(Fault::GraphAt(WebStep::Send, GraphFault::TakenThenReset)));
     let id = house.send(BILLING, &[RECIPIENT], &mail).await;
-    let unknown = |event: &Event| match event {
-        Event::Deferred { id: other, failure, .. } if *other == id => Some(failure.reason),
-        _ => None,
+    let unknown = |event: &Event| {
+        let Event::Deferred { id: other, failure, .. } = event else { return None };
+        (*other == id).then_some(failure.reason)
     };
     assert_eq!(house.events.first("the answer is lost", unknown).await, Reason::AnswerLost);
     house.restart().await;

@@ -166,10 +166,10 @@ pub(crate) fn reasons(attempt: &Attempt) -> Vec<Option<Reason>> {
 
 /// The words of the first recipient's outcome.
 pub(crate) fn words(attempt: &Attempt) -> String {
-    match &attempt.outcomes[0] {
-        Outcome::Relayed(receipt) => receipt.diagnostic.clone(),
-        outcome => outcome.failure().unwrap().diagnostic.clone(),
+    if let Outcome::Relayed(receipt) = &attempt.outcomes[0] {
+        return receipt.diagnostic.clone();
     }
+    attempt.outcomes[0].failure().unwrap().diagnostic.clone()
 }
 
 /// One token for each purpose, for ever.

@@ -89,7 +89,7 @@ fn text_stays_and_files_may_go() {
         (multi("mixed", &[plain.clone(), pdf.clone()]), None, "a long text is no file"),
         (multi("mixed", &[part("", "short"), plain.clone()]), Some(&[1]), "a second text is one"),
         (multi("mixed", &[none]), None, "a part without header is text"),
-        (multi("mixed", &[pdf.clone()]), Some(&[0]), "nothing but a file"),
+        (multi("mixed", std::slice::from_ref(&pdf)), Some(&[0]), "nothing but a file"),
         (multi("mixed", &[pdf.clone(), part("", "short")]), Some(&[0]), "the file first"),
         (multi("alternative", &[part("", "short"), calendar]), None, "an invitation is a form of the text"),
         (multi("related", &[pdf.clone(), part("", "short")]), None, "the root of related parts"),
