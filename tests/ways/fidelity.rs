@@ -59,12 +59,10 @@ async fn every_octet_arrives_by_every_way() {
             let attempt = bench.deliver(&*backend, &mail, &[ALICE]).await;
             assert_eq!(reasons(&attempt), [None], "{kind}, {what}: {attempt:?}");
             let arrived = bench.tenant.arrived(before + 1).await;
-            // SMTP ends every message with a line end.
-            let mut expected = mail;
-            if kind == BackendKind::Smtp && !expected.ends_with(b"\r\n") {
-                expected.extend_from_slice(b"\r\n");
-            }
-            assert!(arrived.last().unwrap().raw[..] == expected, "{kind}, {what}");
+            let raw = &arrived.last().unwrap().raw[..];
+            // The final dot of SMTP stands on a line of its own; a chunk needs none.
+            let ended = kind == BackendKind::Smtp && raw.strip_suffix(b"\r\n") == Some(&mail);
+            assert!(raw == mail || ended, "{kind}, {what}");
         }
         assert_eq!(bench.tenant.findings(), [], "{kind}");
     }

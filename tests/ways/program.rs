@@ -39,7 +39,7 @@ impl Program {
         file("ca.pem", tenant.ca_pem());
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config = format!(
-            "data = \"data\"\nhostname = \"mx.example\"\nca_file = \"ca.pem\"\n{tables}\n[provider.p]\nkind = \"microsoft\"\n\
+            "data = \"data\"\nhostname = \"mx.example\"\nca_file = \"ca.pem\"\n{tables}\n[admin]\nlisten = \"127.0.0.1:0\"\n[provider.p]\nkind = \"microsoft\"\n\
              tenant = \"practice.example\"\nclient_id = \"{APP_CLIENT_ID}\"\nclient_secret = {{ file = \"secret\" }}\n\
              authorize_url = \"{}\"\ntoken_url = \"{}\"\ngraph_url = \"{}\"\n\
              graph_resource = \"https://graph.microsoft.com\"\n[account.a]\nprovider = \"p\"\n\
