@@ -24,6 +24,8 @@ fn shell(place: &Place<'_>, command: &str, input: &str) {
         .env("HOME", place.folder)
         .env("SENDMAIL", place.sendmail)
         .env("PORT", place.port.to_string())
+        .env("FROM", FROM)
+        .env("TO", TO)
         .env("OXPOST_SERVER", format!("127.0.0.1:{}", place.port))
         .stdin(Stdio::piped())
         .spawn()
@@ -49,10 +51,10 @@ fn programs_of_all_ages_hand_in_their_mail() {
     let php = format!(
         "php -d sendmail_path=\"$SENDMAIL -t -i\" -r 'exit(mail(\"{TO}\", \"php\", stream_get_contents(STDIN), \"From: {FROM}\") ? 0 : 1);'"
     );
-    let perl = format!(
-        "perl -MNet::SMTP -e '$s = Net::SMTP->new(\"127.0.0.1\", Port => $ENV{{PORT}}) or die; $s->mail(\"{FROM}\"); \
-         $s->to(\"{TO}\"); $s->data(\"From: {FROM}\\nTo: {TO}\\nSubject: perl\\n\\n\", <STDIN>) or die; $s->quit'"
-    );
+    // Perl takes `@practice` in a text for a list.
+    let perl = "perl -MNet::SMTP -e '$s = Net::SMTP->new(q(127.0.0.1), Port => $ENV{PORT}) or die; $s->mail($ENV{FROM}); \
+                $s->to($ENV{TO}); $s->data(\"From: $ENV{FROM}\\nTo: $ENV{TO}\\nSubject: perl\\n\\n\", <STDIN>) or die; $s->quit'"
+        .to_owned();
     let cron = "$SENDMAIL -FCronDaemon -i -B8BITMIME -oem -t -f root".to_owned();
     let rows: [(&str, String, &str, &str); 5] = [
         ("mutt", mutt, "Text\n.\nend\n", TO),
