@@ -20,6 +20,6 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services) -> Option<Setti
         reader.fault(key, cause, "name an account of a provider of the kind `microsoft`, or take the key out");
         return None;
     }
-    let app_only = typed.grant == Grant::ClientCredentials;
+    let app_only = matches!(typed.grant, Grant::ClientCredentials | Grant::ManagedIdentity);
     service.graph_url.clone().map(|base| Settings { account: name, base, app_only })
 }

@@ -62,6 +62,8 @@ pub enum TokenFault {
     InvalidGrant,
     /// 401 `invalid_client`, AADSTS7000222: the secret has expired.
     InvalidClient,
+    /// 400 `invalid_grant` with this AADSTS number.
+    Aadsts(u32),
     /// 429 with `Retry-After` in whole seconds.
     Throttled(u32),
     /// 503 `temporarily_unavailable`.
