@@ -47,6 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             grant,
             purposes: ways.iter().map(purpose).collect(),
             login_hint: address.as_ref().map(Address::to_string),
+            sign_in_as: None,
         });
         let (account, provider) = (name.clone(), provider.clone());
         read.ways.push(AccountWays {

@@ -144,7 +144,10 @@ fn account_section(config: &Config, account: &Account) -> Option<Section> {
     let ways = config.delivery.accounts.get(&account.name)?;
     let grant = match grant(config, account)? {
         Grant::AuthorizationCode => format!("authorization code; sign in once with `oxpost login {}`", account.name),
+        Grant::DeviceCode => format!("device code; sign in once with `oxpost login {}`", account.name),
         Grant::ClientCredentials => "client credentials; nobody signs in".to_owned(),
+        Grant::ServiceAccount => "service account; nobody signs in".to_owned(),
+        Grant::ManagedIdentity => "managed identity of this machine; nobody signs in".to_owned(),
         Grant::RefreshToken(Some(_)) => "refresh token from this configuration".to_owned(),
         Grant::RefreshToken(None) => "refresh token that was imported before".to_owned(),
     };

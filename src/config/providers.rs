@@ -8,7 +8,7 @@ use super::fault::KeyPath;
 use super::file::{self, Cloud, Kind, OneOrMany, UpstreamTls};
 use super::reader::{Reader, is_loopback};
 use crate::delivery::SmtpTls;
-use crate::token::{ClientAuthentication, Provider, ProviderKind};
+use crate::token::{ClientAuthentication, ManagedIdentity, Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.
 const SHARED_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
@@ -166,16 +166,24 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
         (Some(authorize_url), Some(token_url), Some(client_id)) => Some(Provider {
             name: name.to_owned(),
             kind: provider_kind(kind),
-            authorize_url,
-            token_url,
+            issuer: None,
+            authorize_url: Some(authorize_url),
+            token_url: Some(token_url),
+            device_url: None,
             client_id: client_id.clone(),
             authentication,
+            secret_expires: None,
+            service_account: None,
+            managed_identity: ManagedIdentity::default(),
             redirect_uri,
             graph_resource: resource(&typed.graph_resource, graph_host.as_deref()),
             exchange_resource: resource(&typed.smtp_resource, known.exchange_resource),
             exchange_app_resource: resource(&typed.smtp_resource, known.exchange_app_resource),
             scopes,
+            authorize_parameters: BTreeMap::new(),
+            token_parameters: BTreeMap::new(),
             sign_in_timeout,
+            test_mode: false,
         }),
         _ => None,
     };

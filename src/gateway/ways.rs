@@ -69,7 +69,7 @@ fn notify(config: &Config) -> Option<Notify> {
 impl Tokens for TokenManager {
     fn access_token<'a>(&'a self, account: &'a str, purpose: Purpose) -> BoxFuture<'a, Result<Token, Failure>> {
         Box::pin(async move {
-            let AccessToken { secret, expires, generation } = Self::access_token(self, account, purpose).await?;
+            let AccessToken { secret, expires, generation, .. } = Self::access_token(self, account, purpose).await?;
             Ok(Token { secret, expires, generation })
         })
     }

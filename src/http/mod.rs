@@ -49,6 +49,8 @@ impl Default for HttpSettings {
 #[derive(Clone, Debug)]
 pub struct Http {
     client: reqwest::Client,
+    /// Without a proxy and without TLS, for what is on this machine's own link.
+    direct: reqwest::Client,
     timeout: Duration,
 }
 
@@ -58,18 +60,13 @@ impl Http {
     /// # Errors
     /// `ca_file` cannot be read or holds no certificate; the system's authorities cannot be loaded.
     pub fn new(settings: HttpSettings) -> Result<Self, HttpSetupError> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("oxpost/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
-            .pool_idle_timeout(IDLE_CONNECTION);
+        let mut builder = bounded(&settings);
         if let Some(path) = &settings.ca_file {
             builder = builder.tls_certs_merge(read_authorities(path)?);
         }
-        let client = builder.build().map_err(|error| HttpSetupError::Client(error::chain(&error)))?;
-        Ok(Self { client, timeout: settings.timeout })
+        let failed = |error: reqwest::Error| HttpSetupError::Client(error::chain(&error));
+        let direct = bounded(&settings).no_proxy().tls_certs_only([]).build().map_err(failed)?;
+        Ok(Self { client: builder.build().map_err(failed)?, direct, timeout: settings.timeout })
     }
 
     /// Sends one request, once, and reads its answer. Any status is an answer, a redirect too.
@@ -80,8 +77,8 @@ impl Http {
         let server = request.server();
         let timeout = request.timeout.unwrap_or(self.timeout);
         let (body, handed) = WatchedBody::new(request.body);
-        let sending = self
-            .client
+        let client = if request.direct { &self.direct } else { &self.client };
+        let sending = client
             .request(request.method, request.url)
             .headers(request.headers)
             .timeout(timeout)
@@ -90,6 +87,16 @@ impl Http {
         let answer = sending.await.map_err(|error| HttpError::of_request(&server, &error, &handed, timeout))?;
         Ok(Response::read(&server, answer).await)
     }
+}
+
+fn bounded(settings: &HttpSettings) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .user_agent(concat!("oxpost/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .referer(false)
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.timeout)
+        .pool_idle_timeout(IDLE_CONNECTION)
 }
 
 fn read_authorities(path: &PathBuf) -> Result<Vec<reqwest::Certificate>, HttpSetupError> {
@@ -109,18 +116,19 @@ pub struct Request {
     headers: HeaderMap,
     body: Bytes,
     timeout: Option<Duration>,
+    direct: bool,
 }
 
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None }
+        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None, direct: false }
     }
 
     /// A POST of `body`.
     pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        Self { method: Method::POST, url, headers, body: body.into(), timeout: None }
+        Self { method: Method::POST, url, headers, body: body.into(), timeout: None, direct: false }
     }
 
     /// A POST of form fields (`application/x-www-form-urlencoded`): each value stays one value whatever it holds.
@@ -145,6 +153,12 @@ impl Request {
             .map_err(|_| HttpError::NotSendable("the access token holds characters that no header may hold".into()))?;
         value.set_sensitive(true);
         Ok(self.header(AUTHORIZATION, value))
+    }
+
+    /// The same past any proxy, without TLS: for services on this machine's own link, such as instance metadata.
+    #[must_use]
+    pub fn direct(self) -> Self {
+        Self { direct: true, ..self }
     }
 
     /// The same with its own limit of time instead of [`HttpSettings::timeout`].

@@ -1,5 +1,6 @@
 //! What an account has for a resource: an access token, or an obstacle.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::causes::Kind;
@@ -24,6 +25,8 @@ pub struct AccessToken {
     pub expires: Timestamp,
     /// Which issue it is: another number is another token.
     pub generation: u64,
+    /// What it was granted, with blanks between; what was asked for if the provider did not say.
+    pub scope: Arc<str>,
 }
 
 /// A token as it is kept.
@@ -135,7 +138,8 @@ mod tests {
     fn a_token_is_renewed_before_it_is_spent() {
         for (lifetime, renewal, spent) in [(3600, 3000, 3540), (10, 8, 9), (7200, 6600, 7140)] {
             let lifetime = seconds(lifetime);
-            let token = AccessToken { secret: Secret::new("x"), expires: NOW.plus(lifetime), generation: 1 };
+            let token =
+                AccessToken { secret: Secret::new("x"), expires: NOW.plus(lifetime), generation: 1, scope: "".into() };
             let issued = Issued { token, lifetime, used: true };
             assert_eq!(issued.renewal(), NOW.plus(seconds(renewal)));
             assert!(issued.spent(NOW.plus(seconds(spent))) && !issued.spent(NOW.plus(seconds(spent - 1))));

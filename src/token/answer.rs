@@ -36,6 +36,9 @@ pub(super) struct Answer {
     #[serde(default, deserialize_with = "seconds")]
     expires_in: Option<i64>,
     refresh_token: Option<RefreshToken>,
+    /// Seconds; Google says so where it puts an end to a grant.
+    #[serde(default, deserialize_with = "seconds")]
+    refresh_token_expires_in: Option<i64>,
     #[serde(default, rename = "scope", deserialize_with = "scopes")]
     scopes: Option<Vec<Scope>>,
     #[serde(default, skip_serializing)]
@@ -73,6 +76,7 @@ impl Answer {
     /// The answer's content, if its tokens can be tokens.
     pub(super) fn minted(self, provider: &str) -> Result<Minted, Refusal> {
         let lifetime = self.expires_in().unwrap_or(DEFAULT_LIFETIME);
+        let grant_lifetime = self.refresh_token_expires_in.and_then(|seconds| u64::try_from(seconds).ok());
         if self.token_type != BasicTokenType::Bearer {
             let kind = one_line(self.token_type.as_ref());
             return Err(Refusal::setup(
@@ -91,6 +95,7 @@ impl Answer {
             access: Secret::new(access),
             lifetime,
             refresh: refresh.map(Secret::new),
+            grant_lifetime: grant_lifetime.filter(|seconds| *seconds > 0).map(Duration::from_secs),
             scopes: self.scopes.map(|scopes| scopes.iter().map(|scope| scope.to_string()).collect()),
             name: self.id_token.as_ref().and_then(name),
         })

@@ -288,7 +288,7 @@ pub(super) const BY_NAME: &[Cause<&str>] = &[
     ),
     row(
         Kind::Person,
-        &["expired_token"],
+        &["expired_token", "bad_verification_code"],
         "the code for the sign-in has expired",
         "start the sign-in again: `oxpost login {account}`",
     ),

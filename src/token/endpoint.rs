@@ -1,4 +1,4 @@
-//! One exchange with a token endpoint (RFC 6749 sections 4.1.3, 4.4.2 and 6). The `oauth2` crate writes the request and
+//! One exchange with a token endpoint (RFC 6749 sections 4.1.3, 4.4.2 and 6, RFC 7523, RFC 8628). The `oauth2` crate writes the request and
 //! reads the answer; what comes in between, and everything that is not a token, is judged here.
 
 use std::borrow::Cow;
@@ -6,20 +6,27 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use ::http::HeaderValue;
-use ::http::header::{ACCEPT, CONTENT_TYPE};
+use ::http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use oauth2::basic::{BasicErrorResponse, BasicRevocationErrorResponse, BasicTokenIntrospectionResponse};
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret, EndpointNotSet, EndpointSet, HttpRequest,
-    HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardRevocableToken,
-    TokenUrl,
+    AsyncHttpClient, AuthType, AuthorizationCode, ClientId, EndpointNotSet, EndpointSet, HttpRequest, HttpResponse,
+    PkceCodeVerifier, RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardRevocableToken, TokenUrl,
 };
 use url::Url;
+use url::form_urlencoded::{Serializer, byte_serialize, parse};
 
 use super::answer::Answer;
+use super::discovery::Endpoints;
 use super::explain::{ErrorWords, Refusal};
-use super::settings::{ClientAuthentication, Provider};
+use super::proof::Proof;
+use super::settings::Provider;
+use crate::clock::Timestamp;
 use crate::http::{Http, HttpError, Request, Response};
 use crate::secret::Secret;
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What is offered for a token.
 pub(super) enum Exchange<'a> {
@@ -29,6 +36,10 @@ pub(super) enum Exchange<'a> {
     Refresh(&'a Secret),
     /// The app itself.
     App,
+    /// A device code that somebody may have agreed to by now (RFC 8628 section 3.4).
+    Device(&'a Secret),
+    /// A signed assertion that stands for somebody (RFC 7523 section 2.1).
+    Assertion(&'a Secret),
 }
 
 /// What came back.
@@ -37,6 +48,8 @@ pub(super) struct Minted {
     pub(super) access: Secret,
     pub(super) lifetime: Duration,
     pub(super) refresh: Option<Secret>,
+    /// How long the grant lasts, where the provider puts an end to it (Google: `refresh_token_expires_in`).
+    pub(super) grant_lifetime: Option<Duration>,
     /// The granted scopes, if the answer names them.
     pub(super) scopes: Option<Vec<String>>,
     /// Who signed in, from the ID token.
@@ -56,50 +69,41 @@ type Client = oauth2::Client<
     EndpointSet,
 >;
 
-/// Asks once. The refusal's words never hold what was sent.
-pub(super) async fn exchange(
-    http: &Http,
-    provider: &Provider,
-    what: &Exchange<'_>,
-    scopes: Vec<String>,
-) -> Result<Minted, Refusal> {
-    let client = client(provider);
-    let scopes = scopes.into_iter().map(Scope::new);
-    let wire = Wire { http, provider };
-    let answer = match what {
-        Exchange::Code { code, verifier, redirect_uri } => {
-            let request = client
-                .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
-                .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
-                .set_redirect_uri(Cow::Owned(RedirectUrl::from_url((*redirect_uri).clone())));
-            let scopes = joined(scopes);
-            let request = if scopes.is_empty() { request } else { request.add_extra_param("scope", scopes) };
-            request.request_async(&wire).await
-        }
-        Exchange::Refresh(token) => {
-            let token = RefreshToken::new(token.expose().to_owned());
-            client.exchange_refresh_token(&token).add_scopes(scopes).request_async(&wire).await
-        }
-        Exchange::App => client.exchange_client_credentials().add_scopes(scopes).request_async(&wire).await,
-    };
-    let minted = answer.map_err(|error| refusal(provider, error)).and_then(|answer| answer.minted(&provider.name));
-    minted.map_err(|refusal| Refusal { why: without_secrets(refusal.why, provider, what), ..refusal })
+/// The provider as it is asked at one moment.
+pub(super) struct Counter<'a> {
+    pub(super) http: &'a Http,
+    pub(super) provider: &'a Provider,
+    pub(super) endpoints: &'a Endpoints,
+    pub(super) now: Timestamp,
 }
 
-fn joined(scopes: impl Iterator<Item = Scope>) -> String {
-    scopes.map(|scope| scope.to_string()).collect::<Vec<_>>().join(" ")
-}
-
-fn client(provider: &Provider) -> Client {
-    let client = oauth2::Client::new(ClientId::new(provider.client_id.clone()))
-        .set_token_uri(TokenUrl::from_url(provider.token_url.clone()))
-        .set_auth_type(AuthType::RequestBody);
-    match &provider.authentication {
-        ClientAuthentication::None => client,
-        ClientAuthentication::SecretPost(secret) => {
-            client.set_client_secret(ClientSecret::new(secret.expose().to_owned()))
-        }
+impl Counter<'_> {
+    /// Asks the token endpoint once. The refusal's words never hold what was sent.
+    pub(super) async fn exchange(&self, what: &Exchange<'_>, scopes: Vec<String>) -> Result<Minted, Refusal> {
+        let name = &self.provider.name;
+        let proof = Proof::of(self.http, self.provider, self.endpoints, self.now).await?;
+        let wire = Wire { counter: self, proof: &proof };
+        let answer = wire.ask(what, scopes).await;
+        let minted = answer.map_err(|error| refusal(self.provider, error)).and_then(|answer| answer.minted(name));
+        minted.map_err(|refusal| without_secrets(refusal, &proof, what))
     }
+
+    /// Posts a form to another endpoint of the provider; gives the body of its answer.
+    pub(super) async fn post(&self, url: &Url, fields: &[(&str, &str)]) -> Result<Vec<u8>, Refusal> {
+        let proof = Proof::of(self.http, self.provider, self.endpoints, self.now).await?;
+        let form = Serializer::new(String::new())
+            .append_pair("client_id", &self.provider.client_id)
+            .extend_pairs(fields)
+            .finish();
+        let wire = Wire { counter: self, proof: &proof };
+        wire.send(url, form.as_bytes()).await.map_err(|refusal| without_secrets(refusal, &proof, &Exchange::App))
+    }
+}
+
+fn client(provider: &Provider, endpoints: &Endpoints) -> Client {
+    oauth2::Client::new(ClientId::new(provider.client_id.clone()))
+        .set_token_uri(TokenUrl::from_url(endpoints.token.clone()))
+        .set_auth_type(AuthType::RequestBody)
 }
 
 /// The refusal, as an error type that the `oauth2` crate can carry.
@@ -109,8 +113,8 @@ struct Refused(Refusal);
 
 /// The way of the `oauth2` crate to the network.
 struct Wire<'a> {
-    http: &'a Http,
-    provider: &'a Provider,
+    counter: &'a Counter<'a>,
+    proof: &'a Proof,
 }
 
 impl<'c> AsyncHttpClient<'c> for Wire<'_> {
@@ -118,22 +122,99 @@ impl<'c> AsyncHttpClient<'c> for Wire<'_> {
     type Future = Pin<Box<dyn Future<Output = Result<HttpResponse, Refused>> + Send + 'c>>;
 
     fn call(&'c self, request: HttpRequest) -> Self::Future {
-        Box::pin(async move { self.send(request.into_body()).await.map_err(Refused) })
+        Box::pin(async move {
+            let body = self.send(&self.counter.endpoints.token, request.body()).await.map_err(Refused)?;
+            let mut answer = HttpResponse::new(body);
+            // Some servers send tokens as text/html; what counts is whether it is JSON.
+            answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            Ok(answer)
+        })
     }
 }
 
+type Answered = Result<Answer, RequestTokenError<Refused, BasicErrorResponse>>;
+
 impl Wire<'_> {
-    async fn send(&self, form: Vec<u8>) -> Result<HttpResponse, Refusal> {
-        let name = &self.provider.name;
-        let request = Request::post(self.provider.token_url.clone(), "application/x-www-form-urlencoded", form)
-            .header(ACCEPT, HeaderValue::from_static("application/json"));
-        let response = self.http.send(request).await.map_err(|error| unreachable(name, &error))?;
-        judge(name, &response)?;
-        let mut answer = HttpResponse::new(response.body);
-        // Some servers send tokens as text/html; what counts is whether it is JSON.
-        answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        Ok(answer)
+    async fn ask(&self, what: &Exchange<'_>, scopes: Vec<String>) -> Answered {
+        let client = client(self.counter.provider, self.counter.endpoints);
+        let joined = scopes.join(" ");
+        let scopes = scopes.into_iter().map(Scope::new);
+        match what {
+            Exchange::Code { code, verifier, redirect_uri } => {
+                let request = client
+                    .exchange_code(AuthorizationCode::new(code.expose().to_owned()))
+                    .set_pkce_verifier(PkceCodeVerifier::new(verifier.expose().to_owned()))
+                    .set_redirect_uri(Cow::Owned(RedirectUrl::from_url((*redirect_uri).clone())));
+                let request = if joined.is_empty() { request } else { request.add_extra_param("scope", joined) };
+                request.request_async(self).await
+            }
+            Exchange::Refresh(token) => {
+                let token = RefreshToken::new(token.expose().to_owned());
+                client.exchange_refresh_token(&token).add_scopes(scopes).request_async(self).await
+            }
+            Exchange::App => client.exchange_client_credentials().add_scopes(scopes).request_async(self).await,
+            // The crate has these two only together with a waiting of its own, or not at all.
+            Exchange::Device(code) => {
+                let id = ("client_id", self.counter.provider.client_id.as_str());
+                let kind = ("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
+                let scope = ("scope", joined.as_str());
+                let fields = [kind, id, ("device_code", code.expose()), scope];
+                self.own_form(if joined.is_empty() { &fields[..3] } else { &fields }).await
+            }
+            Exchange::Assertion(assertion) => {
+                let kind = ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
+                self.own_form(&[kind, ("assertion", assertion.expose())]).await
+            }
+        }
     }
+
+    async fn own_form(&self, fields: &[(&str, &str)]) -> Answered {
+        let form = Serializer::new(String::new()).extend_pairs(fields).finish();
+        let body = self.send(&self.counter.endpoints.token, form.as_bytes()).await;
+        let body = body.map_err(|refusal| RequestTokenError::Request(Refused(refusal)))?;
+        // The parser's error may hold a token: it is not kept.
+        serde_json::from_slice(&body).map_err(|_| RequestTokenError::Other("no answer of RFC 6749".to_owned()))
+    }
+
+    /// Sends a form with the proof and the configured parameters.
+    async fn send(&self, url: &Url, form: &[u8]) -> Result<Vec<u8>, Refusal> {
+        let Counter { http, provider, .. } = self.counter;
+        let form = self.completed(form);
+        let mut request =
+            Request::post(url.clone(), FORM, form).header(ACCEPT, HeaderValue::from_static("application/json"));
+        if let Proof::Basic(secret) = self.proof {
+            request = request.header(AUTHORIZATION, basic(provider, secret)?);
+        }
+        let response = http.send(request).await.map_err(|error| unreachable(&provider.name, &error))?;
+        judge(&provider.name, &response)?;
+        Ok(response.body)
+    }
+
+    fn completed(&self, form: &[u8]) -> String {
+        let provider = self.counter.provider;
+        let is_basic = matches!(self.proof, Proof::Basic(_));
+        let more = provider.token_parameters.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+        // A client that authenticates by header must not do so in the body, too (RFC 6749 section 2.3).
+        let fields = parse(form).filter(|(name, _)| !is_basic || name != "client_id");
+        let fields = fields.filter(|(name, _)| !provider.token_parameters.contains_key(name.as_ref()));
+        Serializer::new(String::new())
+            .extend_pairs(fields)
+            .extend_pairs(self.proof.fields())
+            .extend_pairs(more)
+            .finish()
+    }
+}
+
+/// Both halves are form-encoded before they are joined (RFC 6749 section 2.3.1).
+fn basic(provider: &Provider, secret: &Secret) -> Result<HeaderValue, Refusal> {
+    let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
+    let pair = Secret::new(format!("{}:{}", encoded(&provider.client_id), encoded(secret.expose())));
+    let text = Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())));
+    let mut value = HeaderValue::from_str(text.expose()).map_err(|_| {
+        Refusal::setup(format!("`{}`: the client secret cannot be sent", provider.name), "check `client_secret`")
+    })?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 fn unreachable(name: &str, error: &HttpError) -> Refusal {
@@ -187,17 +268,17 @@ fn refusal(provider: &Provider, error: RequestTokenError<Refused, BasicErrorResp
 }
 
 /// A server may send back what it was sent, and its words are shown to people.
-fn without_secrets(text: String, provider: &Provider, what: &Exchange<'_>) -> String {
+fn without_secrets(refusal: Refusal, proof: &Proof, what: &Exchange<'_>) -> Refusal {
     let mut secrets = match what {
         Exchange::Code { code, verifier, .. } => vec![*code, *verifier],
-        Exchange::Refresh(token) => vec![*token],
+        Exchange::Refresh(secret) | Exchange::Device(secret) | Exchange::Assertion(secret) => vec![*secret],
         Exchange::App => Vec::new(),
     };
-    if let ClientAuthentication::SecretPost(secret) = &provider.authentication {
-        secrets.push(secret);
-    }
-    secrets.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty()).fold(text, |text, secret| {
-        let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    secrets.extend(proof.secret());
+    let texts = secrets.iter().map(|secret| secret.expose()).filter(|secret| !secret.is_empty());
+    let why = texts.fold(refusal.why, |text, secret| {
+        let encoded: String = byte_serialize(secret.as_bytes()).collect();
         text.replace(secret, "<secret>").replace(&encoded, "<secret>")
-    })
+    });
+    Refusal { why, ..refusal }
 }

@@ -23,18 +23,20 @@ pub(super) struct Refusal {
     pub(super) remedy: &'static str,
     /// At most one hour.
     pub(super) retry_after: Option<Duration>,
+    /// The provider's name of the error, where it gave one.
+    pub(super) code: String,
 }
 
 impl Refusal {
     /// Something that passes by itself, or that nobody knows: temporary until proven otherwise.
     pub(super) fn later(why: impl Into<String>) -> Self {
         let remedy = "nothing to do: oxpost tries again by itself";
-        Self { kind: Kind::Later, why: why.into(), remedy, retry_after: None }
+        Self { kind: Kind::Later, why: why.into(), remedy, retry_after: None, code: String::new() }
     }
 
     /// Something that the settings, here or at the provider, must mend.
     pub(super) fn setup(why: impl Into<String>, remedy: &'static str) -> Self {
-        Self { kind: Kind::Setup, why: why.into(), remedy, retry_after: None }
+        Self { kind: Kind::Setup, why: why.into(), remedy, retry_after: None, code: String::new() }
     }
 
     /// The same, not to be asked again before `wait` is over.
@@ -107,12 +109,18 @@ impl ErrorWords {
                 why: format!("`{provider}`: {} ({label}){}", row.cause, self.quoted()),
                 remedy: row.remedy,
                 retry_after: None,
+                code: self.error.clone(),
             },
-            None => Refusal::later(format!(
-                "`{provider}` gives an error that oxpost does not know ({label}){}",
-                self.quoted()
-            )),
+            None => {
+                let why = format!("`{provider}` gives an error that oxpost does not know ({label}){}", self.quoted());
+                Refusal { code: self.error.clone(), ..Refusal::later(why) }
+            }
         }
+    }
+
+    /// What the provider said, without a meaning.
+    pub(super) fn said(&self) -> String {
+        format!("{}{}", self.label(), self.quoted())
     }
 
     /// `invalid_grant, AADSTS70008`.

@@ -11,11 +11,11 @@ use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
 use url::{Host, Url};
 
+use super::discovery::Endpoints;
 use super::error::TokenError;
 use super::explain::ErrorWords;
-use super::provider;
+use super::provider::{self, Resource};
 use super::registration::Registration;
-use super::settings::Grant;
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -47,13 +47,33 @@ pub struct SignedIn {
     pub account: String,
     /// Who signed in, as the provider says.
     pub name: Option<String>,
-    /// What to look at: another name than the account's mailbox, a token that is not on disk yet.
+    /// Another name than the mailbox signed in: nothing is sent until somebody says that it is meant
+    /// (`TokenManager::confirm`), signs in again, or sets `sign_in_as`.
+    pub question: Option<String>,
+    /// What to look at: a token that is not on disk yet, consent that is still to be given.
     pub notes: Vec<String>,
+}
+
+/// How a sign-in ended, and whether it goes on.
+#[derive(Debug)]
+pub struct Finished {
+    /// What was achieved; `None` if the provider refused to consent to everything at once.
+    pub signed_in: Option<SignedIn>,
+    /// The next page to open: the provider wants consent for each resource by itself.
+    pub next: Option<SignIn>,
+}
+
+/// What a sign-in asks for, and of whom.
+pub(super) struct Request {
+    pub(super) registration: Arc<Registration>,
+    pub(super) endpoints: Endpoints,
+    /// The resources to consent to; the code is redeemed for the first.
+    pub(super) resources: Vec<Resource>,
 }
 
 /// A sign-in that was begun.
 pub(super) struct Pending {
-    pub(super) registration: Arc<Registration>,
+    pub(super) request: Request,
     pub(super) verifier: Secret,
     pub(super) redirect_uri: Url,
     expires: Timestamp,
@@ -64,18 +84,13 @@ pub(super) struct Pending {
 pub(super) struct SignIns(HashMap<String, Pending>);
 
 impl SignIns {
-    pub(super) fn begin(
-        &mut self,
-        registration: Arc<Registration>,
-        redirect_uri: Url,
-        now: Timestamp,
-    ) -> Result<SignIn, TokenError> {
-        let redirect_uri = allowed_redirect(&registration, redirect_uri)?;
+    pub(super) fn begin(&mut self, request: Request, redirect_uri: Url, now: Timestamp) -> Result<SignIn, TokenError> {
+        let redirect_uri = allowed_redirect(&request.registration, redirect_uri)?;
         let (state, verifier) = (random()?, random()?);
-        let url = authorization_url(&registration, &redirect_uri, state.expose(), &verifier);
-        let expires = now.plus(registration.provider.sign_in_timeout);
+        let url = authorization_url(&request, &redirect_uri, state.expose(), &verifier)?;
+        let expires = now.plus(request.registration.provider.sign_in_timeout);
         self.make_room(now);
-        let pending = Pending { registration, verifier, redirect_uri: redirect_uri.clone(), expires };
+        let pending = Pending { request, verifier, redirect_uri: redirect_uri.clone(), expires };
         self.0.insert(state.expose().to_owned(), pending);
         Ok(SignIn { url, state: state.expose().to_owned(), redirect_uri, expires })
     }
@@ -89,7 +104,7 @@ impl SignIns {
         if now < pending.expires {
             return Ok(pending);
         }
-        let account = &pending.registration.account.name;
+        let account = &pending.request.registration.account.name;
         Err(TokenError::SignInNeeded {
             why: format!("the sign-in of `{account}` took longer than `sign_in_timeout`"),
             hint: format!("start it again: `oxpost login {account}`"),
@@ -109,13 +124,6 @@ impl SignIns {
 
 /// The redirect URI of the configuration, else the caller's on this machine: never one that a request made up.
 fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
-    let account = &registration.account.name;
-    if matches!(registration.account.grant, Grant::ClientCredentials) {
-        return Err(TokenError::Configuration {
-            why: format!("`{account}` uses client credentials, which need no sign-in"),
-            hint: "nothing to do; to sign in as a person, set the account's `grant` to \"authorization-code\"".into(),
-        });
-    }
     if let Some(configured) = &registration.provider.redirect_uri {
         return Ok(configured.clone());
     }
@@ -129,29 +137,44 @@ fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, To
         return Ok(offered);
     }
     Err(TokenError::Configuration {
-        why: format!("a sign-in of `{account}` can only be redirected to this machine"),
+        why: format!("a sign-in of `{}` can only be redirected to this machine", registration.account.name),
         hint: "set the provider's `redirect_uri`".into(),
     })
 }
 
-fn authorization_url(registration: &Registration, redirect_uri: &Url, state: &str, verifier: &Secret) -> Url {
-    let Registration { account, provider } = registration;
+fn authorization_url(request: &Request, redirect_uri: &Url, state: &str, verifier: &Secret) -> Result<Url, TokenError> {
+    let Registration { account, provider } = &*request.registration;
+    let Some(authorize) = &request.endpoints.authorize else {
+        return Err(TokenError::Configuration {
+            why: format!("`{}` has no page to sign in at", provider.name),
+            hint: "write the provider's `authorize_url`, or use `oxpost login --device`".into(),
+        });
+    };
     let challenge = PkceCodeChallenge::from_code_verifier_sha256(&PkceCodeVerifier::new(verifier.expose().to_owned()));
-    let scopes = provider::authorization_scopes(provider, &account.grant, &account.purposes);
-    let client = BasicClient::new(ClientId::new(provider.client_id.clone()))
-        .set_auth_uri(AuthUrl::from_url(provider.authorize_url.clone()));
-    let mut request = client
+    let scopes = provider::authorization_scopes(provider, &request.resources);
+    let client =
+        BasicClient::new(ClientId::new(provider.client_id.clone())).set_auth_uri(AuthUrl::from_url(authorize.clone()));
+    let mut asked = client
         .authorize_url(|| CsrfToken::new(state.to_owned()))
         .set_redirect_uri(Cow::Owned(RedirectUrl::from_url(redirect_uri.clone())))
         .set_pkce_challenge(challenge)
         .add_scopes(scopes.into_iter().map(Scope::new));
-    if let Some(mailbox) = &account.login_hint {
-        request = request.add_extra_param("login_hint", mailbox.as_str());
+    for (name, value) in provider::authorization_extras(provider, account) {
+        asked = asked.add_extra_param(name, value);
     }
-    for (name, value) in provider::authorization_extras(provider.kind) {
-        request = request.add_extra_param(*name, *value);
+    Ok(asked.url().0)
+}
+
+/// Refuses what needs no sign-in.
+pub(super) fn check_signs_in(registration: &Registration) -> Result<(), TokenError> {
+    let account = &registration.account;
+    if !account.grant.is_app() {
+        return Ok(());
     }
-    request.url().0
+    Err(TokenError::Configuration {
+        why: format!("`{}` has the grant `{}`, which needs no sign-in", account.name, account.grant.word()),
+        hint: "nothing to do; to sign in as a person, set the account's `grant` to \"authorization-code\"".into(),
+    })
 }
 
 /// 256 random bits as 43 characters (RFC 7636 section 4.1).
@@ -204,12 +227,17 @@ fn not_a_redirect(why: &str) -> TokenError {
 }
 
 impl Pending {
-    /// Refuses a redirect of another provider (mix-up, RFC 9700 section 4.4): issuer and sign-in page share a server.
+    /// Refuses a redirect of another provider (mix-up, RFC 9700 section 4.4): it is the issuer's own name if that is
+    /// known, else issuer and sign-in page share a server.
     pub(super) fn check_issuer(&self, issuer: Option<&str>) -> Result<(), TokenError> {
         let Some(issuer) = issuer else { return Ok(()) };
-        let Registration { account, provider } = &*self.registration;
-        let sent = Url::parse(issuer).map(|issuer| provider::server(&issuer));
-        if sent.as_deref() == Ok(provider::server(&provider.authorize_url).as_str()) {
+        let Request { registration, endpoints, .. } = &self.request;
+        let Registration { account, provider } = &**registration;
+        let same_server = || {
+            let sent = Url::parse(issuer).map(|issuer| provider::server(&issuer)).ok();
+            sent.is_some() && sent == endpoints.authorize.as_ref().map(provider::server)
+        };
+        if endpoints.issuer.as_deref().map_or_else(same_server, |known| known == issuer) {
             return Ok(());
         }
         Err(TokenError::SignInNeeded {

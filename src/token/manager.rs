@@ -1,22 +1,27 @@
 //! The token manager: asks, stores and hands out tokens; one request per account at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::{Notify, OwnedMutexGuard, broadcast};
+use url::Url;
 
 use super::access::AccessToken;
-use super::endpoint::{self, Exchange, Minted};
+use super::consent::Consent;
+use super::device::Devices;
+use super::discovery::Found;
+use super::endpoint::Minted;
 use super::error::{TokenError, TokenStoreError};
 use super::explain::Refusal;
 use super::grants::SignIns;
 use super::provider::Resource;
-use super::registration::{Generation, Registration, Root, StoredGrant};
+use super::registration::{Generation, Registration, StoredGrant};
 use super::seal::SealingKey;
-use super::settings::{AccountSettings, Purpose, Settings};
+use super::settings::{AccountSettings, Grant, Purpose, Settings};
 use super::state::{AccountState, Job, Lookup, News, Standing};
 use super::tables::{self, Record};
+use super::warnings::{self, Warning};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::one_line;
@@ -34,14 +39,21 @@ pub struct TokenManager {
     pub(super) inner: Arc<Inner>,
 }
 
+/// What issuers said of themselves.
+pub(super) type FoundIssuers = HashMap<Url, Arc<Found>>;
+
 pub(super) struct Inner {
-    store: Store,
+    pub(super) store: Store,
     key: SealingKey,
     pub(super) http: Http,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
     accounts: RwLock<BTreeMap<String, Arc<Entry>>>,
     pub(super) sign_ins: Mutex<SignIns>,
+    pub(super) devices: Mutex<Devices>,
+    pub(super) found: Mutex<FoundIssuers>,
+    /// Lets whoever waits for a device code look at the clock again.
+    pub(super) tick: Notify,
     pub(super) signed_in: broadcast::Sender<String>,
     /// Something changed that may move the next renewal.
     pub(super) changed: Notify,
@@ -50,15 +62,25 @@ pub(super) struct Inner {
 
 /// One account.
 pub(super) struct Entry {
-    name: String,
+    pub(super) name: String,
     /// Held by whoever asks the token endpoint for this account.
     flight: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<AccountState>,
+    consent: Mutex<Consent>,
 }
 
 impl Entry {
     fn new(name: &str, state: AccountState) -> Arc<Self> {
-        Arc::new(Self { name: name.to_owned(), flight: Arc::default(), state: Mutex::new(state) })
+        Arc::new(Self {
+            name: name.to_owned(),
+            flight: Arc::default(),
+            state: Mutex::new(state),
+            consent: Mutex::default(),
+        })
+    }
+
+    pub(super) fn consent(&self) -> MutexGuard<'_, Consent> {
+        self.consent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, AccountState> {
@@ -83,6 +105,8 @@ pub struct AccountStatus {
     pub account: String,
     /// The name of its provider.
     pub provider: String,
+    /// How it gets tokens, as the configuration calls it.
+    pub grant: &'static str,
     /// What is wrong, if anything is.
     pub error: Option<TokenError>,
     /// Since when.
@@ -93,6 +117,8 @@ pub struct AccountStatus {
     pub name: Option<String>,
     /// The newest refresh token is not on disk: the program should not be stopped.
     pub unsaved: bool,
+    /// What will go wrong unless somebody does something.
+    pub warnings: Vec<Warning>,
 }
 
 impl AccountStatus {
@@ -141,6 +167,9 @@ impl TokenManager {
             observer,
             accounts: RwLock::new(accounts),
             sign_ins: Mutex::default(),
+            devices: Mutex::default(),
+            found: Mutex::default(),
+            tick: Notify::new(),
             signed_in: broadcast::Sender::new(SUBSCRIBER_BACKLOG),
             changed: Notify::new(),
             issues: AtomicU64::new(0),
@@ -186,10 +215,19 @@ impl TokenManager {
         let now = self.inner.clock.now();
         let status = |entry: Arc<Entry>| {
             let state = entry.state();
-            let Standing { error, since, expires, name } = state.standing(now)?;
-            let provider = state.registration()?.provider.name.clone();
-            let unsaved = state.unsaved().is_some();
-            Some(AccountStatus { account: entry.name.clone(), provider, error, since, expires, name, unsaved })
+            let Standing { error, since, expires, name, life } = state.standing(now)?;
+            let registration = state.registration()?;
+            Some(AccountStatus {
+                account: entry.name.clone(),
+                provider: registration.provider.name.clone(),
+                grant: registration.account.grant.word(),
+                error,
+                since,
+                expires,
+                name,
+                unsaved: state.unsaved().is_some(),
+                warnings: warnings::of(&registration, life, now),
+            })
         };
         self.entries().into_iter().filter_map(status).collect()
     }
@@ -212,7 +250,29 @@ impl TokenManager {
             accounts.insert(name.clone(), Entry::new(&name, state));
         }
         drop(accounts);
+        self.inner.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.inner.changed.notify_one();
+    }
+
+    /// Forgets an account's grant, on disk and in memory. At the provider it stays until it ends there.
+    ///
+    /// # Errors
+    /// The account is unknown or has nothing to forget, its refresh token stands in the configuration, or the disk
+    /// does not let us.
+    pub async fn forget(&self, account: &str) -> Result<(), TokenError> {
+        let entry = self.entry(account)?;
+        if let Some(registration) = entry.state().registration() {
+            forgettable(&registration)?;
+        }
+        let flight = entry.flight().await;
+        tables::remove(&self.inner.store, account).await.map_err(|error| {
+            let why = format!("the grant of `{account}` cannot be removed from the disk: {error}");
+            TokenError::TryLater { why, retry_after: None }
+        })?;
+        entry.state().forget(self.inner.clock.now());
+        drop(flight);
+        self.inner.changed.notify_one();
+        Ok(())
     }
 
     pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
@@ -246,14 +306,8 @@ impl TokenManager {
 
     /// Asks the token endpoint and takes in its answer. `None`: refused, or too late.
     async fn renew(&self, entry: &Entry, job: &Job) -> Option<AccessToken> {
-        let Registration { account, provider } = &*job.registration;
         let asked_at = self.inner.clock.now();
-        let what = match &job.root {
-            Root::App => Exchange::App,
-            Root::Grant(grant) => Exchange::Refresh(&grant.refresh_token),
-        };
-        let scopes = job.resource.request(provider, &account.grant);
-        let minted = match endpoint::exchange(&self.inner.http, provider, &what, scopes).await {
+        let minted = match self.mint(job).await {
             Ok(minted) => minted,
             Err(refusal) => {
                 self.refuse(entry, job, refusal);
@@ -261,7 +315,7 @@ impl TokenManager {
             }
         };
         // Before anybody gets the access token: the old refresh token may be void from now on.
-        let rotated = entry.state().rotated(job, minted.refresh.as_ref(), self.inner.clock.now());
+        let rotated = entry.state().rotated(job, &minted, self.inner.clock.now());
         if let Some(grant) = rotated {
             self.save(entry, job.generation, &job.registration, &grant).await;
         }
@@ -269,7 +323,7 @@ impl TokenManager {
             self.refuse(entry, job, refusal);
             return None;
         }
-        let token = self.issue(&minted, asked_at);
+        let token = self.issue(&minted, &job.resource, asked_at);
         if !entry.state().issued(job, token.clone(), minted.lifetime) {
             return None;
         }
@@ -277,9 +331,10 @@ impl TokenManager {
         Some(token)
     }
 
-    pub(super) fn issue(&self, minted: &Minted, asked_at: Timestamp) -> AccessToken {
+    pub(super) fn issue(&self, minted: &Minted, resource: &Resource, asked_at: Timestamp) -> AccessToken {
+        let scope = minted.scopes.as_ref().map_or_else(|| resource.to_string(), |scopes| scopes.join(" ")).into();
         let generation = self.inner.issues.fetch_add(1, Ordering::Relaxed);
-        AccessToken { secret: minted.access.clone(), expires: asked_at.plus(minted.lifetime), generation }
+        AccessToken { secret: minted.access.clone(), expires: asked_at.plus(minted.lifetime), generation, scope }
     }
 
     pub(super) fn announce(&self, entry: &Entry, resource: &str, token: &AccessToken) {
@@ -335,6 +390,20 @@ fn registrations(settings: Settings) -> BTreeMap<String, Arc<Registration>> {
         Some((account.name.clone(), Arc::new(Registration { account, provider })))
     };
     accounts.into_iter().filter_map(registration).collect()
+}
+
+/// Refuses to forget what would be there again after the next start, or was never there.
+fn forgettable(registration: &Registration) -> Result<(), TokenError> {
+    let account = &registration.account;
+    let hint = match account.grant {
+        Grant::RefreshToken(Some(_)) => "take `refresh_token` out of the account and reload, then forget it".to_owned(),
+        Grant::ClientCredentials | Grant::ServiceAccount | Grant::ManagedIdentity => {
+            "nobody signs in for it; to stop it, take the account out of the configuration".to_owned()
+        }
+        Grant::AuthorizationCode | Grant::DeviceCode | Grant::RefreshToken(None) => return Ok(()),
+    };
+    let why = format!("what `{}` gets its tokens with stands in the configuration", account.name);
+    Err(TokenError::Configuration { why, hint })
 }
 
 /// Microsoft issues a token of another resource when asked wrongly, Google one without the boxes that were not ticked.

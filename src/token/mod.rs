@@ -7,12 +7,19 @@
 
 mod access;
 mod answer;
+mod assertion;
 mod causes;
+mod consent;
+mod device;
+mod discovery;
 mod endpoint;
 mod error;
 mod explain;
 mod grants;
+mod identity;
 mod manager;
+mod mint;
+mod proof;
 mod provider;
 mod registration;
 mod renewal;
@@ -23,11 +30,17 @@ mod state;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use access::AccessToken;
+pub use assertion::{AssertionKey, AssertionKeyError, ServiceAccount};
+pub use device::{DeviceProgress, DeviceSignIn};
 pub use error::{TokenError, TokenStoreError};
-pub use grants::{SignIn, SignedIn};
+pub use grants::{Finished, SignIn, SignedIn};
 pub use manager::{AccountStatus, TokenManager};
 pub use seal::{SealingKey, SealingKeyError};
-pub use settings::{AccountSettings, ClientAuthentication, Grant, Provider, ProviderKind, Purpose, Settings};
+pub use settings::{
+    AccountSettings, ClientAuthentication, Grant, ManagedIdentity, Provider, ProviderKind, Purpose, Settings,
+};
 pub use tables::MIGRATIONS;
+pub use warnings::Warning;

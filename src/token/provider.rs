@@ -1,9 +1,11 @@
 //! What differs from provider to provider: the scopes to ask for, the extra parameters of the authorization request,
 //! and how to read the scopes of an answer.
 
+use std::borrow::Cow;
+
 use url::Url;
 
-use super::settings::{Grant, Provider, ProviderKind, Purpose};
+use super::settings::{AccountSettings, Grant, Provider, ProviderKind, Purpose};
 
 /// Scopes that open no resource (OpenID Connect Core section 5.4; section 11 for `offline_access`).
 const OPENID: [&str; 5] = ["openid", "profile", "email", "offline_access", "address"];
@@ -11,8 +13,10 @@ const OPENID: [&str; 5] = ["openid", "profile", "email", "offline_access", "addr
 const MICROSOFT_EXTRA: [&str; 3] = ["offline_access", "openid", "profile"];
 /// Google says with them who signed in; a refresh token depends on `access_type` instead.
 const GOOGLE_EXTRA: [&str; 2] = ["openid", "email"];
-/// The one scope with which Google's SMTP, IMAP and POP3 work.
+/// The one scope with which Google's SMTP, IMAP and POP3 work; the Gmail API takes it, too.
 const GOOGLE_MAIL: &str = "https://mail.google.com/";
+/// Enough for the Gmail API where nothing else is used.
+const GOOGLE_SEND: &str = "https://www.googleapis.com/auth/gmail.send";
 /// Two names of Exchange Online: scopes of one are the other's too.
 const EXCHANGE_HOSTS: [&str; 2] = ["outlook.office.com", "outlook.office365.com"];
 
@@ -22,20 +26,12 @@ pub(super) struct Resource(Vec<String>);
 
 impl Resource {
     /// The resource that serves `purpose`.
-    pub(super) fn of(provider: &Provider, grant: &Grant, purpose: Purpose) -> Self {
-        if let Some(scopes) = &provider.scopes {
-            return Self(scopes.clone());
+    pub(super) fn of(provider: &Provider, account: &AccountSettings, purpose: Purpose) -> Self {
+        let computed = computed(provider, account, purpose);
+        match &provider.scopes {
+            Some(given) => Self(replaced(given, computed)),
+            None => Self(computed),
         }
-        let app_only = matches!(grant, Grant::ClientCredentials);
-        let scope = match (provider.kind, purpose, app_only) {
-            (ProviderKind::Google, _, _) => GOOGLE_MAIL.to_owned(),
-            (ProviderKind::Microsoft, Purpose::Graph, true) => format!("{}/.default", provider.graph_resource),
-            (ProviderKind::Microsoft, Purpose::Graph, false) => format!("{}/Mail.Send", provider.graph_resource),
-            (ProviderKind::Microsoft, Purpose::Smtp, true) => format!("{}/.default", provider.exchange_app_resource),
-            (ProviderKind::Microsoft, Purpose::Smtp, false) => format!("{}/SMTP.Send", provider.exchange_resource),
-            (ProviderKind::Custom, _, _) => return Self(Vec::new()),
-        };
-        Self(vec![scope])
     }
 
     /// The scopes of the token request. Microsoft must be asked for `offline_access` each time to keep the refresh
@@ -43,12 +39,18 @@ impl Resource {
     /// was granted may be less than what the sign-in asked for, and a renewal must not ask for more (RFC 6749 section 6).
     pub(super) fn request(&self, provider: &Provider, grant: &Grant) -> Vec<String> {
         let mut scopes = self.0.clone();
-        match (provider.kind, grant) {
-            (_, Grant::ClientCredentials) => {}
-            (ProviderKind::Microsoft, _) => extend(&mut scopes, &MICROSOFT_EXTRA),
-            (ProviderKind::Google | ProviderKind::Custom, _) => scopes.clear(),
+        match (provider.kind, grant.is_app()) {
+            (_, true) => {}
+            (ProviderKind::Microsoft, false) => extend(&mut scopes, &MICROSOFT_EXTRA),
+            (ProviderKind::Google | ProviderKind::Custom, false) => scopes.clear(),
         }
         scopes
+    }
+
+    /// The resource itself, without a permission: how a managed identity is asked for it.
+    pub(super) fn identifier(&self) -> &str {
+        let first = self.0.first().map(String::as_str).unwrap_or_default();
+        first.strip_suffix("/.default").unwrap_or(first)
     }
 
     /// The first scope that was asked for and is not in the answer (RFC 6749 section 5.1: none given, all granted).
@@ -67,11 +69,67 @@ impl std::fmt::Display for Resource {
     }
 }
 
-/// The scopes of the authorization request: those of all purposes, so that one sign-in serves them all.
-pub(super) fn authorization_scopes(provider: &Provider, grant: &Grant, purposes: &[Purpose]) -> Vec<String> {
+/// The scopes that follow from the purpose (`facts` of each provider: its documentation of scopes).
+fn computed(provider: &Provider, account: &AccountSettings, purpose: Purpose) -> Vec<String> {
+    match provider.kind {
+        ProviderKind::Microsoft if account.grant.is_app() => {
+            let host = match purpose {
+                Purpose::Graph | Purpose::Directory => &provider.graph_resource,
+                Purpose::Smtp | Purpose::Imap | Purpose::Pop | Purpose::Ews | Purpose::Gmail => {
+                    &provider.exchange_app_resource
+                }
+            };
+            vec![format!("{host}/.default")]
+        }
+        ProviderKind::Microsoft => delegated(provider, account, purpose),
+        ProviderKind::Google => vec![google(account, purpose).to_owned()],
+        ProviderKind::Custom => Vec::new(),
+    }
+}
+
+fn delegated(provider: &Provider, account: &AccountSettings, purpose: Purpose) -> Vec<String> {
+    let (graph, exchange) = (&provider.graph_resource, &provider.exchange_resource);
+    match purpose {
+        // Whoever signs in for another mailbox sends with a permission of its own.
+        Purpose::Graph if account.signs_in_for_another() => {
+            vec![format!("{graph}/Mail.Send"), format!("{graph}/Mail.Send.Shared")]
+        }
+        Purpose::Graph => vec![format!("{graph}/Mail.Send")],
+        Purpose::Directory => vec![format!("{graph}/User.Read"), format!("{graph}/User.ReadBasic.All")],
+        Purpose::Smtp => vec![format!("{exchange}/SMTP.Send")],
+        Purpose::Imap => vec![format!("{exchange}/IMAP.AccessAsUser.All")],
+        Purpose::Pop => vec![format!("{exchange}/POP.AccessAsUser.All")],
+        Purpose::Ews => vec![format!("{}/EWS.AccessAsUser.All", provider.exchange_app_resource)],
+        Purpose::Gmail => Vec::new(),
+    }
+}
+
+/// The smaller scope only where it is enough for everything: one grant has one set of scopes.
+fn google(account: &AccountSettings, purpose: Purpose) -> &'static str {
+    let api_alone = account.purposes.iter().all(|other| *other == Purpose::Gmail);
+    if purpose == Purpose::Gmail && api_alone { GOOGLE_SEND } else { GOOGLE_MAIL }
+}
+
+/// Given scopes take the place of computed ones. If they name several resources, each replaces the computed ones of
+/// its own resource alone.
+fn replaced(given: &[String], computed: Vec<String>) -> Vec<String> {
+    let opens: Vec<&String> = given.iter().filter(|scope| !OPENID.contains(&scope.as_str())).collect();
+    let alike = |a: &str, b: &str| match (split(a), split(b)) {
+        (Some((a, _)), Some((b, _))) => same_resource(a, b),
+        (Some((resource, _)), None) | (None, Some((resource, _))) => is_graph(resource),
+        (None, None) => true,
+    };
+    let several = opens.iter().any(|scope| opens.first().is_some_and(|first| !alike(scope, first)));
+    let Some(wanted) = computed.first().filter(|_| several) else { return given.to_vec() };
+    let own: Vec<String> = opens.into_iter().filter(|scope| alike(scope, wanted)).cloned().collect();
+    if own.is_empty() { computed } else { own }
+}
+
+/// The scopes of the authorization request for these resources.
+pub(super) fn authorization_scopes(provider: &Provider, resources: &[Resource]) -> Vec<String> {
     let mut scopes = Vec::new();
-    for purpose in purposes {
-        extend(&mut scopes, &Resource::of(provider, grant, *purpose).0);
+    for resource in resources {
+        extend(&mut scopes, &resource.0);
     }
     match provider.kind {
         ProviderKind::Microsoft => extend(&mut scopes, &MICROSOFT_EXTRA),
@@ -81,13 +139,26 @@ pub(super) fn authorization_scopes(provider: &Provider, grant: &Grant, purposes:
     scopes
 }
 
-/// Parameters of the authorization request beside those of RFC 6749.
-pub(super) const fn authorization_extras(kind: ProviderKind) -> &'static [(&'static str, &'static str)] {
-    match kind {
+/// Parameters of the authorization request beside those of RFC 6749. What the configuration gives wins.
+pub(super) fn authorization_extras<'a>(
+    provider: &'a Provider,
+    account: &'a AccountSettings,
+) -> Vec<(Cow<'a, str>, Cow<'a, str>)> {
+    let usual: &[(&str, &str)] = match provider.kind {
         // Only a consent gives a refresh token; without `prompt` a second sign-in would give none.
         ProviderKind::Google => &[("access_type", "offline"), ("prompt", "consent")],
         ProviderKind::Microsoft | ProviderKind::Custom => &[],
-    }
+    };
+    let hint = account.sign_in_as.as_deref().or(account.login_hint.as_deref());
+    let usual = usual.iter().copied().chain(hint.map(|hint| ("login_hint", hint)));
+    let given = &provider.authorize_parameters;
+    let in_url = |name: &str| {
+        let url = provider.authorize_url.as_ref();
+        url.is_some_and(|url| url.query_pairs().any(|(known, _)| known == name))
+    };
+    let kept = usual.filter(|(name, _)| !given.contains_key(*name) && !in_url(name));
+    let given = given.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    kept.chain(given).map(|(name, value)| (Cow::Borrowed(name), Cow::Borrowed(value))).collect()
 }
 
 /// `host` or `host:port` of a token or authorization endpoint: who gets the secrets.
@@ -110,6 +181,10 @@ fn same_scope(asked: &str, answered: &str) -> bool {
     if asked.eq_ignore_ascii_case(answered) {
         return true;
     }
+    // Google's great scope holds the small one.
+    if asked == GOOGLE_SEND && answered == GOOGLE_MAIL {
+        return true;
+    }
     let (Some((resource, permission)), answered) = (split(asked), split(answered).unwrap_or(("", answered))) else {
         return false;
     };
@@ -129,16 +204,24 @@ fn same_resource(asked: &str, answered: &str) -> bool {
             let exchange = |host: &String| EXCHANGE_HOSTS.contains(&host.as_str());
             asked == answered || (exchange(&asked) && exchange(&answered))
         }
-        // A scope without a resource is one of Graph.
-        (Some(asked), None) => asked.contains("graph"),
+        (Some(asked), None) => is_graph(&asked),
         (None, _) => false,
     }
 }
 
+/// A scope without a resource is one of Graph.
+fn is_graph(resource: &str) -> bool {
+    resource.to_ascii_lowercase().contains("graph")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::tests::support::{google, microsoft};
+    use super::super::tests::support::{google, microsoft, scanner};
     use super::*;
+
+    fn account(grant: &Grant, purposes: &[Purpose]) -> AccountSettings {
+        AccountSettings { grant: grant.clone(), purposes: purposes.to_vec(), ..scanner(grant.clone()) }
+    }
 
     #[test]
     fn each_purpose_asks_for_its_own_resource() {
@@ -147,24 +230,92 @@ mod tests {
         let own_scopes = Provider { scopes: Some(vec!["mail".into()]), ..microsoft.clone() };
         let custom = Provider { kind: ProviderKind::Custom, ..own_scopes.clone() };
         let (user, app) = (Grant::AuthorizationCode, Grant::ClientCredentials);
+        let (identity, service) = (Grant::ManagedIdentity, Grant::ServiceAccount);
         let extra = "offline_access openid profile";
         let table = [
             (&microsoft, &user, Purpose::Graph, format!("https://graph.microsoft.com/Mail.Send {extra}")),
             (&microsoft, &user, Purpose::Smtp, format!("https://outlook.office.com/SMTP.Send {extra}")),
+            (&microsoft, &user, Purpose::Imap, format!("https://outlook.office.com/IMAP.AccessAsUser.All {extra}")),
+            (&microsoft, &user, Purpose::Pop, format!("https://outlook.office.com/POP.AccessAsUser.All {extra}")),
+            (&microsoft, &user, Purpose::Ews, format!("https://outlook.office365.com/EWS.AccessAsUser.All {extra}")),
+            (
+                &microsoft,
+                &user,
+                Purpose::Directory,
+                format!("https://graph.microsoft.com/User.Read https://graph.microsoft.com/User.ReadBasic.All {extra}"),
+            ),
             (&microsoft, &app, Purpose::Graph, "https://graph.microsoft.com/.default".into()),
-            (&microsoft, &app, Purpose::Smtp, "https://outlook.office365.com/.default".into()),
+            (&microsoft, &app, Purpose::Directory, "https://graph.microsoft.com/.default".into()),
+            (&microsoft, &identity, Purpose::Smtp, "https://outlook.office365.com/.default".into()),
+            (&microsoft, &app, Purpose::Imap, "https://outlook.office365.com/.default".into()),
             (&google, &user, Purpose::Smtp, String::new()),
+            (&google, &service, Purpose::Imap, "https://mail.google.com/".into()),
             (&custom, &user, Purpose::Smtp, String::new()),
             (&custom, &app, Purpose::Smtp, "mail".into()),
             (&own_scopes, &user, Purpose::Smtp, format!("mail {extra}")),
         ];
         for (provider, grant, purpose, scopes) in table {
-            let asked = Resource::of(provider, grant, purpose).request(provider, grant).join(" ");
+            let asked = Resource::of(provider, &account(grant, &[purpose]), purpose).request(provider, grant).join(" ");
             assert_eq!(asked, scopes, "{:?} {grant:?} {purpose:?}", provider.kind);
         }
+        let both = account(&user, &[Purpose::Graph, Purpose::Smtp]);
+        let resources = both.purposes.iter().map(|purpose| Resource::of(&microsoft, &both, *purpose));
         assert_eq!(
-            authorization_scopes(&microsoft, &user, &[Purpose::Graph, Purpose::Smtp]).join(" "),
+            authorization_scopes(&microsoft, &resources.collect::<Vec<_>>()).join(" "),
             format!("https://graph.microsoft.com/Mail.Send https://outlook.office.com/SMTP.Send {extra}"),
+        );
+    }
+
+    #[test]
+    fn the_gmail_api_alone_asks_for_the_smaller_scope() {
+        let google = google("https://login.example/token");
+        let alone = account(&Grant::ServiceAccount, &[Purpose::Gmail]);
+        let asked = Resource::of(&google, &alone, Purpose::Gmail);
+        assert_eq!(asked.to_string(), GOOGLE_SEND);
+        assert_eq!(asked.missing_from(&[GOOGLE_MAIL.to_owned()]), None);
+        let both = account(&Grant::ServiceAccount, &[Purpose::Gmail, Purpose::Imap]);
+        assert_eq!(Resource::of(&google, &both, Purpose::Gmail).to_string(), GOOGLE_MAIL);
+    }
+
+    #[test]
+    fn scopes_of_several_resources_replace_the_computed_ones_of_their_own_alone() {
+        let scopes = [
+            "https://graph.microsoft.com/Mail.ReadWrite",
+            "https://graph.microsoft.com/Mail.Send",
+            "https://outlook.office365.com/SMTP.Send",
+            "offline_access",
+        ];
+        let provider = Provider { scopes: Some(scopes.map(String::from).to_vec()), ..microsoft("https://l.example/t") };
+        let user = account(&Grant::AuthorizationCode, &[Purpose::Graph, Purpose::Smtp]);
+        let of = |purpose| Resource::of(&provider, &user, purpose).to_string();
+        assert_eq!(of(Purpose::Graph), scopes[..2].join(" "));
+        assert_eq!(of(Purpose::Smtp), scopes[2], "the two names of Exchange are one resource");
+        let bare = Provider { scopes: Some(vec!["Mail.Send".into(), scopes[2].into()]), ..provider.clone() };
+        assert_eq!(Resource::of(&bare, &user, Purpose::Graph).to_string(), "Mail.Send", "a bare name is Graph's");
+    }
+
+    #[test]
+    fn who_signs_in_for_another_mailbox_asks_for_the_shared_permission() {
+        let shared = AccountSettings {
+            sign_in_as: Some("admin@contoso.example".into()),
+            ..account(&Grant::AuthorizationCode, &[Purpose::Graph])
+        };
+        let asked = Resource::of(&microsoft("https://l.example/t"), &shared, Purpose::Graph).to_string();
+        assert!(asked.ends_with("/Mail.Send.Shared"), "{asked}");
+    }
+
+    #[test]
+    fn given_parameters_win_over_the_usual_ones() {
+        let given = [("prompt", "select_account"), ("domain_hint", "contoso.example")];
+        let given = given.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let mut google = Provider { authorize_parameters: given.into(), ..google("https://l.example/t") };
+        google.authorize_url = Some("https://login.example/authorize?access_type=online".parse().unwrap());
+        let user = scanner(Grant::AuthorizationCode);
+        let pairs: Vec<_> =
+            authorization_extras(&google, &user).into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+        assert_eq!(
+            pairs,
+            ["login_hint=scanner@contoso.example", "domain_hint=contoso.example", "prompt=select_account"]
         );
     }
 

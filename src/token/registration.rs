@@ -1,7 +1,7 @@
 //! An account as configured, and the refresh token that belongs to it.
 
 use super::provider::{self, Resource};
-use super::settings::{AccountSettings, ClientAuthentication, Grant, Provider, Purpose};
+use super::settings::{AccountSettings, Grant, Provider, Purpose};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -19,19 +19,37 @@ pub(super) struct Registration {
 impl Registration {
     /// Which app of which server the account's refresh tokens belong to.
     pub(super) fn app(&self) -> App {
-        let token_server = provider::server(&self.provider.token_url);
+        let place = self.provider.token_url.as_ref().or(self.provider.issuer.as_ref());
+        let token_server = place.map(provider::server).unwrap_or_default();
         App { client_id: self.provider.client_id.clone(), token_server }
     }
 
     pub(super) fn resource(&self, purpose: Purpose) -> Resource {
-        Resource::of(&self.provider, &self.account.grant, purpose)
+        Resource::of(&self.provider, &self.account, purpose)
+    }
+
+    /// The resources of everything the account is for, each once, in order.
+    pub(super) fn resources(&self) -> Vec<Resource> {
+        let mut resources = Vec::new();
+        for purpose in &self.account.purposes {
+            let resource = self.resource(*purpose);
+            if !resources.contains(&resource) {
+                resources.push(resource);
+            }
+        }
+        resources
     }
 
     /// The imported refresh token, and a mark by which it is known again.
     pub(super) fn import(&self) -> Option<(&Secret, String)> {
         match &self.account.grant {
             Grant::RefreshToken(Some(token)) => Some((token, fingerprint(token))),
-            Grant::RefreshToken(None) | Grant::AuthorizationCode | Grant::ClientCredentials => None,
+            Grant::RefreshToken(None)
+            | Grant::AuthorizationCode
+            | Grant::DeviceCode
+            | Grant::ClientCredentials
+            | Grant::ServiceAccount
+            | Grant::ManagedIdentity => None,
         }
     }
 
@@ -43,19 +61,53 @@ impl Registration {
     /// Whether the token endpoint would answer both alike.
     pub(super) fn asks_like(&self, other: &Self) -> bool {
         let (a, b) = (&self.provider, &other.provider);
-        let same_secret = match (&a.authentication, &b.authentication) {
-            (ClientAuthentication::None, ClientAuthentication::None) => true,
-            (ClientAuthentication::SecretPost(a), ClientAuthentication::SecretPost(b)) => a.same_as(b.expose()),
-            (ClientAuthentication::None | ClientAuthentication::SecretPost(_), _) => false,
+        let same_service_account = match (&a.service_account, &b.service_account) {
+            (Some(a), Some(b)) => a.same_as(b),
+            (None, None) => true,
+            (Some(_) | None, _) => false,
         };
         let resources =
             |p: &Provider| [p.graph_resource.clone(), p.exchange_resource.clone(), p.exchange_app_resource.clone()];
-        let same_grant = std::mem::discriminant(&self.account.grant) == std::mem::discriminant(&other.account.grant)
-            && self.import_mark() == other.import_mark();
-        same_secret
-            && same_grant
-            && (a.kind, &a.token_url, &a.client_id, &a.scopes) == (b.kind, &b.token_url, &b.client_id, &b.scopes)
+        a.authentication.same_as(&b.authentication)
+            && same_service_account
+            && self.grant_like(other)
+            && (a.kind, &a.issuer, &a.token_url, &a.client_id) == (b.kind, &b.issuer, &b.token_url, &b.client_id)
+            && (&a.scopes, &a.token_parameters, &a.managed_identity)
+                == (&b.scopes, &b.token_parameters, &b.managed_identity)
             && resources(a) == resources(b)
+    }
+
+    /// Whether a refresh token of one is one of the other: however it was got, it is used alike.
+    fn grant_like(&self, other: &Self) -> bool {
+        let kind = |grant: &Grant| match grant {
+            Grant::AuthorizationCode | Grant::DeviceCode => 0,
+            Grant::RefreshToken(_) => 1,
+            Grant::ClientCredentials => 2,
+            Grant::ServiceAccount => 3,
+            Grant::ManagedIdentity => 4,
+        };
+        let acts_as = |account: &AccountSettings| match account.grant {
+            Grant::ServiceAccount => account.login_hint.clone(),
+            Grant::AuthorizationCode
+            | Grant::DeviceCode
+            | Grant::RefreshToken(_)
+            | Grant::ClientCredentials
+            | Grant::ManagedIdentity => None,
+        };
+        kind(&self.account.grant) == kind(&other.account.grant)
+            && self.import_mark() == other.import_mark()
+            && acts_as(&self.account) == acts_as(&other.account)
+    }
+
+    /// What is to be asked about whoever signed in under `name`; `None` if it is the mailbox, or whom the settings name.
+    pub(super) fn question(&self, name: Option<&str>) -> Option<String> {
+        let AccountSettings { name: account, login_hint, .. } = &self.account;
+        let name = name.filter(|name| !self.account.expects(name))?;
+        let mailbox = login_hint.as_deref().unwrap_or(account);
+        Some(format!(
+            "`{name}` signed in, and the mailbox of `{account}` is `{mailbox}`: is that meant (a shared mailbox, or \
+             another name of the same one)?"
+        ))
     }
 }
 
@@ -80,6 +132,10 @@ pub(super) struct StoredGrant {
     pub(super) obtained: Timestamp,
     /// Who signed in, as the provider says.
     pub(super) name: Option<String>,
+    /// Somebody said that this name is meant although it is not the mailbox's.
+    pub(super) confirmed: bool,
+    /// When the provider ends it whatever happens, if it said so.
+    pub(super) ends: Option<Timestamp>,
     /// The mark of the imported refresh token that was configured then: that one is older than this grant.
     pub(super) import: Option<String>,
 }

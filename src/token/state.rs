@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use super::access::{AccessToken, Issued, Obstacle};
 use super::causes::Kind;
+use super::endpoint::Minted;
 use super::error::TokenError;
 use super::explain::Refusal;
 use super::provider::Resource;
 use super::registration::{Generation, Registration, Root, StoredGrant};
-use super::settings::{Grant, Purpose};
+use super::settings::Purpose;
 use crate::clock::Timestamp;
-use crate::secret::Secret;
 
 /// A refresh token that lies idle is used at least this often: that keeps it alive and shows in time that it is not.
 const IDLE_RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
@@ -111,6 +111,9 @@ impl AccountState {
         match &mut self.state {
             TokenState::NeedsSignIn { error, .. } => Lookup::Refused(error.clone()),
             TokenState::Active { root, access, obstacles, .. } => {
+                if let Some(error) = unanswered(registration, root) {
+                    return Lookup::Refused(error);
+                }
                 if let Some(issued) = access.get_mut(&resource).filter(|issued| !issued.spent(now)) {
                     issued.used = true;
                     return Lookup::Ready(issued.token.clone());
@@ -130,16 +133,37 @@ impl AccountState {
     }
 
     /// Takes the refresh token of an answer. Gives the grant to be saved, or `None` if there is nothing new in it.
-    pub(super) fn rotated(&mut self, job: &Job, token: Option<&Secret>, now: Timestamp) -> Option<StoredGrant> {
+    pub(super) fn rotated(&mut self, job: &Job, minted: &Minted, now: Timestamp) -> Option<StoredGrant> {
         let import = self.registration.as_deref().and_then(Registration::import_mark);
         let TokenState::Active { root, renewed, .. } = self.current(job)? else { return None };
         *renewed = now;
         let Root::Grant(grant) = root else { return None };
-        let token = token.filter(|token| !token.same_as(grant.refresh_token.expose()))?;
+        grant.ends = minted.grant_lifetime.map(|lifetime| now.plus(lifetime)).or(grant.ends);
+        let token = minted.refresh.as_ref().filter(|token| !token.same_as(grant.refresh_token.expose()))?;
         *grant = StoredGrant { refresh_token: token.clone(), obtained: now, import, ..grant.clone() };
         let rotated = grant.clone();
         self.unsaved = true;
         Some(rotated)
+    }
+
+    /// Somebody says that whoever signed in is meant. Gives the grant to be saved; `None` if there is no question.
+    pub(super) fn confirm(&mut self) -> Option<(Generation, Arc<Registration>, StoredGrant)> {
+        let registration = self.registration.clone()?;
+        let TokenState::Active { root: Root::Grant(grant), .. } = &mut self.state else { return None };
+        if grant.confirmed || registration.question(grant.name.as_deref()).is_none() {
+            return None;
+        }
+        grant.confirmed = true;
+        self.unsaved = true;
+        Some((self.generation, registration, grant.clone()))
+    }
+
+    /// The grant is gone from the disk and is now forgotten here, too: answers that are under way come too late.
+    pub(super) fn forget(&mut self, now: Timestamp) {
+        self.generation = Generation(self.generation.0 + 1);
+        self.spare = None;
+        self.unsaved = false;
+        (self.state, _) = begin(self.registration.as_deref(), None, now);
     }
 
     /// The refresh token of that generation is on disk, or is not.
@@ -244,6 +268,9 @@ impl AccountState {
     pub(super) fn next_renewal(&self) -> Option<(Timestamp, Job)> {
         let registration = self.registration.as_ref()?;
         let TokenState::Active { root, renewed, access, obstacles } = &self.state else { return None };
+        if unanswered(registration, root).is_some() {
+            return None;
+        }
         let used = access.iter().filter(|(_, issued)| issued.used);
         let mut due: Vec<_> = used.map(|(resource, issued)| (issued.renewal(), resource.clone())).collect();
         if matches!(root, Root::Grant(_)) {
@@ -263,23 +290,27 @@ impl AccountState {
 
     /// What to show of the account; `None` if it is not configured.
     pub(super) fn standing(&self, now: Timestamp) -> Option<Standing> {
-        let account = &self.registration.as_ref()?.account.name;
+        let registration = self.registration.as_ref()?;
+        let account = &registration.account.name;
         Some(match &self.state {
             TokenState::NeedsSignIn { error, since } => {
                 Standing { error: Some(error.clone()), since: Some(*since), ..Standing::default() }
             }
-            TokenState::Active { root, access, obstacles, .. } => {
+            TokenState::Active { root, renewed, access, obstacles } => {
                 let valid = access.values().filter(|issued| issued.token.expires > now);
                 let standing = obstacles
                     .values()
                     .filter_map(|obstacle| obstacle.error(account, now).map(|error| (error, obstacle.since)));
-                let (error, since) = standing.max_by_key(|(_, since)| *since).unzip();
+                let unanswered = unanswered(registration, root).map(|error| (error, *renewed));
+                let (error, since) = standing.max_by_key(|(_, since)| *since).or(unanswered).unzip();
                 let expires = valid.map(|issued| issued.token.expires).max();
-                let name = match root {
-                    Root::Grant(grant) => grant.name.clone(),
+                let grant = match root {
+                    Root::Grant(grant) => Some(grant),
                     Root::App => None,
                 };
-                Standing { error, since, expires, name }
+                let name = grant.and_then(|grant| grant.name.clone());
+                let life = grant.map(|grant| Life { renewed: *renewed, obtained: grant.obtained, ends: grant.ends });
+                Standing { error, since, expires, name, life }
             }
         })
     }
@@ -304,6 +335,32 @@ pub(super) struct Standing {
     pub(super) since: Option<Timestamp>,
     pub(super) expires: Option<Timestamp>,
     pub(super) name: Option<String>,
+    /// `None` if there is no refresh token.
+    pub(super) life: Option<Life>,
+}
+
+/// How old a refresh token is.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
+    /// When it was last used with success.
+    pub(super) renewed: Timestamp,
+    /// When it was issued.
+    pub(super) obtained: Timestamp,
+    /// When the provider ends it, if it said so.
+    pub(super) ends: Option<Timestamp>,
+}
+
+/// The open question about who signed in: nothing is sent under a name that may be wrong.
+fn unanswered(registration: &Registration, root: &Root) -> Option<TokenError> {
+    let Root::Grant(grant) = root else { return None };
+    let why = registration.question(grant.name.as_deref()).filter(|_| !grant.confirmed)?;
+    let account = &registration.account.name;
+    let name = grant.name.as_deref().unwrap_or_default();
+    let hint = format!(
+        "if it is, run `oxpost login {account} --confirm` or write `sign_in_as = \"{name}\"` into the account; if \
+         not, run `oxpost login {account}` and sign in as the mailbox"
+    );
+    Some(TokenError::SignInNeeded { why, hint })
 }
 
 /// What the settings and the database allow, and the stored grant that they do not use.
@@ -321,7 +378,7 @@ fn begin(
         return (needs_sign_in("", "the account is not configured".into(), now), stored);
     };
     let account = registration.account.name.as_str();
-    if matches!(registration.account.grant, Grant::ClientCredentials) {
+    if registration.account.grant.is_app() {
         return (active(Root::App, now), stored);
     }
     if let Some(why) = unusable {
@@ -342,6 +399,8 @@ fn begin(
                 app: registration.app(),
                 obtained: now,
                 name: None,
+                confirmed: true,
+                ends: None,
                 import: Some(mark.clone()),
             };
             // Never renewed: it is put to use, and so into the store, as soon as possible.

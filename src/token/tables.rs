@@ -31,6 +31,15 @@ struct Content<Token> {
     token_server: String,
     name: Option<String>,
     import: Option<String>,
+    /// Rows of the first version were sealed without it, and were in use.
+    #[serde(default = "yes")]
+    confirmed: bool,
+    #[serde(default)]
+    ends: Option<Timestamp>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A row, opened or not.
@@ -70,6 +79,8 @@ fn open(key: &SealingKey, account: &str, sealed: &[u8], updated: Timestamp) -> R
         app: App { client_id: content.client_id, token_server: content.token_server },
         obtained: updated,
         name: content.name,
+        confirmed: content.confirmed,
+        ends: content.ends,
         import: content.import,
     })
 }
@@ -98,6 +109,8 @@ impl Record {
             token_server: grant.app.token_server.clone(),
             name: grant.name.clone(),
             import: grant.import.clone(),
+            confirmed: grant.confirmed,
+            ends: grant.ends,
         };
         let plain = Zeroizing::new(serde_json::to_vec(&content).ok()?);
         Some(Self {
@@ -133,6 +146,16 @@ impl Record {
     }
 }
 
+/// Removes the grant of an account. Durable on `Ok`.
+pub(super) async fn remove(store: &Store, account: &str) -> Result<(), StoreError> {
+    let account = account.to_owned();
+    store
+        .write(move |connection| {
+            connection.execute("DELETE FROM token WHERE account = ?1", params![account]).map(|_| ())
+        })
+        .await
+}
+
 #[cfg(test)]
 mod tests {
     use base64::Engine;
@@ -150,6 +173,8 @@ mod tests {
             app: App { client_id: "id".into(), token_server: "login.example".into() },
             obtained: Timestamp::from_millis(5),
             name: Some("a@b.example".into()),
+            confirmed: false,
+            ends: Some(Timestamp::from_millis(7)),
             import: None,
         }
     }
@@ -169,6 +194,7 @@ mod tests {
         let found = rows[0].grant.as_ref().unwrap();
         assert_eq!((rows.len(), rows[0].generation, found.refresh_token.expose()), (1, Generation(2), "second"));
         assert_eq!((found.app.clone(), found.name.as_deref()), (grant("").app, Some("a@b.example")));
+        assert_eq!((found.confirmed, found.ends), (false, Some(Timestamp::from_millis(7))));
         save(&store, "scanner", 2, "rotated").await;
         let rows = load(&store, &key(1)).await.unwrap();
         assert_eq!(rows[0].grant.as_ref().unwrap().refresh_token.expose(), "rotated");

@@ -100,7 +100,7 @@ async fn a_stored_token_is_not_sent_to_another_app_or_server() {
         let mut changed = bench.settings.clone();
         match change {
             "client_id" => changed.providers[0].client_id = "another-app".into(),
-            _ => changed.providers[0].token_url = elsewhere.endpoint.url().parse().unwrap(),
+            _ => changed.providers[0].token_url = Some(elsewhere.endpoint.url().parse().unwrap()),
         }
         let reopened = bench.reopened(&changed, key(1)).await;
         let refused = reopened.access_token("scanner", Purpose::Smtp).await.unwrap_err();

@@ -1,6 +1,6 @@
 //! A scriptable token endpoint, and a token manager that uses it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,8 +22,8 @@ use crate::mail::{Event, Observer};
 use crate::secret::Secret;
 use crate::store::Store;
 use crate::token::{
-    AccountSettings, ClientAuthentication, Grant, MIGRATIONS, Provider, ProviderKind, Purpose, SealingKey, Settings,
-    TokenManager,
+    AccountSettings, ClientAuthentication, Grant, MIGRATIONS, ManagedIdentity, Provider, ProviderKind, Purpose,
+    SealingKey, Settings, TokenManager,
 };
 
 pub(in crate::token) const CLIENT_SECRET: &str = "cl1ent+s3cret/value=";
@@ -179,13 +179,7 @@ impl Bench {
         let endpoint = Endpoint::start().await;
         let mut provider = microsoft(endpoint.url());
         change(&mut provider);
-        let account = AccountSettings {
-            name: "scanner".into(),
-            provider: provider.name.clone(),
-            grant,
-            purposes: vec![Purpose::Graph, Purpose::Smtp],
-            login_hint: Some("scanner@contoso.example".into()),
-        };
+        let account = AccountSettings { provider: provider.name.clone(), ..scanner(grant) };
         let settings = Settings { providers: vec![provider], accounts: vec![account] };
         let folder = tempfile::tempdir().unwrap();
         let database = folder.path().join("oxpost.db");
@@ -252,16 +246,36 @@ pub(in crate::token) fn microsoft(token_url: &str) -> Provider {
     Provider {
         name: "contoso".into(),
         kind: ProviderKind::Microsoft,
-        authorize_url: "https://login.example/authorize?keep=1".parse().unwrap(),
-        token_url: token_url.parse().unwrap(),
+        issuer: None,
+        authorize_url: Some("https://login.example/authorize?keep=1".parse().unwrap()),
+        token_url: Some(token_url.parse().unwrap()),
+        device_url: None,
         client_id: "client-id".into(),
         authentication: ClientAuthentication::SecretPost(Secret::new(CLIENT_SECRET)),
+        secret_expires: None,
+        service_account: None,
+        managed_identity: ManagedIdentity::default(),
         redirect_uri: None,
         graph_resource: "https://graph.microsoft.com".into(),
         exchange_resource: "https://outlook.office.com".into(),
         exchange_app_resource: "https://outlook.office365.com".into(),
         scopes: None,
+        authorize_parameters: BTreeMap::new(),
+        token_parameters: BTreeMap::new(),
         sign_in_timeout: Duration::from_secs(120),
+        test_mode: false,
+    }
+}
+
+/// An account of it, with Graph and SMTP as ways out.
+pub(in crate::token) fn scanner(grant: Grant) -> AccountSettings {
+    AccountSettings {
+        name: "scanner".into(),
+        provider: "contoso".into(),
+        grant,
+        purposes: vec![Purpose::Graph, Purpose::Smtp],
+        login_hint: Some("scanner@contoso.example".into()),
+        sign_in_as: None,
     }
 }
 
