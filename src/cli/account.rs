@@ -12,7 +12,7 @@ pub(super) fn run(config: &Path) -> Result<(), Report> {
     let config = load(config)?;
     block_on(async {
         let reach = Reach::open(&config).await?;
-        let accounts: Result<Vec<AccountView>, Report> = reach.get("/v1/accounts").await;
+        let accounts: Result<Vec<AccountView>, Report> = reach.get("/api/v1/accounts").await;
         reach.close().await;
         for account in accounts? {
             let name = account.name.map(|name| format!(" (signed in as {name})")).unwrap_or_default();

@@ -48,7 +48,8 @@ async fn sign_in(reach: &Reach, config: &Config, arguments: &LoginArguments) -> 
     let provider = provider_of(config, account).ok_or_else(|| unknown_account(config, account))?;
     let (redirect_uri, listeners) = way_back(provider.redirect_uri.as_ref()).await?;
     let begin = serde_json::json!({ "redirect_uri": redirect_uri });
-    let begun: SignInBegun = reach.call(Method::POST, &format!("/v1/accounts/{account}/sign-in"), Some(&begin)).await?;
+    let begun: SignInBegun =
+        reach.call(Method::POST, &format!("/api/v1/accounts/{account}/sign-in"), Some(&begin)).await?;
 
     say(format_args!("Sign in as the mailbox of account `{account}` at:\n\n{}\n", begun.url));
     if listeners.is_empty() {
@@ -66,7 +67,7 @@ async fn sign_in(reach: &Reach, config: &Config, arguments: &LoginArguments) -> 
         Report::new(format!("nobody signed in within {} s", patience.as_secs()))
             .hint(format!("run `oxpost login {account}` again; `sign_in_timeout` of the provider gives more time"))
     })??;
-    let done: SignInFinished = reach.call(Method::POST, "/v1/sign-in", Some(&FinishSignIn { url })).await?;
+    let done: SignInFinished = reach.call(Method::POST, "/api/v1/sign-in", Some(&FinishSignIn { url })).await?;
     let name = done.name.map(|name| format!(" as {name}")).unwrap_or_default();
     say(format_args!("account `{}` is signed in{name}", done.account));
     if done.released > 0 {

@@ -68,23 +68,23 @@ async fn carry_out(reach: &Reach, command: QueueCommand) -> Result<(), Report> {
             if json { print_json(&listing) } else { print_listing(&understood(listing)?) }
         }
         QueueCommand::Show { id, json } => {
-            let detail: serde_json::Value = reach.get(&format!("/v1/queue/{id}")).await?;
+            let detail: serde_json::Value = reach.get(&format!("/api/v1/messages/{id}")).await?;
             if json { print_json(&detail) } else { print_detail(&understood(detail)?) }
         }
         QueueCommand::Retry { id } => {
-            reach.call::<()>(Method::POST, &format!("/v1/queue/{id}/retry"), None::<&()>).await?;
+            reach.call::<()>(Method::POST, &format!("/api/v1/messages/{id}/retry"), None::<&()>).await?;
             say(format_args!(
                 "{id} is tried again now{}",
                 if reach.is_running() { "" } else { ", as soon as the gateway runs" }
             ));
         }
         QueueCommand::Drop { id } => {
-            reach.call::<()>(Method::DELETE, &format!("/v1/queue/{id}"), None::<&()>).await?;
+            reach.call::<()>(Method::DELETE, &format!("/api/v1/messages/{id}"), None::<&()>).await?;
             say(format_args!("{id} is dropped"));
         }
         QueueCommand::Release { what } => {
             let selector = what.parse().map_or_else(|_| Selector::Account(what.clone()), Selector::Mailbox);
-            let released: Released = reach.call(Method::POST, "/v1/holds/release", Some(&selector)).await?;
+            let released: Released = reach.call(Method::POST, "/api/v1/holds/release", Some(&selector)).await?;
             say(match released.mailboxes.len() {
                 0 => format!("no mail of {what} is held"),
                 1 => format!("the hold of {what} has ended; its mail is tried now"),
@@ -101,7 +101,7 @@ fn list_path(account: Option<&str>, all: bool) -> String {
     if let Some(account) = account {
         query.append_pair("account", account);
     }
-    format!("/v1/queue?{}", query.finish())
+    format!("/api/v1/messages?{}", query.finish())
 }
 
 fn understood<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Report> {

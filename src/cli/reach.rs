@@ -13,7 +13,7 @@ use tower::ServiceExt;
 use super::Report;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::front::admin::{ApiError, Control, router};
+use crate::front::admin::{Control, Problem, router};
 use crate::gateway::{LockError, Parts};
 use crate::telemetry::Log;
 
@@ -85,9 +85,9 @@ impl Reach {
             return serde_json::from_slice(answer)
                 .map_err(|error| Report::new(format!("the gateway's answer is not understood: {error}")));
         }
-        Err(match serde_json::from_slice::<ApiError>(&answer) {
-            Ok(ApiError { error, hint: Some(hint) }) => Report::new(error).hint(hint),
-            Ok(ApiError { error, hint: None }) => Report::new(error),
+        Err(match serde_json::from_slice::<Problem>(&answer) {
+            Ok(Problem { detail, hint: Some(hint), .. }) => Report::new(detail).hint(hint),
+            Ok(Problem { detail, hint: None, .. }) => Report::new(detail),
             Err(_) => Report::new(format!("the gateway answered {status}: {}", String::from_utf8_lossy(&answer))),
         })
     }

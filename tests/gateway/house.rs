@@ -287,14 +287,14 @@ impl House {
     /// Signs an account in as a browser would, through the operations that the command line uses.
     pub(crate) async fn sign_in(&self, account: &str) {
         let request = r#"{"redirect_uri": "http://localhost:8027/"}"#;
-        let begun = self.post(&format!("/v1/accounts/{account}/sign-in"), request).await;
+        let begun = self.post(&format!("/api/v1/accounts/{account}/sign-in"), request).await;
         let mut url: url::Url = begun["url"].as_str().unwrap().parse().unwrap();
         url.query_pairs_mut().append_pair("practice_auto", "1");
         let browser =
             reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy().build().unwrap();
         let answer = browser.get(url).send().await.unwrap();
         let location = answer.headers()["location"].to_str().unwrap().to_owned();
-        self.post("/v1/sign-in", &serde_json::json!({ "url": location }).to_string()).await;
+        self.post("/api/v1/sign-in", &serde_json::json!({ "url": location }).to_string()).await;
     }
 
     /// One call of the control socket's API, which must succeed.

@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use self::api::{
-    AccountView, ApiError, FinishSignIn, Holds, Listing, Released, Reloaded, SignInBegun, SignInFinished, router,
+    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, Problem, Released, Reloaded, Scope, SignInBegun,
+    SignInFinished, router,
 };
 use crate::queue::Queue;
 use crate::token::TokenManager;

@@ -1,0 +1,79 @@
+//! Messages and holds.
+
+use axum::extract::{Path, State};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
+
+use super::super::Control;
+use super::access::needs;
+use super::{Body, Problem, Query, Scope};
+use crate::mail::QueueId;
+use crate::queue::{Detail, Filter, Hold, MailboxKey, QueueError, Selector, Summary};
+
+pub(super) fn routes() -> Router<Control> {
+    let read =
+        Router::new().route("/messages", get(list)).route("/messages/{id}", get(show)).route("/holds", get(holds));
+    let manage = Router::new()
+        .route("/messages/{id}", axum::routing::delete(drop_message))
+        .route("/messages/{id}/retry", post(retry))
+        .route("/holds/release", post(release));
+    needs(Scope::Read, read).merge(needs(Scope::Manage, manage))
+}
+
+/// Messages in the queue, newest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Listing {
+    /// The messages.
+    pub messages: Vec<Summary>,
+    /// Mailboxes whose mail is held, and why.
+    pub holds: Vec<Hold>,
+}
+
+/// Mailboxes whose mail is held.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Holds {
+    /// The holds.
+    pub holds: Vec<Hold>,
+}
+
+/// What a release set free.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Released {
+    /// The mailboxes whose holds ended.
+    pub mailboxes: Vec<MailboxKey>,
+}
+
+async fn list(State(control): State<Control>, Query(filter): Query<Filter>) -> Result<Json<Listing>, Problem> {
+    let messages = control.queue.list(filter).await?;
+    Ok(Json(Listing { messages, holds: control.queue.holds().await? }))
+}
+
+async fn show(State(control): State<Control>, Path(id): Path<String>) -> Result<Json<Detail>, Problem> {
+    let id = queue_id(&id)?;
+    control.queue.show(id).await?.map(Json).ok_or_else(|| QueueError::NoSuchMessage(id).into())
+}
+
+async fn retry(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    control.queue.retry(queue_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn drop_message(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Problem> {
+    control.queue.drop_message(queue_id(&id)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+async fn holds(State(control): State<Control>) -> Result<Json<Holds>, Problem> {
+    Ok(Json(Holds { holds: control.queue.holds().await? }))
+}
+
+async fn release(State(control): State<Control>, Body(selector): Body<Selector>) -> Result<Json<Released>, Problem> {
+    Ok(Json(Released { mailboxes: control.queue.release(selector, "released by hand").await? }))
+}
+
+/// Reads a queue id.
+pub(in super::super) fn queue_id(text: &str) -> Result<QueueId, Problem> {
+    text.parse().map_err(|error| Problem::new(StatusCode::BAD_REQUEST, error, None))
+}

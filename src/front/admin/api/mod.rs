@@ -1,0 +1,36 @@
+//! The API: one router under `/api/v1`, served on the control socket and on the page's port. Each group of operations
+//! has a file; errors are problem+json (RFC 9457).
+
+mod access;
+mod accounts;
+mod gateway;
+mod messages;
+mod problem;
+mod requests;
+
+use axum::{Extension, Router};
+
+pub use self::access::{Caller, Scope};
+pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished};
+pub use self::gateway::Reloaded;
+pub use self::messages::{Holds, Listing, Released};
+pub use self::problem::Problem;
+pub(super) use self::requests::{Body, Query};
+use super::Control;
+
+/// All operations for the owner of the control socket, who is allowed everything.
+pub fn router(control: Control) -> Router {
+    routes(control).layer(Extension(Caller::Owner))
+}
+
+/// All operations. Whoever serves them says in a layer around them who the [`Caller`] is; without one, nobody is
+/// allowed anything.
+pub(super) fn routes(control: Control) -> Router {
+    let operations = Router::new()
+        .merge(messages::routes())
+        .merge(accounts::routes())
+        .merge(gateway::routes())
+        .fallback(problem::no_such_operation)
+        .method_not_allowed_fallback(problem::wrong_method);
+    Router::new().nest("/api/v1", operations).with_state(control)
+}
