@@ -8,6 +8,7 @@ mod queue;
 mod reach;
 mod report;
 mod serve;
+mod session;
 mod try_it;
 
 use std::path::{Path, PathBuf};
@@ -54,6 +55,9 @@ enum Command {
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Show who is reading, and end a session.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
     /// Make the hash of a local password, for a client's `password`.
     Password,
 }
@@ -68,6 +72,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Account => account::run(&config),
         Command::Queue(command) => queue::run(&config, command),
+        Command::Session(command) => session::run(&config, command),
         Command::Password => password::run(),
     };
     match done {

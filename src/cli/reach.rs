@@ -14,6 +14,7 @@ use super::Report;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::front::admin::{Control, Problem, router};
+use crate::front::reading::ReadingSessions;
 use crate::gateway::{LockError, Parts};
 use crate::telemetry::Log;
 
@@ -44,7 +45,12 @@ impl Reach {
     pub(super) async fn open(config: &Config) -> Result<Self, Report> {
         match Parts::open(config, Clock::system(), Arc::new(Log)).await {
             Ok(parts) => {
-                let control = Control { queue: parts.queue.clone(), tokens: parts.tokens.clone(), reload: None };
+                let control = Control {
+                    queue: parts.queue.clone(),
+                    tokens: parts.tokens.clone(),
+                    reading: ReadingSessions::default(),
+                    reload: None,
+                };
                 Ok(Self::Here(Box::new(Here { router: router(control), parts })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {

@@ -115,7 +115,7 @@ fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {
     if let Some(octets) = listener.max_octets {
         lines.push(format!("messages up to {}", size_words(octets)));
     }
-    Section { heading: format!("listener {} smtp", list_addresses(&listener.listen)), lines }
+    Section { heading: format!("listener {} {}", list_addresses(&listener.listen), listener.protocol.name()), lines }
 }
 
 fn admitted<'c>(config: &'c Config, listener: &ListenerSettings) -> impl Iterator<Item = &'c Client> {

@@ -5,7 +5,7 @@ mod doors;
 mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Protocol, Tls};
-pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretSource, UpstreamTls, WayOut};
+pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretSource, UpstreamTls, WayIn, WayOut};
 
 use std::collections::BTreeMap;
 

@@ -15,6 +15,7 @@ pub mod machine;
 mod providers;
 mod quantity;
 mod reader;
+mod reading;
 pub mod reference;
 mod shape;
 mod suggest;
@@ -25,6 +26,7 @@ pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
 pub use file::{LogFormat, LogLevel};
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -91,6 +93,8 @@ pub struct Config {
     pub delivery: delivery::Settings,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// Where each account that is read has its servers.
+    pub reading: HashMap<String, front::ReadingServers>,
     /// The files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -182,6 +186,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        reading: read.reading,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
         data,

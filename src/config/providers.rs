@@ -7,7 +7,9 @@ use url::Url;
 use super::fault::KeyPath;
 use super::file::{self, Cloud, Kind, OneOrMany, UpstreamTls};
 use super::reader::{Reader, is_loopback};
+use super::reading;
 use crate::delivery::SmtpTls;
+use crate::front::ReadingServers;
 use crate::token::{ClientAuthentication, ManagedIdentity, Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.
@@ -30,6 +32,8 @@ pub(super) struct Service {
     pub(super) has_secret: bool,
     pub(super) graph_url: Option<Url>,
     pub(super) smtp: Option<Submission>,
+    /// Where its mail is read.
+    pub(super) reading: ReadingServers,
     /// `None` if a fault stands in the way.
     provider: Option<Provider>,
 }
@@ -60,6 +64,8 @@ struct Known {
     exchange_resource: Option<&'static str>,
     exchange_app_resource: Option<&'static str>,
     smtp_host: Option<&'static str>,
+    imap_host: Option<&'static str>,
+    pop3_host: Option<&'static str>,
 }
 
 impl Known {
@@ -70,6 +76,8 @@ impl Known {
                 authorize_url: Some("https://accounts.google.com/o/oauth2/v2/auth".to_owned()),
                 token_url: Some("https://oauth2.googleapis.com/token".to_owned()),
                 smtp_host: Some("smtp.gmail.com"),
+                imap_host: Some("imap.gmail.com"),
+                pop3_host: Some("pop.gmail.com"),
                 ..Self::default()
             },
             Kind::Microsoft => Self::microsoft(cloud, tenant),
@@ -110,6 +118,8 @@ impl Known {
                 "https://partner.outlook.cn",
             ),
         };
+        // The host of IMAP, POP3 and EWS is the one that tokens are asked for.
+        let reading = app.strip_prefix("https://").unwrap_or(app);
         Self {
             authorize_url: Some(format!("https://{login}/{tenant}/oauth2/v2.0/authorize")),
             token_url: Some(format!("https://{login}/{tenant}/oauth2/v2.0/token")),
@@ -117,6 +127,8 @@ impl Known {
             exchange_resource: Some(delegated),
             exchange_app_resource: Some(app),
             smtp_host: Some(smtp),
+            imap_host: Some(reading),
+            pop3_host: Some(reading),
         }
     }
 }
@@ -193,6 +205,7 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
         has_secret,
         graph_url,
         smtp: submission(reader, at, typed, known.smtp_host),
+        reading: reading::servers(reader, at, typed, (known.imap_host, known.pop3_host)),
         provider,
     }
 }
@@ -268,8 +281,7 @@ fn submission(
     known: Option<&str>,
 ) -> Option<Submission> {
     let host = typed.smtp_host.as_deref().or(known)?;
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-    if host.is_empty() || !host.chars().all(fine) || host.parse::<std::net::SocketAddr>().is_ok() {
+    if !is_host(host) {
         let remedy = "write the name of the server alone; the port goes to `smtp_port`";
         reader.fault(at.key("smtp_host"), format!("`{host}` is no host name"), remedy);
         return None;
@@ -281,4 +293,10 @@ fn submission(
         None => SmtpTls::StartTls,
     };
     Some(Submission { host: host.to_owned(), port: typed.smtp_port, tls })
+}
+
+/// A name or an address, without a port.
+pub(super) fn is_host(host: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
+    !host.is_empty() && host.chars().all(fine) && host.parse::<std::net::SocketAddr>().is_err()
 }

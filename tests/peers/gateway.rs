@@ -33,6 +33,14 @@ pub(crate) struct Gateway<'a> {
     pub(crate) port: u16,
     /// TLS from the first octet.
     pub(crate) tls_port: u16,
+    /// IMAP in clear, with STARTTLS on offer.
+    pub(crate) imap_port: u16,
+    /// IMAP with TLS from the first octet.
+    pub(crate) imaps_port: u16,
+    /// POP3 in clear, with STLS on offer.
+    pub(crate) pop3_port: u16,
+    /// POP3 with TLS from the first octet.
+    pub(crate) pop3s_port: u16,
     /// The certificate that its clients trust.
     pub(crate) ca: PathBuf,
     config: PathBuf,
@@ -43,6 +51,7 @@ impl<'a> Gateway<'a> {
     /// Writes the configuration and runs `oxpost serve`.
     pub(crate) fn start(ground: &'a Ground, identity: &Identity, upstream: &Upstream, grant: Grant) -> Self {
         let (port, tls_port) = (free_port(), free_port());
+        let (imap_port, imaps_port, pop3_port, pop3s_port) = (free_port(), free_port(), free_port(), free_port());
         let hash = Self::password_hash();
         ground.write("client-secret", identity::CLIENT_SECRET);
         let (mailbox, grant, scopes) = match grant {
@@ -57,6 +66,12 @@ impl<'a> Gateway<'a> {
             .replace("@ca@", upstream.ca.to_str().unwrap())
             .replace("@mailbox@", &mailbox)
             .replace("@grant@", grant)
+            .replace("@imap_upstream_port@", &upstream.imaps_port.to_string())
+            .replace("@pop3_upstream_port@", &upstream.pop3s_port.to_string())
+            .replace("@imap_port@", &imap_port.to_string())
+            .replace("@imaps_port@", &imaps_port.to_string())
+            .replace("@pop3_port@", &pop3_port.to_string())
+            .replace("@pop3s_port@", &pop3s_port.to_string())
             .replace("@port@", &port.to_string())
             .replace("@tls_port@", &tls_port.to_string())
             .replace("@password@", &hash);
@@ -64,7 +79,8 @@ impl<'a> Gateway<'a> {
         let mut process =
             Process::start(ground, "gateway", Command::new(PROGRAM).arg("serve").arg("--config").arg(&config));
         wait_for_port(&mut process, port);
-        Self { ground, port, tls_port, ca: ground.path("data/certs/ca.pem"), config, _process: process }
+        let ca = ground.path("data/certs/ca.pem");
+        Self { ground, port, tls_port, imap_port, imaps_port, pop3_port, pop3s_port, ca, config, _process: process }
     }
 
     fn password_hash() -> String {

@@ -8,9 +8,10 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, Problem, Released, Reloaded, Scope, SignInBegun,
-    SignInFinished, router,
+    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, Problem, Released, Reloaded, Scope, SessionListing,
+    SignInBegun, SignInFinished, router,
 };
+use super::reading::ReadingSessions;
 use crate::queue::Queue;
 use crate::token::TokenManager;
 
@@ -24,6 +25,8 @@ pub struct Control {
     pub queue: Queue,
     /// The tokens.
     pub tokens: TokenManager,
+    /// The open reading sessions.
+    pub reading: ReadingSessions,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

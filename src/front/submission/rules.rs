@@ -19,7 +19,7 @@ pub struct Rules {
     /// The ways out, by account.
     pub ways: HashMap<String, AccountWays>,
     /// Checks local logins; a fresh one with each reload.
-    pub passwords: Passwords,
+    pub passwords: Arc<Passwords>,
 }
 
 /// What MAIL was found to be allowed.

@@ -7,6 +7,7 @@ mod gateway;
 mod messages;
 mod problem;
 mod requests;
+mod sessions;
 
 use axum::{Extension, Router};
 
@@ -16,6 +17,7 @@ pub use self::gateway::Reloaded;
 pub use self::messages::{Holds, Listing, Released};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};
+pub use self::sessions::SessionListing;
 use super::Control;
 
 /// All operations for the owner of the control socket, who is allowed everything.
@@ -30,6 +32,7 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(messages::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
+        .merge(sessions::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)
