@@ -135,6 +135,8 @@ pub enum Place {
     Graph,
     /// SMTP submission.
     Smtp,
+    /// IMAP and POP3.
+    Reading,
 }
 
 impl std::fmt::Display for Place {
@@ -144,6 +146,7 @@ impl std::fmt::Display for Place {
             Self::Token => "token",
             Self::Graph => "graph",
             Self::Smtp => "smtp",
+            Self::Reading => "reading",
         })
     }
 }
