@@ -52,13 +52,13 @@ pub struct Ends<A, B> {
 pub struct Rules {
     /// Nothing in either direction for so long.
     pub idle: Duration,
-    /// The same once one side has said all it has to say.
+    /// The same once the client has said all it has to say.
     pub half_closed: Duration,
     /// Ends at once.
     pub hang_up: CancellationToken,
     /// Ends as soon as nothing was said for `quiet`: the program stops.
     pub draining: CancellationToken,
-    /// See `draining`.
+    /// See `draining`; the same once the server has said all it has to say.
     pub quiet: Duration,
 }
 
@@ -101,13 +101,17 @@ where
         if upward.is_ready() && downward.is_ready() {
             return Poll::Ready(Ok(Ending::Closed));
         }
-        let limit = match (drains, upward.is_ready() || downward.is_ready()) {
-            (true, _) => rules.quiet,
-            (false, true) => rules.half_closed,
-            (false, false) => rules.idle,
+        // A server that has said all is gone, as far as servers go; a client may still wait for its answer.
+        let limit = if drains || downward.is_ready() {
+            rules.quiet
+        } else if upward.is_ready() {
+            rules.half_closed
+        } else {
+            rules.idle
         };
         let moved = traffic.up() + traffic.down() != before;
         match clock.poll(moved, limit, cx) {
+            Poll::Ready(()) if downward.is_ready() => Poll::Ready(Ok(Ending::Closed)),
             Poll::Ready(()) if drains => Poll::Ready(Ok(Ending::Drained)),
             Poll::Ready(()) => Poll::Ready(Ok(Ending::Idle)),
             Poll::Pending => Poll::Pending,

@@ -10,6 +10,7 @@ mod dialogues;
 mod disk;
 mod guessing;
 mod listeners;
+mod reading;
 mod relay;
 mod secrets;
 mod slow;

@@ -187,6 +187,12 @@ impl Dialogue {
         Ok(())
     }
 
+    /// Whether it looks at what the upstream is given.
+    #[allow(dead_code, reason = "not every test that plays dialogues needs it")]
+    pub(crate) fn passes_on(&self) -> bool {
+        self.steps.iter().any(|(_, step)| matches!(step, Step::PassedOn(_)))
+    }
+
     /// Plays it; panics at the line where the server does something else.
     pub(crate) fn play(&self, name: &str, peer: &mut impl Peer) {
         for (at, step) in &self.steps {

@@ -57,7 +57,7 @@ macro_rules! session {
     };
 }
 
-session!(imap, |session: imap::Session| session.logged_in(Some("IMAP4rev1 IDLE")));
+session!(imap, |session: imap::Session| session.logged_in(None));
 session!(pop3, |session: pop3::Session| session.logged_in());
 
 /// A session, and what stands behind it.

@@ -92,3 +92,20 @@ fn a_client_in_the_middle_of_something_is_not_idle() {
         assert_eq!(session.is_idle(), idle, "{said:?}");
     }
 }
+
+#[test]
+fn the_answer_to_a_login_names_what_the_upstream_can_do() {
+    for (capabilities, expected) in [
+        (Some("IMAP4rev1 IDLE"), "a NOOP answered|b OK [CAPABILITY IMAP4rev1 IDLE] Logged in|"),
+        (None, "a NOOP answered|b OK Logged in|"),
+    ] {
+        let mut session = Session::new(OPTIONS, true);
+        while session.next_action().is_some() {}
+        session.receive(b"a NOOP\r\nb LOGIN joe pw\r\nc SELECT x\r\n{");
+        assert!(matches!(session.next_action(), Some(Action::LogIn(_))));
+        let Handover { reply, unread } = session.logged_in(capabilities).unwrap();
+        let reply = String::from_utf8(reply).unwrap().replace("a OK Nothing done", "a NOOP answered");
+        assert_eq!((reply.replace("\r\n", "|").as_str(), unread.as_slice()), (expected, b"c SELECT x\r\n{".as_slice()));
+    }
+    assert_eq!(Session::new(OPTIONS, true).logged_in(None), None, "nobody asked");
+}

@@ -102,7 +102,7 @@ async fn silence_ends_it_and_an_octet_now_and_then_keeps_it() {
     let began = Instant::now();
     let mut octet = [0; 1];
     for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        sleep(Duration::from_millis(300)).await;
         client.write_all(b"x").await.unwrap();
         server.read_exact(&mut octet).await.unwrap();
     }
@@ -121,6 +121,15 @@ async fn half_a_connection_is_not_kept_for_ever() {
 }
 
 #[tokio::test]
+async fn a_server_that_is_gone_is_not_mourned_for_long() {
+    let (_client, server, running) = joined(rules(), 1024, b"", b"");
+    let began = Instant::now();
+    drop(server);
+    assert_eq!(running.await.unwrap().0.unwrap(), Ending::Closed);
+    assert!(began.elapsed() < Duration::from_millis(500), "though the client says nothing: {:?}", began.elapsed());
+}
+
+#[tokio::test]
 async fn hanging_up_is_at_once_and_draining_waits_for_silence() {
     let hang_up = rules();
     let token = hang_up.hang_up.clone();
@@ -135,7 +144,7 @@ async fn hanging_up_is_at_once_and_draining_waits_for_silence() {
     token.cancel();
     let mut octet = [0; 1];
     for _ in 0..10 {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        sleep(Duration::from_millis(50)).await;
         server.write_all(b"x").await.unwrap();
         client.read_exact(&mut octet).await.unwrap();
     }
