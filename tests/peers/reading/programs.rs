@@ -1,7 +1,7 @@
 //! Programs that people really read mail with.
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use super::{PERSON, Scene, decoded, letter};
 use crate::gateway::{LOGIN, PASSWORD};
@@ -21,11 +21,13 @@ fn maildir(folder: &Path) -> Vec<Vec<u8>> {
     all
 }
 
-/// A message with LF line ends, from its own first header line on.
+/// A message with LF line ends, from its own first header line on. mbsync and offlineimap mark what they carry.
 fn bare(message: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(message).replace("\r\n", "\n");
     let at = text.find("From: ").unwrap_or_else(|| panic!("no message: {text}"));
-    text[at..].trim_end().as_bytes().to_vec()
+    let marked = |line: &&str| line.starts_with("X-TUID: ") || line.starts_with("X-OfflineIMAP: ");
+    let lines: Vec<_> = text[at..].trim_end().lines().filter(|line| !marked(line)).collect();
+    lines.join("\n").into_bytes()
 }
 
 fn letters(count: usize) -> Vec<Vec<u8>> {
@@ -164,14 +166,14 @@ fn fetchmail(scene: &Scene<'_>) -> Vec<Vec<u8>> {
     maildir(&folder)
 }
 
-/// mutt is a program for a terminal: `script` is one, and its keys are pushed by its own configuration.
+/// mutt is a program for a terminal: Python makes one, and the keys are pushed by mutt's own configuration.
 fn mutt(scene: &Scene<'_>) -> Vec<Vec<u8>> {
     let ground = scene.ground;
     let folder = make_maildir(ground, "mutt");
     let config = ground.write(
         "muttrc",
         format!(
-            "set ssl_starttls=no\nset ssl_force_tls=yes\nset certificate_file={}\nset ssl_verify_host=no\nset imap_user=\"{LOGIN}\"\n\
+            "set ssl_starttls=no\nset ssl_force_tls=yes\nset ssl_ca_certificates_file={}\nset ssl_verify_host=no\nset imap_user=\"{LOGIN}\"\n\
              set imap_pass=\"{PASSWORD}\"\nset imap_authenticators=\"plain\"\nset mbox_type=Maildir\nset copy=no\nset quit=yes\nset confirmcreate=no\nset confirmappend=no\n\
              set header_cache=\"\"\nset message_cachedir=\"\"\n\
              push \"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{}<enter><exit>\"\n",
@@ -179,10 +181,11 @@ fn mutt(scene: &Scene<'_>) -> Vec<Vec<u8>> {
             folder.display()
         ),
     );
-    let mutt = format!("mutt -n -F {} -f imaps://localhost:{}/INBOX", config.display(), scene.gateway.imaps_port);
-    let mut script = Command::new("timeout");
-    script.args(["60", "script", "-qec", &mutt, "/dev/null"]).env("TERM", "xterm").env("HOME", ground.path(""));
-    run(script.stdin(std::process::Stdio::null()));
+    let mut terminal = Command::new("timeout");
+    terminal.args(["50", "python3", "-c", "import pty, sys; pty.spawn(sys.argv[1:])", "mutt", "-n", "-F"]).arg(&config);
+    terminal.args(["-f", &format!("imaps://localhost:{}/INBOX", scene.gateway.imaps_port)]);
+    let output = terminal.env("TERM", "xterm").env("HOME", ground.path("")).stdin(Stdio::null()).output().unwrap();
+    ground.write("mutt.log", &output.stdout);
     wait_until("mutt's copies", || {
         let mail = maildir(&folder);
         (mail.len() >= 12).then_some(mail)

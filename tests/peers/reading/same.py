@@ -153,4 +153,5 @@ one, other = (alike(play(Talk(*server))) for server in servers)
 if one != other:
     at = next((at for at, (a, b) in enumerate(zip(one, other)) if a != b), min(len(one), len(other)))
     sys.exit("differ at octet %d of %d and %d:\n%r\n%r" % (at, len(one), len(other), one[at - 300 : at + 200], other[at - 300 : at + 200]))
-print(len(one))
+counts = [len(re.findall(word, one)) for word in (rb"OK \[APPENDUID", rb" FETCH \(", rb"idling")]
+print(len(one), *counts)

@@ -82,6 +82,8 @@ elif what == "idle":
     print("idling", flush=True)
     while True:
         line = imap.readline()
+        if not line:
+            sys.exit("closed while idling")
         print(line.decode().strip(), flush=True)
         if b"EXISTS" in line:
             break
