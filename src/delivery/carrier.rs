@@ -13,7 +13,7 @@ use super::{AccountWays, Backend, Delivery, Limits};
 use crate::clock::Clock;
 use crate::mail::outgoing::header_only_recipients;
 use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason};
-use crate::queue::{Lease, MailboxKey, Queue, QueueError};
+use crate::queue::{Lease, MailboxKey, Queue, QueueError, Unsettled};
 
 /// The longest wait before an outcome is written once more.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
@@ -58,17 +58,31 @@ pub struct Carrier {
     clock: Clock,
     observer: Arc<dyn Observer>,
     hostname: String,
+    replaced: tokio::sync::Notify,
 }
 
 impl Carrier {
     /// A carrier with its ways out. `hostname` is what reports call this machine.
     pub fn new(queue: Queue, ways: Ways, clock: Clock, observer: Arc<dyn Observer>, hostname: String) -> Self {
-        Self { queue, ways: ArcSwap::from_pointee(ways), clock, observer, hostname }
+        Self {
+            queue,
+            ways: ArcSwap::from_pointee(ways),
+            clock,
+            observer,
+            hostname,
+            replaced: tokio::sync::Notify::new(),
+        }
     }
 
     /// Other ways out from now on; open attempts end on the old ones.
     pub fn replace(&self, ways: Ways) {
         self.ways.store(Arc::new(ways));
+        self.replaced.notify_waiters();
+    }
+
+    /// Completes when the ways out, and the limits with them, are replaced.
+    pub(super) async fn replaced(&self) {
+        self.replaced.notified().await;
     }
 
     /// The pace of a mailbox: that of the account that owns it, or of one that may use its whole domain.
@@ -116,21 +130,38 @@ impl Carrier {
         last.unwrap_or_else(|| failed(Failure::new(Reason::NoWayOut, "no backend for the account's ways")))
     }
 
-    /// Writes down what became of an attempt. While it cannot be written it stays here, and the message is not sent
-    /// again.
-    pub(super) async fn settle(&self, lease: Lease, attempt: Attempt) {
+    /// Writes down what became of an attempt; with `go_on` the next message of the mailbox is leased by the same
+    /// write. While it cannot be written it stays here, and the message is not sent again.
+    pub(super) async fn settle(&self, lease: Lease, attempt: Attempt, go_on: bool) -> Option<Lease> {
         let verdict = self.queue.verdict(&lease, &attempt);
         let report = self.report(&lease, &verdict).await;
-        let mut settled = self.queue.settle(lease, attempt, verdict, report).await;
+        let settled = if go_on {
+            self.queue.settle_and_lease(lease, attempt, verdict, report).await
+        } else {
+            self.queue.settle(lease, attempt, verdict, report).await.map(|()| None)
+        };
+        match settled {
+            Ok(next) => next,
+            Err(unsettled) => {
+                self.settle_later(unsettled).await;
+                None
+            }
+        }
+    }
+
+    async fn settle_later(&self, mut unsettled: Unsettled) {
         let mut waits = ExponentialBuilder::default().with_max_delay(LONGEST_WAIT).without_max_times().build();
-        while let Err(unsettled) = settled {
+        loop {
             tracing::error!(error = %unsettled, "an outcome is kept in memory and written later");
             if matches!(unsettled.error, QueueError::Suspect(_)) {
                 // Nothing is written before a restart; then the attempt counts as unknown.
                 return;
             }
             tokio::time::sleep(waits.next().unwrap_or(LONGEST_WAIT)).await;
-            settled = self.queue.settle_again(unsettled).await;
+            match self.queue.settle_again(unsettled).await {
+                Ok(()) => return,
+                Err(again) => unsettled = again,
+            }
         }
     }
 

@@ -12,10 +12,12 @@ use crate::token::Purpose;
 pub mod carrier;
 mod content;
 pub mod graph;
+mod lane;
 mod report;
 mod route;
 mod settings;
 pub mod smtp;
+mod turns;
 pub mod worker;
 
 pub use settings::{AccountWays, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};

@@ -3,21 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::carrier::{Carrier, Rates};
+use super::carrier::Carrier;
+use super::lane::Lane;
+use super::turns::{Turn, Turns};
 use crate::clock::{Clock, Timestamp};
 use crate::queue::pace::Pace;
-use crate::queue::{Lease, MailboxKey, Next, Queue, QueueError};
+use crate::queue::{Lease, MailboxKey, Queue, QueueError};
 
 /// How far back the daily figures look.
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often mail whose time is up is looked for, and old entries are removed.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
-/// The wait after the store gave an error.
-const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Takes leases and has them carried out.
 #[derive(Clone)]
@@ -46,7 +45,7 @@ impl Worker {
                     Some(key) => { lanes.spawn(self.clone().lane(key)); }
                     None => break,
                 },
-                () = self.stopping.cancelled() => break,
+                () = self.stopped() => break,
             }
         }
         lanes.close();
@@ -55,68 +54,29 @@ impl Worker {
         self.attempts.wait().await;
     }
 
-    /// One mailbox: its sessions and rates bound how much is under way. Place and slot are waited for before the lease,
-    /// so that waiting is not an attempt.
     async fn lane(self, key: MailboxKey) {
-        let mut pace = self.pace_so_far(&key).await;
-        let mut places = Places::default();
-        while !self.stopping.is_cancelled() {
-            let Rates { at_once, limits } = self.carrier.rates(&key);
-            pace.set_rates(limits.messages_per_minute, limits.recipients_per_day);
-            let Some(place) = self.place(&mut places, at_once).await else { return };
-            if !self.wait_for_slot(&mut pace).await {
-                return;
-            }
-            let waiting = self.queue.wait(&key);
-            match self.queue.lease(&key).await {
-                Ok(Next::Lease(lease)) => {
-                    pace.sent(self.clock.now(), u32::try_from(lease.envelope.recipients().len()).unwrap_or(u32::MAX));
-                    let this = self.clone();
-                    self.attempts.spawn(async move {
-                        this.carry_out(*lease).await;
-                        drop(place);
-                    });
-                }
-                Ok(Next::Wait(until)) => {
-                    drop(place);
-                    self.until(until, waiting).await;
-                }
-                Err(error) => {
-                    tracing::error!(%error, mailbox = key.mailbox, "cannot lease a message; trying again");
-                    self.pause(STORE_PAUSE).await;
-                }
-            }
-        }
+        let turns = Turns::new(self.pace_so_far(&key).await);
+        Lane::new(self, key, turns).run().await;
     }
 
-    /// A place for one attempt; `None` when stopping.
-    async fn place(&self, places: &mut Places, limit: usize) -> Option<OwnedSemaphorePermit> {
-        tokio::select! {
-            place = places.of(limit).acquire_owned() => place.ok(),
-            () = self.stopping.cancelled() => None,
-        }
+    /// Makes the attempt of a lease, then those of the messages that are due behind it, in a task of its own.
+    pub(super) fn spawn(&self, lease: Lease, turn: Turn) {
+        let this = self.clone();
+        self.attempts.spawn(async move { this.carry_out(lease, turn).await });
     }
 
-    /// Waits until the mailbox's rates allow another message. False when stopping.
-    async fn wait_for_slot(&self, pace: &mut Pace) -> bool {
-        while !self.stopping.is_cancelled() {
-            let now = self.clock.now();
-            let at = pace.earliest(now, 1);
-            if at <= now {
-                return true;
-            }
-            self.pause(at.since(now)).await;
+    async fn carry_out(&self, first: Lease, mut turn: Turn) {
+        let mut next = Some(first);
+        while let Some(lease) = next {
+            turn.used(self.now(), lease.envelope.recipients().len());
+            let attempt = self.carrier.attempt(&lease).await;
+            let go_on = !self.is_stopping() && turn.renew(self.now());
+            next = self.carrier.settle(lease, attempt, go_on).await;
         }
-        false
-    }
-
-    async fn carry_out(&self, lease: Lease) {
-        let attempt = self.carrier.attempt(&lease).await;
-        self.carrier.settle(lease, attempt).await;
     }
 
     async fn pace_so_far(&self, key: &MailboxKey) -> Pace {
-        let since = self.clock.now().minus(DAY);
+        let since = self.now().minus(DAY);
         match self.queue.recent_sends(key, since).await {
             Ok(sends) => Pace::new(0, 0, sends),
             Err(error) => {
@@ -128,11 +88,11 @@ impl Worker {
 
     /// Mail whose time is up becomes a report; old entries go.
     async fn maintain(self) {
-        while !self.stopping.is_cancelled() {
+        while !self.is_stopping() {
             if let Err(error) = self.expire().await {
                 tracing::error!(%error, "cannot look for expired mail; trying again");
             }
-            self.pause(MAINTAIN_EVERY).await;
+            self.sleep(MAINTAIN_EVERY).await;
         }
     }
 
@@ -143,51 +103,45 @@ impl Worker {
                 return self.queue.maintain().await;
             }
             for lease in overdue {
-                self.carry_out(lease).await;
+                let attempt = self.carrier.attempt(&lease).await;
+                self.carrier.settle(lease, attempt, false).await;
             }
         }
     }
 
-    async fn until(&self, until: Option<Timestamp>, woken: impl Future<Output = ()>) {
-        let wait = until.map(|until| until.since(self.clock.now()));
-        let sleep = async {
-            match wait {
-                Some(wait) => tokio::time::sleep(wait).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = sleep => {}
-            () = woken => {}
-            () = self.stopping.cancelled() => {}
-        }
+    pub(super) const fn queue(&self) -> &Queue {
+        &self.queue
     }
 
-    async fn pause(&self, wait: Duration) {
+    pub(super) fn carrier(&self) -> &Carrier {
+        &self.carrier
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
+    }
+
+    pub(super) async fn stopped(&self) {
+        self.stopping.cancelled().await;
+    }
+
+    /// Waits, but no longer than the worker works.
+    pub(super) async fn sleep(&self, wait: Duration) {
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
-            () = self.stopping.cancelled() => {}
+            () = self.stopped() => {}
         }
     }
-}
 
-/// The places of a lane. A reload that changes their number takes effect as attempts end.
-struct Places {
-    limit: usize,
-    places: Arc<Semaphore>,
-}
-
-impl Default for Places {
-    fn default() -> Self {
-        Self { limit: 0, places: Arc::new(Semaphore::new(0)) }
-    }
-}
-
-impl Places {
-    fn of(&mut self, limit: usize) -> Arc<Semaphore> {
-        if self.limit != limit {
-            (self.limit, self.places) = (limit, Arc::new(Semaphore::new(limit)));
+    /// Waits until this moment; `None` never comes.
+    pub(super) async fn sleep_until(&self, at: Option<Timestamp>) {
+        match at {
+            Some(at) => tokio::time::sleep(at.since(self.now())).await,
+            None => std::future::pending().await,
         }
-        Arc::clone(&self.places)
     }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Standby};
+use super::lease::{self, Offer, Taken};
 use super::room::Room;
 use super::rows::Row;
 use super::settle::{self, Settlement};
 use super::spool::{BodyReader, Content, Spool};
-use super::{Lease, NewMessage, QueueError, Settings, events, recover};
+use super::{Lease, MailboxKey, NewMessage, QueueError, Settings, events, recover};
 use crate::clock::Clock;
 use crate::mail::{Event, Observer, QueueId};
 use crate::store::{Store, StoreError};
@@ -48,11 +49,17 @@ impl Inner {
         let now = self.clock.now();
         let row = Row::new(&message);
         let (id, key, event) = (message.id, row.key.clone(), accepted(&message));
+        let standby = self.lanes.lane(&key).standby();
+        let draft = standby.is_some().then(|| lease::draft(&message, row.content.clone(), now));
         let file = message.body.hand_over(id, &self.spool.recent);
-        match self.store.write(move |connection| row.insert(connection, now)).await {
-            Ok(lane) => {
+        let take = standby.is_some();
+        let insert = move |connection: &_| {
+            if take { lease::accept(connection, &row, now) } else { Ok((row.insert(connection, now)?, None)) }
+        };
+        match self.store.write(insert).await {
+            Ok((lane, taken)) => {
                 self.observer.observe(&event);
-                self.lanes.has_mail(&key, lane);
+                self.hand_out(&key, lane, taken, standby.zip(draft));
                 Ok(id)
             }
             Err(error) => {
@@ -67,14 +74,29 @@ impl Inner {
         }
     }
 
-    pub(super) async fn settle(&self, settlement: Arc<Settlement>) -> Result<(), QueueError> {
+    /// A message that was leased as it was accepted goes to whoever stood by; of any other the mailbox is told.
+    fn hand_out(&self, key: &MailboxKey, lane: i64, taken: Option<Taken>, by: Option<(Standby, Lease)>) {
+        match (taken, by) {
+            (Some(taken), Some((standby, draft))) => standby.carry_out(taken.complete(draft)),
+            _ => self.lanes.has_mail(key, lane),
+        }
+    }
+
+    /// Writes a settlement. With `go_on` the same transaction leases the next message of the mailbox.
+    pub(super) async fn settle(&self, settlement: Arc<Settlement>, go_on: bool) -> Result<Option<Lease>, QueueError> {
         let now = self.clock.now();
         let work = Arc::clone(&settlement);
-        let settled = self.store.write(move |connection| settle::write(connection, &work, now)).await?;
+        let write = move |connection: &_| {
+            let settled = settle::write(connection, &work, now)?;
+            let offer = if go_on { Some(lease::next(connection, work.lease.record.lane, now)?) } else { None };
+            Ok((settled, offer))
+        };
+        let (settled, offer) = self.store.write(write).await?;
         events::tell(self.observer.as_ref(), &settlement, &settled, now);
         let lease = &settlement.lease;
         self.spool.recent.forget(lease.id);
-        if settled.released.is_some() {
+        if settled.released.is_some() || settlement.verdict.next.is_some() {
+            // What waits has another time now.
             self.lanes.wake(&lease.key());
         }
         if let (Some((_, row)), Some(lane)) = (&settlement.report, settled.report_lane) {
@@ -85,7 +107,23 @@ impl Inner {
         {
             self.spool.remove(vec![name.clone()]).await;
         }
-        Ok(())
+        Ok(self.taken_up(offer, &lease.key()).await)
+    }
+
+    /// The lease of an offer. After anything else the mailbox is woken, because nobody noted what it said.
+    async fn taken_up(&self, offer: Option<Offer>, key: &MailboxKey) -> Option<Lease> {
+        match offer? {
+            Offer::Lease(mut lease) => {
+                self.find_content(&mut lease).await;
+                return Some(*lease);
+            }
+            Offer::SetAside { id, why } => {
+                self.set_aside(id, &why);
+                self.lanes.wake(key);
+            }
+            Offer::Wait(_) => {}
+        }
+        None
     }
 
     /// Where the content of a lease is: still in memory, or in a file that is looked at before anything is sent.

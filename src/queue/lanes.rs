@@ -6,7 +6,22 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::MailboxKey;
+use super::{Lease, MailboxKey};
+
+/// Room for one attempt that a worker has ready: the next message of the mailbox is leased in the transaction that
+/// accepts it, and carried out by this. Dropping it gives the room back.
+pub struct Standby(Box<dyn FnOnce(Lease) + Send>);
+
+impl Standby {
+    /// `carry_out` must not block; it is called once the acceptance is durable.
+    pub fn new(carry_out: impl FnOnce(Lease) + Send + 'static) -> Self {
+        Self(Box::new(carry_out))
+    }
+
+    pub(super) fn carry_out(self, lease: Lease) {
+        (self.0)(lease);
+    }
+}
 
 /// One mailbox.
 #[derive(Default)]
@@ -14,6 +29,27 @@ pub(super) struct Lane {
     /// Its row; not known before its first message.
     pub(super) row: OnceLock<i64>,
     pub(super) wake: Notify,
+    standbys: Mutex<Vec<Standby>>,
+}
+
+impl Lane {
+    pub(super) fn stand_by(&self, standby: Standby) {
+        self.standbys().push(standby);
+    }
+
+    pub(super) fn standby(&self) -> Option<Standby> {
+        self.standbys().pop()
+    }
+
+    pub(super) fn withdraw(&self) {
+        // Dropped outside the lock: what a standby holds may have ideas of its own about being given back.
+        let standbys = std::mem::take(&mut *self.standbys());
+        drop(standbys);
+    }
+
+    fn standbys(&self) -> MutexGuard<'_, Vec<Standby>> {
+        self.standbys.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 pub(super) struct Lanes {

@@ -5,10 +5,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 use super::message::{Lease, Record};
-use super::rows::{FAILED, HELD_SO_FAR, LEASED, OUTSTANDING};
+use super::rows::{self, FAILED, HELD_SO_FAR, LEASED, OUTSTANDING, Row as NewRow, WAITING};
 use super::rows::{damaged, from_json, optional_json, parsed, queue_id, time};
 use super::spool::Content;
-use super::{Settings, hold};
+use super::{NewMessage, Settings, hold};
 use crate::clock::Timestamp;
 use crate::mail::{Address, BodyType, Envelope, Failure, QueueId, Reason, Recipient, ReversePath};
 
@@ -62,10 +62,78 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
         LEASED,
         lease.attempt,
     ))?;
-    connection
-        .prepare_cached("INSERT INTO attempt (message, number, lane, started_at) VALUES (?1, ?2, ?3, ?4)")?
-        .insert((seq, lease.attempt, lane, now.as_millis()))?;
+    begin_attempt(connection, (seq, lease.attempt), lane, now)?;
     Ok(Offer::Lease(Box::new(lease)))
+}
+
+fn begin_attempt(
+    connection: &Connection,
+    (seq, number): (i64, u32),
+    lane: i64,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO attempt (message, number, lane, started_at) VALUES (?1, ?2, ?3, ?4)";
+    connection.prepare_cached(sql)?.execute((seq, number, lane, now.as_millis()))?;
+    Ok(())
+}
+
+/// What the database says of a message that was leased as it was accepted.
+pub(super) struct Taken {
+    seq: i64,
+    lane: i64,
+    releases: i64,
+}
+
+/// Makes a message for which somebody stands by: leased, unless its lane is held or was asked to wait. The first value
+/// is the row of the lane.
+pub(super) fn accept(connection: &Connection, row: &NewRow, now: Timestamp) -> rusqlite::Result<(i64, Option<Taken>)> {
+    let lane = rows::lane(connection, &row.key)?;
+    if hold::gate(connection, lane)?.is_some() || asked_to_wait(connection, lane)?.is_some_and(|at| at > now) {
+        row.insert_as(connection, lane, WAITING, now)?;
+        return Ok((lane, None));
+    }
+    let seq = row.insert_as(connection, lane, LEASED, now)?;
+    begin_attempt(connection, (seq, 1), lane, now)?;
+    let releases =
+        connection.prepare_cached("SELECT releases FROM lane WHERE id = ?1")?.query_row([lane], |row| row.get(0))?;
+    Ok((lane, Some(Taken { seq, lane, releases })))
+}
+
+/// The lease of a message that is about to be accepted, but for what only the database knows.
+pub(super) fn draft(message: &NewMessage, content: Content, now: Timestamp) -> Lease {
+    let NewMessage { id, envelope, route, prefix, body, message_id, report_about, .. } = message;
+    Lease {
+        id: *id,
+        attempt: 1,
+        started_at: now,
+        route: route.clone(),
+        envelope: envelope.clone(),
+        prefix: prefix.clone(),
+        size: body.size(),
+        accepted_at: now,
+        message_id: message_id.clone(),
+        report_about: *report_about,
+        probe: false,
+        record: Record {
+            seq: 0,
+            lane: 0,
+            releases: 0,
+            expiry_from: now,
+            held: Duration::ZERO,
+            positions: (0..).take(envelope.recipients().len()).collect(),
+            content,
+            decided: Vec::new(),
+            recorded: true,
+        },
+    }
+}
+
+impl Taken {
+    pub(super) fn complete(self, mut draft: Lease) -> Lease {
+        let Self { seq, lane, releases } = self;
+        (draft.record.seq, draft.record.lane, draft.record.releases) = (seq, lane, releases);
+        draft
+    }
 }
 
 /// The end of the longest wait that the remote asked for. It asked the mailbox, not the message that happened to be

@@ -32,6 +32,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use error::QueueError;
 pub use hold::{Hold, Selector, is_probed};
+pub use lanes::Standby;
 pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary};
 pub use message::{Lease, MailboxKey, NewMessage, Next, Route};
 pub use settings::Settings;
@@ -179,7 +180,22 @@ impl Queue {
         report: Option<NewMessage>,
     ) -> Result<(), Unsettled> {
         let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
-        self.write_settlement(settlement).await
+        self.write_settlement(settlement, false).await.map(drop)
+    }
+
+    /// As [`Queue::settle`], and leases the next message of the same mailbox in the same transaction, if one is due.
+    ///
+    /// # Errors
+    /// As [`Queue::settle`]; nothing is leased then.
+    pub async fn settle_and_lease(
+        &self,
+        lease: Lease,
+        attempt: Attempt,
+        verdict: Verdict,
+        report: Option<NewMessage>,
+    ) -> Result<Option<Lease>, Unsettled> {
+        let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
+        self.write_settlement(settlement, true).await
     }
 
     /// Tries once more to write down what became of an attempt.
@@ -187,17 +203,28 @@ impl Queue {
     /// # Errors
     /// As [`Queue::settle`].
     pub async fn settle_again(&self, unsettled: Unsettled) -> Result<(), Unsettled> {
-        self.write_settlement(unsettled.settlement).await
+        self.write_settlement(unsettled.settlement, false).await.map(drop)
     }
 
-    async fn write_settlement(&self, settlement: Arc<Settlement>) -> Result<(), Unsettled> {
+    async fn write_settlement(&self, settlement: Arc<Settlement>, go_on: bool) -> Result<Option<Lease>, Unsettled> {
         let (inner, work) = (Arc::clone(&self.inner), Arc::clone(&settlement));
-        let settling = tokio::spawn(async move { inner.settle(work).await });
+        let settling = tokio::spawn(async move { inner.settle(work, go_on).await });
         let settled = settling.await.map_err(|_| QueueError::from(StoreError::Closed)).flatten();
         settled.map_err(|error| Unsettled { error, settlement })
     }
 
-    /// Completes when the mailbox has something to do: mail was accepted, retried or released. One waiter for each
+    /// Has the next message of the mailbox leased as it is accepted, and carried out by `standby`. Each stands by for
+    /// one message. Only while nothing of the mailbox is due: what waits has waited longer.
+    pub fn stand_by(&self, key: &MailboxKey, standby: Standby) {
+        self.inner.lanes.lane(key).stand_by(standby);
+    }
+
+    /// Gives back what stands by for the mailbox.
+    pub fn withdraw(&self, key: &MailboxKey) {
+        self.inner.lanes.lane(key).withdraw();
+    }
+
+    /// Completes when the mailbox has something to do: mail was accepted, retried or released, or has another time. One waiter for each
     /// mailbox; a wake that comes while nobody waits is kept.
     pub fn wait(&self, key: &MailboxKey) -> impl Future<Output = ()> + Send + 'static {
         let lane = self.inner.lanes.lane(key);

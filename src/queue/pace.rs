@@ -43,6 +43,22 @@ impl Pace {
         now.max(self.minute_allows()).max(self.day_allows(recipients))
     }
 
+    /// How many messages for one recipient each may go now.
+    pub fn room(&mut self, now: Timestamp) -> usize {
+        self.forget(now);
+        let usize = |count: u64| usize::try_from(count).unwrap_or(usize::MAX);
+        let minute = match self.messages_per_minute {
+            0 => usize::MAX,
+            limit => usize(limit.into())
+                .saturating_sub(self.sends.iter().rev().take_while(|(at, _)| at.plus(MINUTE) > now).count()),
+        };
+        let day = match self.recipients_per_day {
+            0 => usize::MAX,
+            limit => usize(u64::from(limit).saturating_sub(self.recipients)),
+        };
+        minute.min(day)
+    }
+
     /// Takes note of a send.
     pub fn sent(&mut self, now: Timestamp, recipients: u32) {
         if self.messages_per_minute == 0 && self.recipients_per_day == 0 {
@@ -125,6 +141,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn there_is_room_exactly_when_a_message_may_go_now(
+            sends in proptest::collection::vec((0_i64..200, 1_u32..5), 0..40),
+            minute in 0_u32..6,
+            day in 0_u32..50,
+        ) {
+            let sends = sends.into_iter().map(|(seconds, recipients)| (at(seconds), recipients)).collect();
+            let mut pace = Pace::new(minute, day, sends);
+            let now = at(200);
+            let mut gone = 0;
+            let room = pace.room(now);
+            while gone < 60 && pace.earliest(now, 1) <= now {
+                pace.sent(now, 1);
+                gone += 1;
+            }
+            prop_assert_eq!(gone, room.min(60));
+        }
+
         #[test]
         fn no_window_ever_holds_more_than_the_limit(
             gaps in proptest::collection::vec((0_i64..40, 1_u32..5), 1..100),

@@ -98,7 +98,7 @@ pub(super) struct Row {
     smtputf8: bool,
     prefix: Vec<u8>,
     size: u64,
-    content: Content,
+    pub(super) content: Content,
     message_id: Option<String>,
     report_about: Option<QueueId>,
 }
@@ -125,15 +125,27 @@ impl Row {
     /// Makes the message; due at once. Returns the row of its lane.
     pub(super) fn insert(&self, connection: &Connection, now: Timestamp) -> rusqlite::Result<i64> {
         let lane = lane(connection, &self.key)?;
-        let insert = insert_message();
+        self.insert_as(connection, lane, WAITING, now)?;
+        Ok(lane)
+    }
+
+    /// Makes the message in this state. Returns its row.
+    pub(super) fn insert_as(
+        &self,
+        connection: &Connection,
+        lane: i64,
+        state: i64,
+        now: Timestamp,
+    ) -> rusqlite::Result<i64> {
         let (octets, spool) = match &self.content {
             Content::Memory(octets) => (Some(&**octets), None),
             Content::File(name) => (None, Some(name)),
             Content::Stored => return Err(damaged("the content of a new message is with another one")),
         };
-        let seq = connection.prepare_cached(&insert)?.insert(named_params! {
+        let seq = connection.prepare_cached(&insert_message())?.insert(named_params! {
             ":id": self.id.as_bytes(),
             ":lane": lane,
+            ":state": state,
             ":account": self.route.account,
             ":route": json(&self.route)?,
             ":reverse_path": self.reverse_path,
@@ -155,14 +167,16 @@ impl Row {
         for (position, address) in (0_i64..).zip(&self.recipients) {
             recipient.execute((seq, position, address))?;
         }
-        Ok(lane)
+        Ok(seq)
     }
 }
 
+/// A leased message has one attempt, which the same transaction records.
 fn insert_message() -> String {
     format!(
-        "INSERT INTO message (id, lane, state, account, route, reverse_path, eight_bit, smtputf8, size, spool, message_id, \
-         report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, 0, :account, :route, \
-         :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :report_about, :now, :now, {HELD_SO_FAR}, :now)"
+        "INSERT INTO message (id, lane, state, attempts, account, route, reverse_path, eight_bit, smtputf8, size, spool, \
+         message_id, report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, :state, \
+         :state = {LEASED}, :account, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, \
+         :report_about, :now, :now, {HELD_SO_FAR}, :now)"
     )
 }

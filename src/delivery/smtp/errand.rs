@@ -88,7 +88,7 @@ impl<'a> Errand<'a> {
         let all = self.delivery.envelope.recipients();
         let recipients: Vec<&Recipient> = asked.iter().filter_map(|index| all.get(*index)).collect();
         let message = Message { delivery: self.delivery, outgoing };
-        let mail = Mail {
+        let mut mail = Mail {
             reverse_path: &outgoing.reverse_path,
             recipients: &recipients,
             size: message.size(),
@@ -96,6 +96,7 @@ impl<'a> Errand<'a> {
             smtputf8: self.delivery.envelope.smtputf8
                 || !outgoing.reverse_path.address().is_none_or(Address::is_ascii)
                 || recipients.iter().any(|recipient| !recipient.address.is_ascii()),
+            in_one_go: false,
         };
         let mut fresh = false;
         loop {
@@ -103,6 +104,7 @@ impl<'a> Errand<'a> {
                 Ok(session) => session,
                 Err(failure) => return Verdict::failed(failure),
             };
+            mail.in_one_go = session.is_fresh();
             let answered = session.transact(&mail, &message).await;
             if used && was_stale(&answered) {
                 fresh = true;

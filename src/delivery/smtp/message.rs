@@ -35,8 +35,19 @@ impl Message<'_> {
     /// Sends it with its final dot. After an error the dot has not left.
     pub(super) async fn send<S: AsyncRead + AsyncWrite + Unpin>(&self, wire: &mut Wire<S>) -> Result<(), Lost> {
         let expected = usize::try_from(self.size()).unwrap_or(WRITE).min(WRITE);
-        let mut sending =
-            Sending { wire, stuffer: DotStuffer::new(), out: Vec::with_capacity(expected + expected / 32 + 64) };
+        let out = Vec::with_capacity(expected + expected / 32 + 64);
+        self.send_through(Sending { wire, stuffer: Some(DotStuffer::new()), out }).await
+    }
+
+    /// Sends the commands that wait for it and behind them the message as it is. After an error its last octet has not
+    /// left.
+    pub(super) async fn send_chunk<S: AsyncRead + AsyncWrite + Unpin>(&self, wire: &mut Wire<S>) -> Result<(), Lost> {
+        let out = wire.client.output().to_vec();
+        wire.client.written();
+        self.send_through(Sending { wire, stuffer: None, out }).await
+    }
+
+    async fn send_through<S: AsyncRead + AsyncWrite + Unpin>(&self, mut sending: Sending<'_, S>) -> Result<(), Lost> {
         sending.push(&self.outgoing.header).await?;
         let head = self.delivery.head;
         if head.len() as u64 == self.delivery.size {
@@ -51,14 +62,17 @@ impl Message<'_> {
         let mut skip = self.outgoing.body_offset;
         let mut seen = 0;
         let mut chunks = self.delivery.content.open().await?;
+        let size = self.delivery.size;
         while let Some(chunk) = chunks.next().await? {
             seen += chunk.len() as u64;
+            if seen > size {
+                return Err(ContentError::Damaged(format!("it has more than its {size} octets")).into());
+            }
             let skipped = skip.min(chunk.len());
             skip -= skipped;
             sending.push(&chunk[skipped..]).await?;
         }
-        if seen != self.delivery.size {
-            let size = self.delivery.size;
+        if seen != size {
             return Err(ContentError::Damaged(format!("it has {seen} octets instead of {size}")).into());
         }
         Ok(())
@@ -67,14 +81,18 @@ impl Message<'_> {
 
 struct Sending<'w, S> {
     wire: &'w mut Wire<S>,
-    stuffer: DotStuffer,
+    /// `None`: the octets go as they are.
+    stuffer: Option<DotStuffer>,
     out: Vec<u8>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Sending<'_, S> {
     async fn push(&mut self, octets: &[u8]) -> Result<(), Lost> {
         for piece in octets.chunks(PIECE) {
-            self.stuffer.push(piece, &mut self.out);
+            match &mut self.stuffer {
+                Some(stuffer) => stuffer.push(piece, &mut self.out),
+                None => self.out.extend_from_slice(piece),
+            }
             // A message of exactly one write is kept back for its dot.
             if self.out.len() > WRITE {
                 self.wire.write(&self.out).await?;
@@ -85,7 +103,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sending<'_, S> {
     }
 
     async fn finish(mut self) -> Result<(), Lost> {
-        self.stuffer.finish(&mut self.out);
+        if let Some(stuffer) = &mut self.stuffer {
+            stuffer.finish(&mut self.out);
+        }
         self.wire.write(&self.out).await
     }
 }

@@ -79,6 +79,14 @@ impl Pool {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Makes the idle sessions look as if they had been idle for so much longer.
+    #[cfg(test)]
+    pub(super) fn age(&self, by: Duration) {
+        for session in self.lock().sessions.values_mut().flatten() {
+            session.idle_since -= by;
+        }
+    }
+
     #[cfg(test)]
     pub(super) fn idle_sessions(&self) -> usize {
         self.lock().sessions.values().map(Vec::len).sum()

@@ -1,5 +1,7 @@
 //! A session with a provider: connected, over TLS, logged in; it carries one message after another.
 
+use std::time::Duration;
+
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
@@ -14,6 +16,8 @@ use crate::smtp::upstream::{Answers, CannotCarry, Ending, Mail, Response, Stage,
 
 /// Messages that one session carries before it makes room for a new one.
 const MESSAGES: u32 = 100;
+/// A session that was idle for longer may be one that the server has given up.
+const FRESH: Duration = Duration::from_secs(2);
 
 /// A logged-in session.
 pub(super) struct Session {
@@ -37,9 +41,9 @@ pub(super) struct Target {
 pub(super) enum Progress {
     /// Not even MAIL was answered.
     Nothing,
-    /// The final dot had not left: the server has no message.
+    /// The end of the message had not left: the server has no message.
     BeforeDot,
-    /// The final dot had left: the server may have the message.
+    /// The final dot, or the last octet of the chunk, had left: the server may have the message.
     AfterDot,
 }
 
@@ -109,6 +113,12 @@ impl Session {
                     }
                     *progress = Progress::AfterDot;
                 }
+                Step::SendChunk => {
+                    if let Err(lost) = message.send_chunk(&mut self.wire).await {
+                        return self.refused_midway(lost).await;
+                    }
+                    *progress = Progress::AfterDot;
+                }
                 // None of these follows on the login.
                 Step::Read | Step::StartTls | Step::Authenticate | Step::Ready => {}
             }
@@ -140,6 +150,11 @@ impl Session {
     /// Whether the server has left it alone while it was idle.
     pub(super) fn is_quiet(&mut self) -> bool {
         self.wire.is_quiet()
+    }
+
+    /// Whether it was opened or used just now.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.idle_since.elapsed() < FRESH
     }
 
     /// Whether the server offers 8BITMIME.

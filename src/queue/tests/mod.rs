@@ -7,6 +7,7 @@ mod leasing;
 mod recovering;
 mod settling;
 mod spooling;
+mod standing_by;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};

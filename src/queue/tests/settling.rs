@@ -127,3 +127,39 @@ async fn an_outcome_that_cannot_be_written_stays_and_the_message_is_not_sent_aga
     assert_eq!(desk.state(id).await, State::Relayed);
     assert_eq!(desk.witness.count(|event| matches!(event, Event::Relayed { .. })), 1);
 }
+
+#[tokio::test]
+async fn a_message_that_must_wait_wakes_its_mailbox_so_that_its_time_is_known() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@y.example"]).await;
+    let lease = desk.lease().await;
+    // A worker with places left asks again, and waits for a wake.
+    assert_eq!(desk.waits().await, None);
+    desk.queue.wait(&route().key()).await;
+    let attempt = all(&lease, outcome(Reason::TimedOut));
+    desk.settle(lease, attempt).await;
+    let woken = tokio::time::timeout(Duration::from_secs(10), desk.queue.wait(&route().key())).await;
+    assert!(woken.is_ok(), "nobody would try the message again before other mail comes");
+    assert!(desk.waits().await.is_some());
+}
+
+#[tokio::test]
+async fn a_settlement_leases_the_next_message_in_the_same_transaction() {
+    let desk = Desk::new().await;
+    let [first, second] = [desk.accept(&["a@y.example"]).await, desk.accept(&["b@y.example"]).await];
+    let lease = desk.lease().await;
+    assert_eq!(lease.id, first);
+    let commits = desk.store.commits();
+    let attempt = all(&lease, relayed());
+    let verdict = desk.queue.verdict(&lease, &attempt);
+    let next = desk.queue.settle_and_lease(lease, attempt, verdict, None).await.unwrap().unwrap();
+    assert_eq!((next.id, next.attempt), (second, 1));
+    assert_eq!(desk.store.commits(), commits + 1);
+    assert_eq!(desk.read(&next).await.unwrap(), b"Subject: a\r\n\r\nb\r\n");
+
+    let attempt = all(&next, outcome(Reason::SignInNeeded));
+    let verdict = desk.queue.verdict(&next, &attempt);
+    desk.accept(&["c@y.example"]).await;
+    let none = desk.queue.settle_and_lease(next, attempt, verdict, None).await.unwrap();
+    assert!(none.is_none(), "the mailbox is held now");
+}

@@ -9,6 +9,8 @@ pub struct Extensions {
     pub xoauth2: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
+    /// CHUNKING (RFC 3030).
+    pub chunking: bool,
     /// 8BITMIME (RFC 6152).
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
@@ -37,6 +39,7 @@ impl Extensions {
             "STARTTLS" => self.starttls = true,
             "AUTH" => self.xoauth2 |= words.any(|mechanism| mechanism.eq_ignore_ascii_case("XOAUTH2")),
             "PIPELINING" => self.pipelining = true,
+            "CHUNKING" => self.chunking = true,
             "8BITMIME" => self.eight_bit = true,
             "SMTPUTF8" => self.smtputf8 = true,
             "SIZE" => {
@@ -60,6 +63,7 @@ mod tests {
             starttls: false,
             xoauth2: true,
             pipelining: true,
+            chunking: true,
             eight_bit: true,
             smtputf8: true,
             size: true,

@@ -1,5 +1,6 @@
 //! The client side of SMTP submission as a value without I/O: greeting, EHLO, STARTTLS, AUTH XOAUTH2, then one
-//! transaction after another, pipelined where the server allows it (RFC 2920).
+//! transaction after another, pipelined where the server allows it (RFC 2920). Where it takes chunks as well (RFC 3030),
+//! a message of moderate size leaves together with its commands and costs one round trip.
 //!
 //! Whoever drives it writes [`Upstream::output`], feeds what comes back to [`Upstream::receive`], and does what
 //! [`Upstream::step`] names. Nothing but EHLO and STARTTLS leaves before TLS runs.
@@ -116,6 +117,8 @@ pub enum Step {
     Ready,
     /// Write the content, dot-stuffed, with its final dot; then go on.
     SendContent,
+    /// Write [`Upstream::output`] and behind it the content as it is, [`Mail::size`] octets; then go on.
+    SendChunk,
     /// The transaction is over; another may begin if [`Upstream::is_reusable`].
     Finished(Answers),
 }
@@ -171,6 +174,9 @@ pub struct Mail<'a> {
     pub eight_bit: bool,
     /// Whether an address or the header needs SMTPUTF8.
     pub smtputf8: bool,
+    /// Whether commands and content may leave together. If the connection is lost then, nobody knows how far the server
+    /// had come, so a session that may be stale should not be asked to.
+    pub in_one_go: bool,
 }
 
 /// One connection to a server, from its greeting on.

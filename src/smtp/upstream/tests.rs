@@ -48,6 +48,7 @@ fn begin(client: &mut Upstream, to: &[&str]) -> Result<(), CannotCarry> {
         size: 500,
         eight_bit: false,
         smtputf8: false,
+        in_one_go: true,
     })
 }
 
@@ -349,7 +350,14 @@ fn what_the_message_needs_is_declared_or_refused_here() {
     let reverse_path = ReversePath::Null;
     let to = recipients(&["ä@x.example"]);
     let to = [&to[0]];
-    let mail = Mail { reverse_path: &reverse_path, recipients: &to, size: 1000, eight_bit: true, smtputf8: true };
+    let mail = Mail {
+        reverse_path: &reverse_path,
+        recipients: &to,
+        size: 1000,
+        eight_bit: true,
+        smtputf8: true,
+        in_one_go: false,
+    };
     let mut client = logged_in(EHLO);
     client.begin(&mail).unwrap();
     let sent = "MAIL FROM:<> SIZE=1000 BODY=8BITMIME SMTPUTF8\r\nRCPT TO:<ä@x.example>\r\nDATA\r\n";

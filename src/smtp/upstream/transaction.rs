@@ -6,6 +6,9 @@ use super::{Expected, Mail, Response, Stage, Step, Trouble, Upstream};
 
 /// RCPT commands that are on their way at once. A server may stop reading while nobody reads its answers.
 const WINDOW: usize = 100;
+/// Octets of the largest message that leaves before the server has taken its envelope. A larger one would be sent in
+/// vain too often, and one round trip is little of its time.
+const LARGEST_CHUNK: u64 = 1024 * 1024;
 
 /// What the server said to one transaction.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -52,6 +55,8 @@ pub(super) enum Part {
     Data,
     /// The final dot of the message.
     Content,
+    /// The message as one chunk, sent together with the commands before it.
+    Chunk,
     /// The lone dot of a message that nobody receives.
     EmptyContent,
 }
@@ -62,7 +67,7 @@ impl Part {
             Self::Mail => Stage::Mail,
             Self::Rcpt(_) => Stage::Rcpt,
             Self::Data => Stage::Data,
-            Self::Content | Self::EmptyContent => Stage::Content,
+            Self::Content | Self::Chunk | Self::EmptyContent => Stage::Content,
         }
     }
 }
@@ -119,10 +124,16 @@ impl Upstream {
             mail: MailAnswer::Awaited,
         };
         if self.extensions.pipelining {
-            self.ask(&mut transaction);
+            self.ask(&mut transaction, self.chunk(mail));
         }
         self.transaction = Some(transaction);
         Ok(())
+    }
+
+    /// The octets of the one chunk that the message leaves in, if it may.
+    fn chunk(&self, mail: &Mail<'_>) -> Option<u64> {
+        let small = mail.size <= LARGEST_CHUNK && mail.recipients.len() <= WINDOW;
+        (self.extensions.chunking && mail.in_one_go && small).then_some(mail.size)
     }
 
     /// Whether the server has answered MAIL of the transaction that runs.
@@ -150,9 +161,9 @@ impl Upstream {
         command
     }
 
-    /// Sends the next RCPT commands: a window full of them, and DATA behind the last, or one if the server does not
-    /// take several at once.
-    fn ask(&mut self, transaction: &mut Transaction) {
+    /// Sends the next RCPT commands: a window full of them, and DATA or the chunk behind the last, or one if the server
+    /// does not take several at once.
+    fn ask(&mut self, transaction: &mut Transaction, chunk: Option<u64>) {
         let window = if self.extensions.pipelining { WINDOW } else { 1 };
         for _ in 0..window {
             let rest = &transaction.commands[transaction.unsent..];
@@ -163,8 +174,17 @@ impl Upstream {
             transaction.asked += 1;
         }
         if self.extensions.pipelining && transaction.all_asked() {
-            self.send_data();
+            match chunk {
+                Some(octets) => self.send_chunk(octets),
+                None => self.send_data(),
+            }
         }
+    }
+
+    fn send_chunk(&mut self, octets: u64) {
+        self.send_line(&["BDAT ", &octets.to_string(), " LAST"]);
+        self.expected.push_back(Expected::Transaction(Part::Chunk));
+        self.due = Some(Step::SendChunk);
     }
 
     fn send_data(&mut self) {
@@ -176,9 +196,11 @@ impl Upstream {
         let Some(mut transaction) = self.transaction.take() else {
             return Err(Trouble::Unsolicited(response.to_string()));
         };
+        let taken = response.is_positive();
         match self.advance(&mut transaction, part, response) {
             Ok(Some(ending)) => {
-                self.needs_reset = part != Part::Content;
+                // A refused chunk leaves the server in the middle of the transaction (RFC 3030 section 2).
+                self.needs_reset = !(part == Part::Content || part == Part::Chunk && taken);
                 if matches!(ending, Ending::Refused(Stage::Mail, _)) {
                     // "503 no MAIL yet" says nothing about a recipient.
                     transaction.recipients.fill(None);
@@ -221,6 +243,7 @@ impl Upstream {
             Part::Data => return self.data_answered(transaction, response),
             Part::Content if response.is_positive() => return Ok(Some(Ending::Taken(response))),
             Part::Content => return Ok(Some(Ending::Refused(Stage::Content, response))),
+            Part::Chunk => return Ok(Some(transaction.ending_of_chunk(response))),
             Part::EmptyContent => return Ok(Some(transaction.ending_without_content())),
         }
         if self.expected.is_empty() { self.go_on(transaction) } else { Ok(None) }
@@ -233,7 +256,7 @@ impl Upstream {
         }
         let refused = matches!(transaction.mail, MailAnswer::Refused(_));
         if !refused && !transaction.all_asked() {
-            self.ask(transaction);
+            self.ask(transaction, None);
         } else if !refused && transaction.accepted > 0 {
             self.send_data();
         } else {
@@ -274,6 +297,15 @@ impl Transaction {
     fn refuse(&mut self, index: usize, response: Response) {
         if let Some(recipient) = self.recipients.get_mut(index) {
             *recipient = Some(response);
+        }
+    }
+
+    /// How it ended when the content left with the commands: what the server says of it counts only if it wanted it.
+    fn ending_of_chunk(&self, response: Response) -> Ending {
+        match &self.mail {
+            MailAnswer::Accepted if self.accepted > 0 && response.is_positive() => Ending::Taken(response),
+            MailAnswer::Accepted if self.accepted > 0 => Ending::Refused(Stage::Content, response),
+            MailAnswer::Accepted | MailAnswer::Awaited | MailAnswer::Refused(_) => self.ending_without_content(),
         }
     }
 

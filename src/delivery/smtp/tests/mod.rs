@@ -11,6 +11,7 @@ use crate::delivery::{Chunks, Content, ContentError, SmtpTls, Token};
 use crate::mail::{Address, Envelope, Outcome, QueueId, Recipient, ReversePath, SenderPolicy};
 use crate::secret::Secret;
 
+mod chunks;
 mod faults;
 mod sending;
 mod sessions;

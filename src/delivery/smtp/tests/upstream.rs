@@ -1,7 +1,8 @@
 //! A server on loopback that follows a script, a connection at a time, and can misbehave.
 //!
 //! Lines of a script: `C: text` reads a line that begins with the text; `S: text` sends a line; `T: text` sends a line
-//! octet by octet; `B: a|b` sends `a` and `b` as lines in one write; `TLS` starts TLS; `CONTENT` reads up to the final dot; `TAKE n` reads n octets; `SEND n` sends n
+//! octet by octet; `B: a|b` sends `a` and `b` as lines in one write; `TLS` starts TLS; `CONTENT` reads up to the final dot; `CHUNK`
+//! reads `BDAT n LAST` and the chunk; `TAKE n` reads n octets; `SEND n` sends n
 //! octets without a line end; `LINGER n` waits n milliseconds; `HANG` neither says nor reads anything more; `RESET`
 //! breaks the connection; `CLOSE` closes it. At the end of its script a connection is kept until the client closes it.
 
@@ -162,6 +163,15 @@ async fn act(io: &mut BufReader<Box<dyn Io>>, verb: &str, text: &str, log: &Mute
         }
         "CONTENT" => {
             let content = read_content(io).await.map_err(words)?;
+            log.lock().unwrap().contents.push(content);
+        }
+        "CHUNK" => {
+            let mut line = String::new();
+            io.read_line(&mut line).await.map_err(words)?;
+            let octets = line.strip_prefix("BDAT ").and_then(|rest| rest.strip_suffix(" LAST\r\n"));
+            let octets = octets.and_then(|octets| octets.parse().ok()).ok_or(format!("the client said {line:?}"))?;
+            let mut content = vec![0; octets];
+            io.read_exact(&mut content).await.map_err(words)?;
             log.lock().unwrap().contents.push(content);
         }
         "LINGER" => tokio::time::sleep(Duration::from_millis(text.parse().unwrap())).await,
