@@ -45,8 +45,11 @@ pub(super) fn arguments(pieces: &[Piece]) -> Result<Vec<String>, Unreadable> {
     Ok(arguments)
 }
 
-/// The next argument of a line and what is behind it.
-fn next(line: &[u8]) -> Result<Option<(Cow<'_, [u8]>, &[u8])>, Unreadable> {
+/// An argument and what is behind it.
+type Split<'a> = (Cow<'a, [u8]>, &'a [u8]);
+
+/// The next argument of a line.
+fn next(line: &[u8]) -> Result<Option<Split<'_>>, Unreadable> {
     let rest = line.trim_ascii_start();
     let Some(first) = rest.first() else { return Ok(None) };
     let (argument, behind) = if *first == b'"' { quoted(&rest[1..])? } else { atom(rest) };
@@ -57,12 +60,12 @@ fn next(line: &[u8]) -> Result<Option<(Cow<'_, [u8]>, &[u8])>, Unreadable> {
     }
 }
 
-fn atom(text: &[u8]) -> (Cow<'_, [u8]>, &[u8]) {
+fn atom(text: &[u8]) -> Split<'_> {
     let end = text.iter().position(|octet| *octet == b' ').unwrap_or(text.len());
     (Cow::Borrowed(&text[..end]), &text[end..])
 }
 
-fn quoted(text: &[u8]) -> Result<(Cow<'_, [u8]>, &[u8]), Unreadable> {
+fn quoted(text: &[u8]) -> Result<Split<'_>, Unreadable> {
     let mut value = Vec::new();
     let mut octets = text.iter().enumerate();
     while let Some((at, octet)) = octets.next() {
@@ -88,16 +91,19 @@ fn text(octets: Cow<'_, [u8]>) -> Result<String, Unreadable> {
 mod tests {
     use super::*;
 
+    /// A line, what it holds, and why it is in the table.
+    type Row = (&'static [u8], Result<&'static [&'static str], Unreadable>, &'static str);
+
     #[test]
     fn arguments_are_read_as_programs_write_them() {
-        let table: [(&[u8], Result<&[&str], Unreadable>, &str); 20] = [
+        let table: [Row; 20] = [
             (b"joe secret", Ok(&["joe", "secret"]), "atoms"),
             (b"  joe   secret  ", Ok(&["joe", "secret"]), "careless blanks"),
             (b"joe@b.example s(e%c*r]t", Ok(&["joe@b.example", "s(e%c*r]t"]), "what atoms may not have"),
             (b"\"joe\" \"se cret\"", Ok(&["joe", "se cret"]), "quoted"),
             (b"joe \"a\\\"b\\\\c\"", Ok(&["joe", "a\"b\\c"]), "escaped"),
             (b"\"\" \"\"", Ok(&["", ""]), "empty"),
-            ("j\u{f6}rg \"\u{e4}\"".as_bytes(), Ok(&["j\u{f6}rg", "\u{e4}"]), "beyond ASCII"),
+            (b"j\xc3\xb6rg \"\xc3\xa4\"", Ok(&["j\u{f6}rg", "\u{e4}"]), "beyond ASCII"),
             (b"DOM\\joe x", Ok(&["DOM\\joe", "x"]), "a backslash in an atom"),
             (b"", Ok(&[]), "none"),
             (b"   ", Ok(&[]), "blanks alone"),

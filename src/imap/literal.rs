@@ -43,9 +43,12 @@ pub(super) fn announced(text: &[u8]) -> Option<(&[u8], Announced)> {
 mod tests {
     use super::*;
 
+    /// A text, what it announces behind what, and why it is in the table.
+    type Row = (&'static str, Option<(&'static str, Announced)>, &'static str);
+
     #[test]
     fn only_a_count_behind_a_blank_announces_octets() {
-        let table: [(&str, Option<(&str, Announced)>, &str); 14] = [
+        let table: [Row; 14] = [
             ("a LOGIN {5}", Some(("a LOGIN ", Announced::Waiting(5))), "RFC 3501"),
             ("a LOGIN {5+}", Some(("a LOGIN ", Announced::Coming(5))), "RFC 7888"),
             ("a ID ({0}", Some(("a ID (", Announced::Waiting(0))), "in a list, of nothing"),

@@ -8,14 +8,14 @@ use oxpost::{imap, pop3};
 use crate::dialogue::{Peer, Rules, Stored};
 
 /// What a session wants, whichever protocol it speaks.
-enum Wish {
+pub(crate) enum Wish {
     Reply(Vec<u8>),
     StartTls,
     LogIn(Credentials),
     Close,
 }
 
-trait Session {
+pub(crate) trait Session {
     fn receive(&mut self, octets: &[u8]);
     fn wish(&mut self) -> Option<Wish>;
     fn tls_started(&mut self);

@@ -44,10 +44,8 @@ pub(super) fn of_trouble(trouble: &BackTrouble) -> Failure {
         None if trouble.to_login => Reason::AuthenticationRejected,
         None => Reason::ProviderTrouble,
     };
-    let wait = suggested_backoff(&lower).or(match reason {
-        Reason::MailboxUnavailable | Reason::ReadingDisabled | Reason::PermissionMissing => Some(BREATH),
-        _ => None,
-    });
+    let lasts = matches!(reason, Reason::MailboxUnavailable | Reason::ReadingDisabled | Reason::PermissionMissing);
+    let wait = suggested_backoff(&lower).or(lasts.then_some(BREATH));
     Failure::new(reason, words).retry_after(wait)
 }
 
@@ -66,6 +64,7 @@ fn suggested_backoff(lower: &str) -> Option<Duration> {
 }
 
 /// The next step, for people; `account` is the account's name.
+#[expect(clippy::wildcard_enum_match_arm, reason = "whatever else may come, coming again later is the advice")]
 pub(super) fn hint(reason: Reason, account: &str, protocol: &str) -> String {
     match reason {
         Reason::AuthenticationRejected => format!(

@@ -317,10 +317,8 @@ impl Upstream {
 
     fn refused(&mut self, text: &str) -> Trouble {
         let stage = self.stage();
-        let challenge = match std::mem::replace(&mut self.waiting, Waiting::Driver) {
-            Waiting::End(challenge) => Some(challenge),
-            _ => None,
-        };
+        let waiting = std::mem::replace(&mut self.waiting, Waiting::Driver);
+        let challenge = if let Waiting::End(challenge) = waiting { Some(challenge) } else { None };
         Trouble::Refused { stage, words: one_line(text), challenge }
     }
 

@@ -49,9 +49,12 @@ fn refused(stage: Stage, words: &str, challenge: Option<&str>) -> Result<LoggedI
     Err(Trouble::Refused { stage, words: words.to_owned(), challenge: challenge.map(str::to_owned) })
 }
 
+/// What the server says, what it is sent, how it ends, and why it is in the table.
+type Row = (&'static [&'static str], &'static str, Result<LoggedIn, Trouble>, &'static str);
+
 #[test]
 fn a_login_takes_as_few_round_trips_as_the_server_lets_it() {
-    let table: [(&[&str], &str, Result<LoggedIn, Trouble>, &str); 6] = [
+    let table: [Row; 6] = [
         (
             &[GREETING, "@ OK [CAPABILITY IMAP4rev1 IDLE] in\r\n* 5 EXISTS\r\nmore"],
             "ox1 AUTHENTICATE XOAUTH2 dG9rZW4=|",
@@ -109,7 +112,7 @@ fn a_login_takes_as_few_round_trips_as_the_server_lets_it() {
 
 #[test]
 fn nothing_leaves_in_clear_but_capability_and_starttls() {
-    let table: [(&[&str], &str, Result<LoggedIn, Trouble>, &str); 6] = [
+    let table: [Row; 6] = [
         (
             &[
                 "* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=XOAUTH2] x\r\n",
@@ -152,9 +155,9 @@ fn a_server_that_misbehaves_gets_no_login_out_of_it() {
         (&["HTTP/1.1 400 Bad Request\r\n"], no("HTTP/1.1 400 Bad Request"), "HTTP"),
         (&[GREETING, "a1 OK in\r\n"], no("a1 OK in"), "another's tag"),
         (
-            &[&format!("{GREETING}ox1 OK in\r\nox2 OK in\r\n")],
-            no("ox2 OK in"),
-            "guessed tags: the first one is ours here",
+            &["* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready\r\nguess1 OK in\r\n"],
+            no("guess1 OK in"),
+            "an answer in advance, to a tag that was guessed",
         ),
         (&["* OK x\r\n", "@ OK done\r\n"], no("done"), "CAPABILITY without a list"),
         (&["* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] x\r\n"], Err(Trouble::NoMechanism), "no mechanism for tokens"),
@@ -177,13 +180,7 @@ fn a_server_that_misbehaves_gets_no_login_out_of_it() {
         (&[GREETING, "\r\n"], no(""), "an empty line"),
     ];
     for (pieces, end, why) in table {
-        let played = play(true, pieces);
-        if why.starts_with("guessed") {
-            // The nonce is what keeps a server from this; here it was given away.
-            assert!(played.end.is_ok() || played.end == end, "{why}");
-            continue;
-        }
-        assert_eq!(played.end, end, "{why}");
+        assert_eq!(play(true, pieces).end, end, "{why}");
     }
 }
 

@@ -29,9 +29,12 @@ fn refused(stage: Stage, words: &str, challenge: Option<&str>) -> Result<(), Tro
     Err(Trouble::Refused { stage, words: words.to_owned(), challenge: challenge.map(str::to_owned) })
 }
 
+/// Whether TLS runs, what the server says, what it is sent, how it ends, and why it is in the table.
+type Row = (bool, &'static [&'static str], &'static str, Result<(), Trouble>, &'static str);
+
 #[test]
 fn a_login_is_two_lines_and_its_refusal_is_told() {
-    let table: [(bool, &[&str], &str, Result<(), Trouble>, &str); 9] = [
+    let table: [Row; 9] = [
         (true, &["+OK hi\r\n", "+ \r\n", "+OK in\r\n"], "AUTH XOAUTH2|dG9rZW4=|", Ok(()), "as Microsoft documents it"),
         (true, &["+OK hi\r\n", "+\r\n", "+OK\r\n"], "AUTH XOAUTH2|dG9rZW4=|", Ok(()), "with few words"),
         (

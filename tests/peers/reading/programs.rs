@@ -176,7 +176,7 @@ fn mutt(scene: &Scene<'_>) -> Vec<Vec<u8>> {
             "set ssl_starttls=no\nset ssl_force_tls=yes\nset ssl_ca_certificates_file={}\nset ssl_verify_host=no\nset imap_user=\"{LOGIN}\"\n\
              set imap_pass=\"{PASSWORD}\"\nset imap_authenticators=\"plain\"\nset mbox_type=Maildir\nset copy=no\nset quit=yes\nset confirmcreate=no\nset confirmappend=no\n\
              set header_cache=\"\"\nset message_cachedir=\"\"\n\
-             push \"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{}<enter><exit>\"\n",
+             folder-hook . 'push \"<tag-pattern>~A<enter><tag-prefix><copy-message><kill-line>{}<enter><exit>\"'\n",
             scene.gateway.ca.display(),
             folder.display()
         ),

@@ -95,7 +95,7 @@ def command(dice, tag, count):
         b"STORE " + some + b" -FLAGS.SILENT (\\Seen \\Flagged)",
         b"COPY " + some + b" Archive",
         b"FROB",
-        b"SELECT Nowhere",
+        b"STATUS Nowhere (MESSAGES)",
     ]
     kind = dice.random()
     if kind < 0.75:
