@@ -1,14 +1,16 @@
 //! oxpost: plain SMTP, IMAP and POP3 in, OAuth 2.0 out.
 //!
 //! The house, from the ground up (`tests/layering.rs` keeps each floor from using a higher one):
-//! `secret`, `clock`; `mail`, `octets`, `sasl`; `smtp`, `imap`, `pop3`; `account`, `telemetry`; `net`, `http`, `store`; `token`, `queue`;
-//! `delivery`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
+//! `secret`, `clock`; `mail`, `octets`, `sasl`; `smtp`, `imap`, `pop3`; `account`, `telemetry`; `net`, `http`, `store`;
+//! `token`, `queue`; `delivery`, `directory`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider
+//! to practise against.
 
 pub mod account;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod delivery;
+pub mod directory;
 pub mod front;
 pub mod gateway;
 pub mod http;

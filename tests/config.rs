@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test stops at what it did not expect")]
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use oxpost::cli::check::{self, Verdict};
 use oxpost::config::machine::{Bridge, Machine};
@@ -14,8 +15,28 @@ const SECRETS: [&str; 2] = ["hunter2", "s3cret-from-outside"];
 
 /// An environment in which everything is set but `OXPOST_UNSET`, the key and what systemd sets.
 fn environment(name: &str) -> Option<String> {
-    let unset = ["OXPOST_UNSET", "OXPOST_KEY", "CREDENTIALS_DIRECTORY"];
-    (!unset.contains(&name)).then(|| "s3cret-from-outside".to_owned())
+    match name {
+        "OXPOST_UNSET" | "OXPOST_KEY" | "CREDENTIALS_DIRECTORY" => None,
+        "OXPOST_CERTIFICATE" => Some(keys().0.clone()),
+        "OXPOST_SERVICE_ACCOUNT" => Some(keys().1.clone()),
+        _ => Some("s3cret-from-outside".to_owned()),
+    }
+}
+
+/// A key with its certificate, and the key of a service account.
+fn keys() -> &'static (String, String) {
+    static KEYS: OnceLock<(String, String)> = OnceLock::new();
+    KEYS.get_or_init(|| {
+        let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+        let certificate =
+            rcgen::CertificateParams::new(["oxpost.test".to_owned()]).unwrap().self_signed(&pair).unwrap();
+        let account = serde_json::json!({
+            "type": "service_account",
+            "client_email": "gateway@project.iam.gserviceaccount.com",
+            "private_key": pair.serialize_pem(),
+        });
+        (format!("{}{}", pair.serialize_pem(), certificate.pem()), account.to_string())
+    })
 }
 
 fn machine() -> Machine {

@@ -24,6 +24,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("token", 5),
     ("queue", 5),
     ("delivery", 6),
+    ("directory", 6),
     ("front", 7),
     ("config", 8),
     ("gateway", 9),

@@ -2,14 +2,21 @@
 
 mod account;
 pub mod check;
+mod doctor;
+mod init;
+mod key;
 mod login;
+mod page;
 mod password;
 mod queue;
 mod reach;
 mod report;
 mod serve;
 mod session;
+mod table;
+mod token;
 mod try_it;
+mod user;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -48,10 +55,27 @@ enum Command {
         /// The file; default: the one given with --config.
         file: Option<PathBuf>,
     },
+    /// Write a first configuration, or add an account to one.
+    Init(init::InitArguments),
     /// Sign an account in, in a browser.
     Login(login::LoginArguments),
-    /// Show the accounts and whether they are signed in.
-    Account,
+    /// Print an access token, for a program that speaks to the provider itself.
+    Token(token::TokenArguments),
+    /// Exchange the key that tokens are sealed with.
+    #[command(subcommand)]
+    Key(key::KeyCommand),
+    /// Show the accounts and work on them.
+    Account {
+        #[command(subcommand)]
+        command: Option<account::AccountCommand>,
+    },
+    /// Look for what is in the way of an account, step by step.
+    Doctor(doctor::DoctorArguments),
+    /// Look people of the tenant up.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Print a link that lets a browser into the administrator's page, once.
+    Page,
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
@@ -69,8 +93,14 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => serve::run(&config),
         Command::Try(arguments) => try_it::run(&arguments),
         Command::Check { file } => return check(&file.unwrap_or(config)),
+        Command::Init(arguments) => init::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
-        Command::Account => account::run(&config),
+        Command::Token(arguments) => token::run(&config, &arguments),
+        Command::Key(command) => key::run(&config, &command),
+        Command::Account { command } => account::run(&config, command),
+        Command::Doctor(arguments) => doctor::run(&config, &arguments),
+        Command::User(command) => user::run(&config, command),
+        Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
         Command::Session(command) => session::run(&config, command),
         Command::Password => password::run(),

@@ -164,7 +164,7 @@ fn print_summary(message: &Summary) {
     }
 }
 
-fn print_detail(detail: &Detail) {
+pub(super) fn print_detail(detail: &Detail) {
     print_summary(&detail.summary);
     let (account, mailbox) = (&detail.summary.account, &detail.summary.mailbox);
     say(format_args!("  account {account}, mailbox {mailbox}, client {}", detail.client));

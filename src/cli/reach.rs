@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
@@ -13,10 +14,12 @@ use tower::ServiceExt;
 use super::Report;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::front::admin::{Control, Problem, router};
-use crate::front::reading::ReadingSessions;
-use crate::gateway::{LockError, Parts};
-use crate::telemetry::Log;
+use crate::delivery::Token;
+use crate::front::admin::{Problem, ProgramToken, router};
+use crate::gateway::{Deliverer, LockError, Parts};
+use crate::secret::Secret;
+use crate::telemetry::{Journal, Log};
+use crate::token::{AccessToken, Purpose, TokenError};
 
 /// The longest answer that is read, in octets.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
@@ -33,6 +36,7 @@ pub(super) enum Reach {
 pub(super) struct Here {
     router: Router,
     parts: Parts,
+    deliverer: Option<Deliverer>,
 }
 
 /// Reads a configuration for a command.
@@ -45,13 +49,10 @@ impl Reach {
     pub(super) async fn open(config: &Config) -> Result<Self, Report> {
         match Parts::open(config, Clock::system(), Arc::new(Log)).await {
             Ok(parts) => {
-                let control = Control {
-                    queue: parts.queue.clone(),
-                    tokens: parts.tokens.clone(),
-                    reading: ReadingSessions::default(),
-                    reload: None,
-                };
-                Ok(Self::Here(Box::new(Here { router: router(control), parts })))
+                let clock = Clock::system();
+                let journal = Journal::new(clock.clone(), Arc::new(Log));
+                let control = parts.control(config, clock, journal, None);
+                Ok(Self::Here(Box::new(Here { router: router(control), parts, deliverer: None })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {
                 let client = reqwest::Client::builder().unix_socket(config.control_socket()).no_proxy().build();
@@ -59,6 +60,17 @@ impl Reach {
             }
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Has this process work on the queue if no gateway does.
+    pub(super) fn deliver(&mut self, config: &Config) -> Result<(), Report> {
+        if let Self::Here(here) = self
+            && here.deliverer.is_none()
+        {
+            let deliverer = Deliverer::start(&here.parts, config, Clock::system(), Arc::new(Log));
+            here.deliverer = Some(deliverer.map_err(|error| Report::new(error.to_string()))?);
+        }
+        Ok(())
     }
 
     /// Whether a gateway is running.
@@ -69,6 +81,24 @@ impl Reach {
     /// Asks for something.
     pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Report> {
         self.call(Method::GET, path, None::<&()>).await
+    }
+
+    /// An access token of an account, for a command that tries it out.
+    pub(super) async fn token(&self, account: &str, purpose: Purpose) -> Result<Token, Report> {
+        match self {
+            Self::Here(here) => {
+                let token = here.parts.tokens.access_token(account, purpose).await;
+                let AccessToken { secret, expires, generation, .. } = token.map_err(|error| explained(&error))?;
+                Ok(Token { secret, expires, generation })
+            }
+            Self::Socket(_) => {
+                let path = format!("/api/v1/accounts/{account}/token?for={}", purpose.word());
+                let issued: ProgramToken = self.get(&path).await?;
+                let left = Duration::from_secs(issued.token.expires_in);
+                let expires = Clock::system().now().plus(left);
+                Ok(Token { secret: Secret::new(issued.token.access_token), expires, generation: 0 })
+            }
+        }
     }
 
     /// Carries an operation out.
@@ -101,8 +131,19 @@ impl Reach {
     /// Gives the data folder back.
     pub(super) async fn close(self) {
         if let Self::Here(here) = self {
+            if let Some(deliverer) = here.deliverer {
+                deliverer.stop().await;
+            }
             here.parts.close().await;
         }
+    }
+}
+
+fn explained(error: &TokenError) -> Report {
+    let report = Report::new(error.why());
+    match error.hint() {
+        Some(hint) => report.hint(hint),
+        None => report,
     }
 }
 

@@ -22,6 +22,16 @@ impl Report {
         Self { hint: Some(hint.into()), ..self }
     }
 
+    /// What happened, without the next step.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The next step.
+    pub fn next_step(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Prints it to standard error.
     pub fn print(&self) {
         let _closed = writeln!(std::io::stderr(), "{self}");

@@ -38,6 +38,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         }
         let Some(service) = services.get(provider) else { continue };
         let grant = grant(reader, &at, typed, service);
+        let sign_in_as = sign_in_as(reader, &at, typed);
         let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
         let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
         let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
@@ -54,9 +55,9 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().map(purpose).chain(for_reading).collect(),
+            purposes: ways.iter().map(purpose).chain(for_reading).chain(directory(reader, name)).collect(),
             login_hint: address.as_ref().map(Address::to_string),
-            sign_in_as: None,
+            sign_in_as,
         });
         let (account, provider) = (name.clone(), provider.clone());
         read.ways.push(AccountWays {
@@ -73,6 +74,11 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         reader.fault(KeyPath::root().key("account"), "there is no account, so no mail could leave", remedy);
     }
     read
+}
+
+/// Looking people up is asked for at the sign-in of the account that does it, and of no other.
+fn directory(reader: &Reader<'_>, account: &str) -> Option<Purpose> {
+    (reader.file.directory.account.as_deref() == Some(account)).then_some(Purpose::Directory)
 }
 
 const fn purpose(way: &Way) -> Purpose {
@@ -97,8 +103,9 @@ fn mailbox(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, text: &
         let remedy = "write an address such as `scanner@contoso.com`";
         return reader.parsed::<Address>(key, text, remedy).map(MailboxRule::One);
     };
-    if typed.grant != file::Grant::ClientCredentials && !reader.is_faulty(&at.key("grant")) {
-        let cause = format!("`{text}` needs a grant without a person; others are for one mailbox");
+    let for_many = matches!(typed.grant, file::Grant::ClientCredentials | file::Grant::ManagedIdentity);
+    if !for_many && !reader.is_faulty(&at.key("grant")) {
+        let cause = format!("`{text}` needs a grant of the app itself; others are for one mailbox");
         reader.fault(key, cause, "write one address, or set `grant = \"client-credentials\"`");
         return None;
     }
@@ -113,6 +120,13 @@ fn grant(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: 
     }
     match typed.grant {
         file::Grant::AuthorizationCode => Grant::AuthorizationCode,
+        file::Grant::DeviceCode => {
+            if service.kind == Kind::Google {
+                let cause = "Google gives no permission for mail by device code";
+                reader.fault(key, cause, "set `grant = \"authorization-code\"`");
+            }
+            Grant::DeviceCode
+        }
         file::Grant::RefreshToken => {
             let source = typed.refresh_token.as_ref();
             Grant::RefreshToken(source.and_then(|source| reader.secret(&at.key("refresh_token"), source)))
@@ -121,6 +135,17 @@ fn grant(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: 
             check_client_credentials(reader, key, typed, service);
             Grant::ClientCredentials
         }
+        file::Grant::ServiceAccount => {
+            check_service_account(reader, key, typed, service);
+            Grant::ServiceAccount
+        }
+        file::Grant::ManagedIdentity => {
+            if service.kind != Kind::Microsoft {
+                let cause = "only Microsoft takes the managed identity of a machine";
+                reader.fault(key, cause, "set `grant = \"authorization-code\"`");
+            }
+            Grant::ManagedIdentity
+        }
     }
 }
 
@@ -128,8 +153,8 @@ fn check_client_credentials(reader: &mut Reader<'_>, key: KeyPath, typed: &file:
     let provider = typed.provider.as_deref().unwrap_or_default();
     if service.kind == Kind::Google {
         let cause = "Google has no client credentials for mailboxes";
-        reader.fault(key, cause, "set `grant = \"authorization-code\"`");
-    } else if !service.has_secret {
+        reader.fault(key, cause, "set `grant = \"service-account\"` or `grant = \"authorization-code\"`");
+    } else if !service.has_proof {
         let cause = format!("client credentials need a secret, and the provider `{provider}` has none");
         reader.fault(key, cause, format!("add `client_secret = {{ env = \"NAME\" }}` to `[provider.{provider}]`"));
     } else if !service.has_own_tenant {
@@ -137,6 +162,28 @@ fn check_client_credentials(reader: &mut Reader<'_>, key: KeyPath, typed: &file:
         let remedy = format!("set `tenant` of `[provider.{provider}]` to your domain or directory id");
         reader.fault(key, cause, remedy);
     }
+}
+
+fn check_service_account(reader: &mut Reader<'_>, key: KeyPath, typed: &file::Account, service: &Service) {
+    let provider = typed.provider.as_deref().unwrap_or_default();
+    if service.kind != Kind::Google {
+        let cause = format!("service accounts are Google's, and the provider `{provider}` is not");
+        reader.fault(key, cause, "set `grant = \"client-credentials\"`");
+    } else if !service.has_service_account {
+        let cause = format!("the provider `{provider}` has no `service_account`");
+        let remedy = format!("add `service_account = {{ file = \"PATH\" }}` to `[provider.{provider}]`");
+        reader.fault(key, cause, remedy);
+    }
+}
+
+fn sign_in_as(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account) -> Option<String> {
+    let (key, name) = (at.key("sign_in_as"), typed.sign_in_as.clone()?);
+    if typed.grant.is_app() {
+        reader.fault(key, "nobody signs in with the grant of this account", "take it out");
+    } else if name.trim().is_empty() || name.chars().any(char::is_control) {
+        reader.fault(key, "this is no name", "write the name that signs in, such as `admin@contoso.com`");
+    }
+    Some(name)
 }
 
 /// What the ways out are built from.
@@ -177,7 +224,7 @@ fn way(
     let provider = typed.provider.as_deref().unwrap_or_default();
     match out {
         WayOut::Graph if service.graph_url.is_some() => service.graph_url.clone().map(|base| {
-            let app_only = typed.grant == file::Grant::ClientCredentials;
+            let app_only = typed.grant.is_app();
             let (max_octets, max_recipients) = (limits.graph_octets, limits.recipients_per_message);
             Way::Graph(GraphWay { base, app_only, max_octets, max_recipients })
         }),

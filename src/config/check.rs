@@ -77,19 +77,37 @@ fn gateway_section(config: &Config) -> Section {
         None => format!("self-made, in `{}`", config.submission.tls.folder.display()),
     };
     let queue = &config.queue;
-    Section {
-        heading: format!("gateway `{}`", config.hostname),
-        lines: vec![
-            format!("data: `{}`, sealed with the key from {key}", config.data.display()),
-            format!("certificate: {certificate}"),
-            format!(
-                "queue: tried for {}, on hold for {} at most, listed for {}",
-                duration_words(queue.expire_after),
-                duration_words(queue.hold_expire_after),
-                duration_words(queue.keep)
-            ),
-        ],
+    let people = config.directory.as_ref().map(|people| format!("people: looked up with account `{}`", people.account));
+    let lines = vec![
+        format!("data: `{}`, sealed with the key from {key}", config.data.display()),
+        format!("certificate: {certificate}"),
+        page_line(config),
+        format!(
+            "queue: tried for {}, on hold for {} at most, listed for {}",
+            duration_words(queue.expire_after),
+            duration_words(queue.hold_expire_after),
+            duration_words(queue.keep)
+        ),
+    ];
+    Section { heading: format!("gateway `{}`", config.hostname), lines: lines.into_iter().chain(people).collect() }
+}
+
+fn page_line(config: &Config) -> String {
+    let page = &config.page;
+    if page.listen.is_empty() {
+        return "page: none".to_owned();
     }
+    let scheme = if page.tls { "https" } else { "http" };
+    let public = page.public_url.as_ref().map(|url| format!(", browsed as {url}")).unwrap_or_default();
+    let entry = if page.password.is_some() { "the password" } else { "one-time links" };
+    let keys: Vec<String> = page.keys.iter().map(|key| format!("`{}`", key.name)).collect();
+    let keys = if keys.is_empty() { String::new() } else { format!("; API keys {}", keys.join(", ")) };
+    let loopback = page.listen.iter().all(|address| address.ip().is_loopback());
+    let place = match page.listen.first() {
+        Some(first) if loopback => format!("localhost:{}", first.port()),
+        _ => list_addresses(&page.listen),
+    };
+    format!("page: {scheme} on {place}{public}, entered by {entry}{keys}")
 }
 
 fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {

@@ -159,7 +159,7 @@ fn login(
 }
 
 /// What stands there instead of a hash may be the password itself, so it is not shown.
-fn check_password(reader: &mut Reader<'_>, at: KeyPath, text: &str) {
+pub(super) fn check_password(reader: &mut Reader<'_>, at: KeyPath, text: &str) {
     let is_argon2id = |hash: &Phc| hash.algorithm.as_str() == "argon2id" && hash.hash.is_some();
     if !Phc::new(text).is_ok_and(|hash| is_argon2id(&hash)) {
         let remedy = "run `oxpost password` and write what it prints, which begins with `$argon2id$`";

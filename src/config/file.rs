@@ -2,10 +2,12 @@
 //! annotated sample and the JSON schema are rendered from them. What the keys *mean* is decided one file up.
 
 mod doors;
+mod page;
 mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Protocol, Tls};
-pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretSource, UpstreamTls, WayIn, WayOut};
+pub use page::{Admin, ApiKey};
+pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayIn, WayOut};
 
 use std::collections::BTreeMap;
 
@@ -56,11 +58,22 @@ pub struct File {
     /// `data`. The environment variable `OXPOST_KEY` (base64) and the systemd credential `oxpost-key` come before it.
     #[schemars(example = "/etc/oxpost/key")]
     pub key_file: Option<String>,
-    /// The account that sends reports about mail of an account which is on hold itself.
+    /// The account that sends reports about mail of an account which is on hold itself, and notices about accounts that
+    /// need somebody: a sign-in, a new secret, a new certificate.
     #[schemars(example = &"office")]
     pub notify: Option<String>,
+    /// Who gets those notices. Without it: the mailbox of the account that `notify` names.
+    #[schemars(example = &"admin@contoso.com")]
+    pub notify_to: Option<String>,
+    /// A URL that gets the same notices as JSON (`gateway`, `account`, `kind`, `what`, `hint`, `due`).
+    #[schemars(example = &"https://alerts.contoso.com/oxpost")]
+    pub notify_webhook: Option<String>,
     /// What is logged, and how.
     pub log: Log,
+    /// The administrator's page and the API on its port.
+    pub admin: Admin,
+    /// Keys with which programs use the API. Each begins with `[[api_key]]`.
+    pub api_key: Vec<ApiKey>,
     /// The certificate of the listeners. Without it, one is made at the first start, by a small CA of its own.
     pub tls: TlsFiles,
     /// How long mail is kept and tried.
@@ -69,6 +82,8 @@ pub struct File {
     pub delivery: Delivery,
     /// The providers' limits for one mailbox, for all accounts. An account may have its own.
     pub limits: Limits,
+    /// Looking people up in a Microsoft tenant: on the page, in the API and by `oxpost user`.
+    pub directory: Directory,
     /// OAuth 2.0 services, by a name of your choice: `[provider.NAME]`.
     pub provider: BTreeMap<String, Provider>,
     /// What one signs in: a provider, a grant and ways out, by a name of your choice: `[account.NAME]`.
@@ -88,11 +103,16 @@ impl Default for File {
             ca_file: None,
             key_file: None,
             notify: None,
+            notify_to: None,
+            notify_webhook: None,
             log: Log::default(),
+            admin: Admin::default(),
+            api_key: Vec::new(),
             tls: TlsFiles::default(),
             queue: Queue::default(),
             delivery: Delivery::default(),
             limits: Limits::default(),
+            directory: Directory::default(),
             provider: BTreeMap::new(),
             account: BTreeMap::new(),
             listener: Vec::new(),
@@ -222,6 +242,16 @@ impl Default for Delivery {
     fn default() -> Self {
         Self { step_timeout: "30 s".into(), final_timeout: "10 min".into(), idle_timeout: "20 s".into() }
     }
+}
+
+/// Looking people up in a Microsoft tenant: on the page, in the API and by `oxpost user`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Directory {
+    /// The account whose rights people are looked up with; its sign-in asks for `User.ReadBasic.All` as well. With
+    /// client credentials the app needs `User.Read.All`. Without it nobody is looked up.
+    #[schemars(example = &"office")]
+    pub account: Option<String>,
 }
 
 /// The provider's limits for one mailbox. A key that is not written has the value of the provider's kind; 0 means no

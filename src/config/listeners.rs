@@ -43,7 +43,7 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
     ListenerSettings {
         protocol,
         idle_timeout: idle_timeout(reader, at.key("idle_timeout"), typed, protocol),
-        listen: addresses(reader, at.key("listen"), typed),
+        listen: addresses(reader, at.key("listen"), &typed.listen, "localhost:2525"),
         tls: match typed.tls {
             Tls::None => ListenerTls::None,
             Tls::StartTls => ListenerTls::StartTls,
@@ -76,22 +76,28 @@ fn idle_timeout(reader: &mut Reader<'_>, at: KeyPath, typed: &file::Listener, pr
     }
 }
 
-fn addresses(reader: &mut Reader<'_>, at: KeyPath, typed: &file::Listener) -> Vec<SocketAddr> {
-    let texts = typed.listen.texts();
-    let is_list = matches!(typed.listen, file::OneOrMany::Many(_));
+/// Reads addresses to listen on; `example` is one of them for the remedy.
+pub(super) fn addresses(
+    reader: &mut Reader<'_>,
+    at: KeyPath,
+    typed: &file::OneOrMany,
+    example: &str,
+) -> Vec<SocketAddr> {
+    let texts = typed.texts();
+    let is_list = matches!(typed, file::OneOrMany::Many(_));
     let mut addresses = Vec::new();
     for (index, text) in texts.iter().enumerate() {
         let key = if is_list { at.item(index) } else { at.clone() };
         match resolve(text) {
             Ok(resolved) => addresses.extend(resolved),
             Err(cause) => {
-                let remedy = "write address and port, such as `localhost:2525`, `0.0.0.0:25` or `[::]:25`";
+                let remedy = format!("write address and port, such as `{example}`, `0.0.0.0:25` or `[::]:25`");
                 reader.fault(key, format!("`{text}` cannot be listened on: {cause}"), remedy);
             }
         }
     }
     if texts.is_empty() {
-        reader.fault(at, "there is no address in it", "write at least one, such as `localhost:2525`");
+        reader.fault(at, "there is no address in it", format!("write at least one, such as `{example}`"));
     }
     addresses
 }
@@ -136,18 +142,13 @@ fn client_key(index: usize) -> KeyPath {
     KeyPath::root().key("client").item(index)
 }
 
-/// Two listeners cannot share a port of one address; port 0 is a free one each time.
+/// Two listeners cannot share a port of one address.
 fn refuse_taken_addresses(
     reader: &mut Reader<'_>,
     at: &KeyPath,
     listener: &ListenerSettings,
     others: &[ListenerSettings],
 ) {
-    let overlap = |a: &SocketAddr, b: &SocketAddr| {
-        let same_family = a.is_ipv4() == b.is_ipv4();
-        let meet = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
-        a.port() != 0 && a.port() == b.port() && same_family && meet
-    };
     for (number, other) in others.iter().enumerate() {
         let taken = listener.listen.iter().find(|address| other.listen.iter().any(|taken| overlap(address, taken)));
         if let Some(address) = taken {
@@ -155,6 +156,13 @@ fn refuse_taken_addresses(
             reader.fault(at.key("listen"), cause, "choose another port");
         }
     }
+}
+
+/// Whether two addresses cannot both be listened on; port 0 is a free one each time.
+pub(super) fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
+    let same_family = a.is_ipv4() == b.is_ipv4();
+    let meet = a.ip() == b.ip() || a.ip().is_unspecified() || b.ip().is_unspecified();
+    a.port() != 0 && a.port() == b.port() && same_family && meet
 }
 
 /// Refuses a way out that would lead back in (promise 7 of the design).

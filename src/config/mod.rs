@@ -5,13 +5,16 @@
 //! says what the keys mean together.
 
 mod accounts;
+mod admin;
 pub mod check;
 mod clients;
+mod directory;
 mod document;
 mod fault;
 pub mod file;
 mod listeners;
 pub mod machine;
+mod proofs;
 mod providers;
 mod quantity;
 mod reader;
@@ -33,11 +36,13 @@ use std::sync::Arc;
 use document::Document;
 use fault::Faults;
 use reader::Reader;
+use url::Url;
 
 use crate::account::{Account, Clients};
+use crate::mail::Address;
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
-use crate::{delivery, front, queue, telemetry, token};
+use crate::{delivery, directory as people, front, queue, telemetry, token};
 
 /// The environment variable that holds the sealing key.
 const KEY_VARIABLE: &str = "OXPOST_KEY";
@@ -79,6 +84,10 @@ pub struct Config {
     pub key: KeySource,
     /// The name of the account that reports for accounts on hold.
     pub notify: Option<String>,
+    /// Who gets notices about accounts; `None`: the mailbox of that account.
+    pub notify_to: Option<Address>,
+    /// Where notices about accounts are posted.
+    pub notify_webhook: Option<Url>,
     /// What is logged, and how.
     pub log: LogSettings,
     /// All accounts, by name.
@@ -91,10 +100,14 @@ pub struct Config {
     pub queue: queue::Settings,
     /// For delivery.
     pub delivery: delivery::Settings,
+    /// For looking people up; `None`: nobody is looked up.
+    pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
     /// Where each account that is read has its servers.
     pub reading: HashMap<String, front::ReadingServers>,
+    /// The page.
+    pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
     pub secret_files: Vec<PathBuf>,
 }
@@ -173,11 +186,16 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         listeners: listeners::read(reader, &clients),
         hostname: hostname.clone(),
     };
+    let page = admin::read(reader, &submission.listeners);
     listeners::refuse_circles(reader, &submission, &services);
+    let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
         reader.known_account(KeyPath::root().key("notify"), name);
     }
+    let notify_to = file.notify_to.as_ref().and_then(|to| notify_to(reader, to));
+    let webhook = file.notify_webhook.as_ref();
+    let notify_webhook = webhook.and_then(|url| reader.endpoint(KeyPath::root().key("notify_webhook"), url));
     Config {
         file: path.to_owned(),
         ca_file: file.ca_file.as_deref().map(|path| reader.readable(KeyPath::root().key("ca_file"), path)),
@@ -187,14 +205,27 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
         reading: read.reading,
+        directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
         data,
         hostname,
         notify,
+        notify_to,
+        notify_webhook,
         clients,
         submission,
+        page,
     }
+}
+
+fn notify_to(reader: &mut Reader<'_>, to: &str) -> Option<Address> {
+    let key = KeyPath::root().key("notify_to");
+    if reader.file.notify.is_none() && !reader.is_faulty(&KeyPath::root().key("notify")) {
+        reader.fault(key, "no account sends notices", "add `notify` with the name of an account, or take this out");
+        return None;
+    }
+    reader.parsed(key, to, "write an address such as `admin@contoso.com`")
 }
 
 /// The name the file gives, else the machine's.

@@ -6,14 +6,33 @@ use url::Url;
 
 use super::fault::KeyPath;
 use super::file::{self, Cloud, Kind, OneOrMany, UpstreamTls};
+use super::proofs;
 use super::reader::{Reader, is_loopback};
 use super::reading;
 use crate::delivery::SmtpTls;
 use crate::front::ReadingServers;
-use crate::token::{ClientAuthentication, ManagedIdentity, Provider, ProviderKind};
+use crate::token::{Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.
 const SHARED_TENANTS: [&str; 3] = ["common", "organizations", "consumers"];
+
+/// Parameters that oxpost sets itself: another value would break the sign-in, or make it unsafe.
+const OWN_PARAMETERS: [&str; 14] = [
+    "client_id",
+    "client_secret",
+    "client_assertion",
+    "client_assertion_type",
+    "redirect_uri",
+    "response_type",
+    "response_mode",
+    "scope",
+    "state",
+    "code",
+    "code_challenge",
+    "code_challenge_method",
+    "code_verifier",
+    "grant_type",
+];
 
 /// Where a provider takes mail by SMTP.
 #[derive(Clone, Debug)]
@@ -29,7 +48,8 @@ pub(super) struct Service {
     /// Whether its tenant is one directory.
     pub(super) has_own_tenant: bool,
     /// Whether the app can prove itself.
-    pub(super) has_secret: bool,
+    pub(super) has_proof: bool,
+    pub(super) has_service_account: bool,
     pub(super) graph_url: Option<Url>,
     pub(super) smtp: Option<Submission>,
     /// Where its mail is read.
@@ -138,9 +158,12 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Services {
     let mut services = BTreeMap::new();
     for (name, typed) in &reader.file.provider {
         let at = KeyPath::root().key("provider").key(name);
-        if let Some(kind) = typed.kind {
-            let service = service(reader, &at, name, (kind, typed));
-            services.insert(name.clone(), service);
+        match typed.kind {
+            Some(kind) => {
+                let service = service(reader, &at, name, (kind, typed));
+                services.insert(name.clone(), service);
+            }
+            None => drop(client_id(reader, &at, name, typed)),
         }
     }
     Services(services)
@@ -148,22 +171,10 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Services {
 
 fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Kind, &file::Provider)) -> Service {
     refuse_keys_of_another_kind(reader, at, kind, typed);
-    if typed.client_id.as_ref().is_some_and(|id| id.trim().is_empty()) {
-        reader.fault(
-            at.key("client_id"),
-            "the client id is empty",
-            "write the id of the app as its registration shows it",
-        );
-    }
+    let client_id = client_id(reader, at, name, typed);
     let known = Known::of(kind, typed.cloud, tenant(reader, at, typed));
-    let secret = typed.client_secret.as_ref().map(|source| reader.secret(&at.key("client_secret"), source));
-    let has_secret = secret.is_some() || reader.is_faulty(&at.key("client_secret"));
-    let authentication = match secret.flatten() {
-        Some(secret) => ClientAuthentication::SecretPost(secret),
-        None => ClientAuthentication::None,
-    };
-    let authorize_url = needed_endpoint(reader, at.key("authorize_url"), &typed.authorize_url, known.authorize_url);
-    let token_url = needed_endpoint(reader, at.key("token_url"), &typed.token_url, known.token_url);
+    let proofs = proofs::read(reader, at, kind, typed);
+    let places = places(reader, at, typed, &known);
     let graph_default = known.graph_host.map(|host| format!("https://{host}/v1.0"));
     let graph_url = typed.graph_url.as_ref().or(graph_default.as_ref());
     let graph_url = graph_url.and_then(|url| reader.endpoint(at.key("graph_url"), url.trim_end_matches('/')));
@@ -174,39 +185,114 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
     let redirect_uri = typed.redirect_uri.as_ref().and_then(|uri| redirect_uri(reader, at.key("redirect_uri"), uri));
     let scopes = typed.scopes.as_ref().and_then(|scopes| scope_list(reader, at.key("scopes"), scopes));
     let sign_in_timeout = reader.time_to_wait(at.key("sign_in_timeout"), &typed.sign_in_timeout);
-    let provider = match (authorize_url, token_url, &typed.client_id) {
-        (Some(authorize_url), Some(token_url), Some(client_id)) => Some(Provider {
+    refuse_own_parameters(reader, at, typed);
+    let provider = match (places, client_id) {
+        (Some(places), Some(client_id)) => Some(Provider {
             name: name.to_owned(),
             kind: provider_kind(kind),
-            issuer: None,
-            authorize_url: Some(authorize_url),
-            token_url: Some(token_url),
-            device_url: None,
-            client_id: client_id.clone(),
-            authentication,
-            secret_expires: None,
-            service_account: None,
-            managed_identity: ManagedIdentity::default(),
+            issuer: places.issuer,
+            authorize_url: places.authorize,
+            token_url: places.token,
+            device_url: places.device,
+            client_id,
+            authentication: proofs.authentication,
+            secret_expires: proofs.secret_expires,
+            service_account: proofs.service_account,
+            managed_identity: proofs.managed_identity,
             redirect_uri,
             graph_resource: resource(&typed.graph_resource, graph_host.as_deref()),
             exchange_resource: resource(&typed.smtp_resource, known.exchange_resource),
             exchange_app_resource: resource(&typed.smtp_resource, known.exchange_app_resource),
             scopes,
-            authorize_parameters: BTreeMap::new(),
-            token_parameters: BTreeMap::new(),
+            authorize_parameters: typed.authorize_parameters.clone(),
+            token_parameters: typed.token_parameters.clone(),
             sign_in_timeout,
-            test_mode: false,
+            test_mode: typed.test_mode,
         }),
         _ => None,
     };
     Service {
         kind,
         has_own_tenant: kind != Kind::Microsoft || !SHARED_TENANTS.contains(&typed.tenant.as_str()),
-        has_secret,
+        has_proof: proofs.is_there,
+        has_service_account: proofs.has_service_account,
         graph_url,
         smtp: submission(reader, at, typed, known.smtp_host),
         reading: reading::servers(reader, at, typed, (known.imap_host, known.pop3_host)),
         provider,
+    }
+}
+
+/// Grants without an app need none: then it is empty.
+fn client_id(reader: &mut Reader<'_>, at: &KeyPath, name: &str, typed: &file::Provider) -> Option<String> {
+    let key = at.key("client_id");
+    match &typed.client_id {
+        Some(id) => {
+            if id.trim().is_empty() {
+                let remedy = "write the id of the app as its registration shows it";
+                reader.fault(key, "the client id is empty", remedy);
+            }
+            Some(id.clone())
+        }
+        None if reader.is_faulty(&key) => None,
+        None => {
+            let without = |account: &file::Account| {
+                matches!(account.grant, file::Grant::ServiceAccount | file::Grant::ManagedIdentity)
+            };
+            let mut own = reader.file.account.values().filter(|account| account.provider.as_deref() == Some(name));
+            let is_needed = typed.service_account.is_none() && !(own.clone().count() > 0 && own.all(without));
+            if is_needed {
+                let example = "write one, such as `client_id = \"8f54719b-4070-41ae-91ad-f48e3c793c5f\"`";
+                reader.fault(key, "this key is missing", example);
+                return None;
+            }
+            Some(String::new())
+        }
+    }
+}
+
+/// The endpoints of the sign-in.
+struct Places {
+    issuer: Option<Url>,
+    authorize: Option<Url>,
+    token: Option<Url>,
+    device: Option<Url>,
+}
+
+/// `None` if one that is needed is not there.
+fn places(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Provider, known: &Known) -> Option<Places> {
+    let issuer = typed.issuer.as_ref().map(|issuer| reader.endpoint(at.key("issuer"), issuer));
+    let mut place = |key: &str, typed: &Option<String>, known: &Option<String>| {
+        let key = at.key(key);
+        match (typed.as_ref().or(known.as_ref()), &issuer) {
+            (Some(url), _) => reader.endpoint(key, url).map(Some),
+            (None, Some(_)) => Some(None),
+            (None, None) => {
+                let remedy = "write the URL that its documentation gives, or its `issuer`";
+                reader.fault(key, "a custom provider needs this key", remedy);
+                None
+            }
+        }
+    };
+    let authorize = place("authorize_url", &typed.authorize_url, &known.authorize_url);
+    let token = place("token_url", &typed.token_url, &known.token_url);
+    let device = typed.device_authorization_url.as_ref();
+    let device = device.map(|url| reader.endpoint(at.key("device_authorization_url"), url));
+    Some(Places { issuer: issuer.flatten(), authorize: authorize?, token: token?, device: device.flatten() })
+}
+
+fn refuse_own_parameters(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Provider) {
+    for (table, given) in
+        [("authorize_parameters", &typed.authorize_parameters), ("token_parameters", &typed.token_parameters)]
+    {
+        for name in given.keys().filter(|name| OWN_PARAMETERS.contains(&name.as_str())) {
+            let remedy = match name.as_str() {
+                "scope" => "write `scopes` instead",
+                "client_id" | "redirect_uri" => "write the provider's own key of that name",
+                _ => "take it out",
+            };
+            reader.fault(at.key(table).key(name), "oxpost sets this parameter itself", remedy);
+        }
     }
 }
 
@@ -220,6 +306,13 @@ const fn provider_kind(kind: Kind) -> ProviderKind {
 
 /// A key that would be passed over in silence is worse than one that is refused.
 fn refuse_keys_of_another_kind(reader: &mut Reader<'_>, at: &KeyPath, kind: Kind, typed: &file::Provider) {
+    if kind != Kind::Custom && typed.issuer.is_some() {
+        let remedy = "take it out, or write `kind = \"custom\"`";
+        reader.fault(at.key("issuer"), "the endpoints of Microsoft and Google are known without an issuer", remedy);
+    }
+    if kind != Kind::Google && typed.test_mode {
+        reader.fault(at.key("test_mode"), "only a provider of the kind `google` has this key", "take it out");
+    }
     if kind == Kind::Microsoft {
         return;
     }
@@ -241,16 +334,6 @@ fn tenant<'t>(reader: &mut Reader<'_>, at: &KeyPath, typed: &'t file::Provider) 
     let remedy = "write the domain or the id of the directory, such as `contoso.onmicrosoft.com`, or `common`";
     reader.fault(at.key("tenant"), format!("`{tenant}` is no tenant"), remedy);
     "common"
-}
-
-fn needed_endpoint(reader: &mut Reader<'_>, at: KeyPath, typed: &Option<String>, known: Option<String>) -> Option<Url> {
-    match typed.as_ref().or(known.as_ref()) {
-        Some(url) => reader.endpoint(at, url),
-        None => {
-            reader.fault(at, "a custom provider needs this key", "write the URL that its documentation gives");
-            None
-        }
-    }
 }
 
 /// Microsoft, Google and RFC 8252 agree: https, or http to this machine.

@@ -117,10 +117,10 @@ fn client_credentials_act_for_a_domain_without_anybody() {
     assert_eq!(account.purposes, [Purpose::Smtp, Purpose::Graph]);
     assert_eq!(account.login_hint, None);
     assert!(matches!(&config.delivery.accounts["a"].ways[1], Way::Graph(graph) if graph.app_only));
-    match &config.token.providers[0].authentication {
-        ClientAuthentication::SecretPost(secret) => assert!(secret.same_as("value of OXPOST_SECRET")),
-        other => panic!("{other:?}"),
-    }
+    let ClientAuthentication::SecretPost(secret) = &config.token.providers[0].authentication else {
+        panic!("{:?}", config.token.providers[0].authentication);
+    };
+    assert!(secret.same_as("value of OXPOST_SECRET"));
 }
 
 #[test]
@@ -132,12 +132,10 @@ fn a_line_end_after_a_secret_in_a_file_is_not_part_of_it() {
          grant = 'refresh-token'\nrefresh_token = {{ file = 'token' }}\n{DOOR}"
     );
     let config = Config::read(&text, &folder.path().join("oxpost.toml"), &|_| None).unwrap();
-    match &config.token.accounts[0].grant {
-        Grant::RefreshToken(Some(token)) => assert!(token.same_as("a b")),
-        other => {
-            panic!("{other:?}")
-        }
-    }
+    let Grant::RefreshToken(Some(token)) = &config.token.accounts[0].grant else {
+        panic!("{:?}", config.token.accounts[0].grant);
+    };
+    assert!(token.same_as("a b"));
     assert_eq!(config.secret_files, [folder.path().join("token")]);
 }
 

@@ -1,5 +1,9 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
+mod alarm;
+mod control;
+mod deliverer;
+mod page;
 mod parts;
 mod ways;
 
@@ -11,16 +15,18 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
 use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
-use crate::front::admin::{Control, Reload, router};
+use crate::front::admin::{Control, Reload, Setup, router};
 use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
 use crate::front::submission::{Door, Rules, Submission};
 use crate::front::{ListenerTls, Protocol};
@@ -28,6 +34,9 @@ use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
 use crate::net::{ServerTls, listen};
+use crate::queue::{Queue, Selector};
+use crate::telemetry::Journal;
+use crate::token::TokenManager;
 
 /// How long open sessions get to end when the program stops; clients that wait longer send again.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -68,7 +77,7 @@ pub enum StartError {
 /// A running gateway.
 pub struct Gateway {
     parts: Parts,
-    running: Arc<Running>,
+    control: Control,
     /// Ends listeners and idle sessions.
     stop_front: CancellationToken,
     /// Ends lanes once the front is quiet.
@@ -89,18 +98,34 @@ struct Running {
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
+    setup: Arc<ArcSwap<Setup>>,
+}
+
+/// What the running parts share with those who look at them.
+struct Shown {
+    setup: Arc<ArcSwap<Setup>>,
+    reading: ReadingSessions,
 }
 
 impl Gateway {
     /// Opens the data folder, binds every listener, and only then serves: a gateway that starts, started whole.
     pub async fn start(config: Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, StartError> {
+        let started = clock.now();
+        let (observer, notices) = alarm::Alarm::around(observer);
+        let journal = Journal::new(clock.clone(), observer);
+        let observer: Arc<dyn Observer> = Arc::new(journal.clone());
         let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
         let tls = open_tls(&config, &clock)?;
         let doors = bind_all(&config)?;
+        let page_sockets = page::bind(&config.page)?;
         let control_socket = config.control_socket();
-        let control = bind_control(&control_socket)?;
+        let commands = bind_control(&control_socket)?;
 
-        let running = Arc::new(Running::wire(&parts, config, clock, observer, tls.clone())?);
+        let mut control = parts.control(&config, clock.clone(), journal, None);
+        let shown = Shown { setup: Arc::clone(&control.setup), reading: control.reading.clone() };
+        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), shown))?;
+        let running = Arc::new(running);
+        control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
@@ -115,18 +140,18 @@ impl Gateway {
                 tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
             }
         }
+        page::start(page_sockets, &control, tls.as_ref(), &tasks, &stop_delivery);
+        tasks.spawn(until(stop_delivery.clone(), control::remember_the_day(control.clone(), started)));
         if let Some(tls) = tls {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
-        let router = router(Control {
-            queue: parts.queue.clone(),
-            tokens: parts.tokens.clone(),
-            reading: running.reading.sessions.clone(),
-            reload: Some(running.reloader(&parts)),
-        });
+        tasks.spawn(until(stop_delivery.clone(), release_signed_in(parts.tokens.clone(), parts.queue.clone())));
+        let sending = alarm::run(notices, Arc::clone(&running), parts.queue.clone(), parts.http.clone());
+        tasks.spawn(until(stop_delivery.clone(), sending));
+        let router = router(control.clone());
         tasks.spawn(until(stop_delivery.clone(), async move {
-            if let Err(error) = axum::serve(control, router).await {
+            if let Err(error) = axum::serve(commands, router).await {
                 tracing::error!(%error, "the control socket failed");
             }
         }));
@@ -137,7 +162,7 @@ impl Gateway {
             stop_delivery.clone(),
         );
         let worker = tokio::spawn(worker.run());
-        Ok(Self { parts, running, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
+        Ok(Self { parts, control, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
     }
 
     /// Where the listeners really listen, in the configuration's order.
@@ -147,9 +172,7 @@ impl Gateway {
 
     /// The operations administrators may use.
     pub fn control(&self) -> Control {
-        let reload = Some(self.running.reloader(&self.parts));
-        let reading = self.running.reading.sessions.clone();
-        Control { queue: self.parts.queue.clone(), tokens: self.parts.tokens.clone(), reading, reload }
+        self.control.clone()
     }
 
     /// Stops: no new connections, idle sessions get 421, the others end their message; open attempts come to their
@@ -180,7 +203,7 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        tls: Option<ServerTls>,
+        (tls, Shown { setup, reading }): (Option<ServerTls>, Shown),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
@@ -191,7 +214,7 @@ impl Running {
             rules: ArcSwap::from_pointee(reading_rules),
             tokens: parts.tokens.clone(),
             connector: wiring.connector(),
-            sessions: ReadingSessions::default(),
+            sessions: reading,
             observer: Arc::clone(&observer),
             clock: clock.clone(),
             pauses: Pauses::default(),
@@ -205,13 +228,13 @@ impl Running {
         };
         let config = ArcSwap::from_pointee(config);
         let (submission, reading) = (Arc::new(submission), Arc::new(reading));
-        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls })
+        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
-        let (this, tokens) = (Arc::clone(self), parts.tokens.clone());
+        let (this, tokens, directory) = (Arc::clone(self), parts.tokens.clone(), parts.directory.clone());
         Arc::new(move || {
-            let (this, tokens) = (Arc::clone(&this), tokens.clone());
+            let (this, tokens, directory) = (Arc::clone(&this), tokens.clone(), directory.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
                 let new =
@@ -225,6 +248,8 @@ impl Running {
                 this.reading.replace(reading_rules);
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
+                directory.reload(new.directory.clone());
+                this.setup.store(Arc::new(control::setup(&new)));
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })
@@ -232,10 +257,26 @@ impl Running {
     }
 }
 
+/// Mail that was held for an account goes when somebody has typed its code.
+async fn release_signed_in(tokens: TokenManager, queue: Queue) {
+    let mut names = tokens.subscribe();
+    loop {
+        let selector = match names.recv().await {
+            Ok(account) => Selector::Account(account),
+            Err(RecvError::Lagged(_)) => Selector::All,
+            Err(RecvError::Closed) => return,
+        };
+        if let Err(error) = queue.release(selector, "the account was signed in").await {
+            tracing::warn!(%error, "held mail cannot be released now; it is probed later");
+        }
+    }
+}
+
 /// What a reload swapped, and what waits for a restart.
 fn needs_restart(old: &Config, new: &Config) -> String {
     let changed = [
         ("listeners, `[tls]` or `hostname`", old.submission != new.submission),
+        ("`[admin]`'s address", (&old.page.listen, old.page.tls) != (&new.page.listen, new.page.tls)),
         ("`data`", old.data != new.data),
         ("`[queue]`", old.queue != new.queue),
         ("`ca_file`", old.ca_file != new.ca_file),
@@ -265,7 +306,8 @@ fn rules(config: &Config, clock: &Clock) -> Result<(Rules, reading::Rules), Hash
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {
     let wanted = config.submission.listeners.iter().any(|listener| listener.tls != ListenerTls::None);
-    if !wanted {
+    let by_page = config.page.tls && !config.page.listen.is_empty();
+    if !wanted && !by_page {
         return Ok(None);
     }
     let files = &config.submission.tls;

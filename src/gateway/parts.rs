@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::directory::Directory;
 use crate::http::{Http, HttpSettings, HttpSetupError};
 use crate::mail::Observer;
 use crate::queue::{self, Queue, QueueError};
@@ -21,6 +22,8 @@ pub struct Parts {
     pub queue: Queue,
     /// The tokens.
     pub tokens: TokenManager,
+    /// People of the tenant.
+    pub directory: Directory,
     store: Store,
     _lock: File,
 }
@@ -81,7 +84,8 @@ impl Parts {
         let key = config.sealing_key()?;
         let tokens =
             TokenManager::open(store.clone(), key, config.token.clone(), http.clone(), clock, observer).await?;
-        Ok(Self { http, queue, tokens, store, _lock: lock })
+        let directory = Directory::new(http.clone(), Arc::new(tokens.clone()), config.directory.clone());
+        Ok(Self { http, queue, tokens, directory, store, _lock: lock })
     }
 
     /// Writes what is open and gives the data folder back.

@@ -103,6 +103,8 @@ pub enum Event {
     TokenUnsaved { account: String, why: String },
     /// An account needs somebody to sign in or to mend its settings.
     SignInNeeded { account: String, why: String, hint: String },
+    /// Something about an account will go wrong unless somebody does something.
+    AccountWarning { account: String, what: String, hint: String, due: Option<Timestamp> },
     /// Somebody signed an account in.
     SignedIn { account: String, name: Option<String> },
 }

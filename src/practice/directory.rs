@@ -58,6 +58,20 @@ impl User {
         Self { id, address, name: name.into(), send_as: Vec::new(), smtp_auth: true }
     }
 
+    /// A property by the name that Graph gives it; `None` is null. Given name and surname come from the display name
+    /// where it is of two words.
+    pub fn property(&self, name: &str) -> Option<String> {
+        let two_words = self.name.split_once(' ').filter(|(_, last)| !last.contains(' '));
+        match name {
+            "id" => Some(self.id.clone()),
+            "displayName" => Some(self.name.clone()),
+            "mail" | "userPrincipalName" => Some(self.address.clone()),
+            "givenName" => two_words.map(|(first, _)| first.to_owned()),
+            "surname" => two_words.map(|(_, last)| last.to_owned()),
+            _ => None,
+        }
+    }
+
     /// Whether the mailbox may send as `address`: its own, or one it has the right to.
     pub fn may_send_as(&self, address: &str) -> bool {
         same(&self.address, address) || self.send_as.iter().any(|other| same(other, address))

@@ -9,6 +9,8 @@ pub enum Fault {
     Token(TokenFault),
     /// Graph's `sendMail`.
     Graph(GraphFault),
+    /// Looking people up in Graph.
+    People(PeopleFault),
     /// The SMTP greeting; nobody has signed in yet, so it cannot be limited to a mailbox.
     Greeting(GreetingFault),
     /// AUTH of a token that is good.
@@ -30,6 +32,11 @@ impl Fault {
     /// The fault, if it is one of `sendMail`.
     pub(super) fn of_graph(&self) -> Option<GraphFault> {
         if let Self::Graph(fault) = self { Some(*fault) } else { None }
+    }
+
+    /// The fault, if it is one of looking people up.
+    pub(super) fn of_people(&self) -> Option<PeopleFault> {
+        if let Self::People(fault) = self { Some(*fault) } else { None }
     }
 
     /// The fault, if it is one of the SMTP greeting.
@@ -55,6 +62,8 @@ pub enum TokenFault {
     InvalidGrant,
     /// 401 `invalid_client`, AADSTS7000222: the secret has expired.
     InvalidClient,
+    /// 400 `invalid_grant` with this AADSTS number.
+    Aadsts(u32),
     /// 429 with `Retry-After` in whole seconds.
     Throttled(u32),
     /// 503 `temporarily_unavailable`.
@@ -92,6 +101,25 @@ pub enum GraphFault {
     Empty,
     /// No answer, until the client gives up or the tenant stops; nothing is taken.
     Hang,
+}
+
+/// Faults of looking people up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeopleFault {
+    /// 401 `InvalidAuthenticationToken` for a token that is good.
+    Unauthorized,
+    /// 403 `Authorization_RequestDenied`.
+    Denied,
+    /// 429 with `Retry-After` in whole seconds.
+    Throttled(u32),
+    /// 503.
+    Unavailable,
+    /// 200 with an HTML page.
+    Html,
+    /// A list goes on at another host, which must not get the token.
+    ForeignLink,
+    /// A page without anybody on it that is not the last.
+    EmptyPage,
 }
 
 /// Faults before the first SMTP command.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rand::RngCore;
+use serde_json::{Value, json};
 
 use super::directory::same;
 use super::scope::{Resource, Scope};
@@ -16,6 +17,8 @@ use crate::clock::Timestamp;
 const CODE_LIFETIME: Duration = Duration::from_secs(600);
 /// How long a refresh token is good.
 const REFRESH_LIFETIME: Duration = Duration::from_secs(90 * 24 * 3_600);
+/// Letters of an access token: as long as Microsoft's, since there are clients and servers that cut lines.
+const ACCESS_TOKEN_LENGTH: usize = 1_500;
 /// How long an expired access token is remembered, to say "expired" and not "unknown".
 const MEMORY: Duration = Duration::from_secs(3_600);
 
@@ -74,6 +77,23 @@ pub(super) struct Access {
 }
 
 impl Access {
+    /// What Microsoft's access tokens say of themselves (Microsoft Learn, "Access token claims reference").
+    fn claims(&self) -> Value {
+        let mut claims = json!({ "aud": self.audience.to_string(), "appid": self.client_id, "ver": "1.0" });
+        match &self.holder {
+            Holder::User(address) => {
+                claims["upn"] = Value::from(address.as_str());
+                claims["scp"] = Value::from(self.permissions.join(" "));
+            }
+            Holder::App => {
+                // The service principal has an id of its own, which is not the app's.
+                claims["oid"] = Value::from(format!("0b1ec700{}", self.client_id.get(8..).unwrap_or_default()));
+                claims["roles"] = Value::from(self.permissions.clone());
+            }
+        }
+        claims
+    }
+
     /// Whether it carries one of these permissions.
     pub(super) fn may(&self, any_of: &[&str]) -> bool {
         self.permissions.iter().any(|held| any_of.iter().any(|wanted| same(held, wanted)))
@@ -144,7 +164,14 @@ impl Ledger {
 
     /// Records that somebody agreed.
     pub(super) fn open_grant(&mut self, sign_in: SignIn) -> GrantId {
-        let SignIn { client_id, address, scopes, .. } = sign_in;
+        let SignIn { client_id, address, mut scopes, .. } = sign_in;
+        // Consent to other resources is remembered for a user and an app, whichever sign-in it was given in.
+        let resources: Vec<_> = scopes.iter().filter_map(Scope::resource).collect();
+        let same_pair = |grant: &&Grant| grant.client_id == client_id && same(&grant.address, &address);
+        let earlier: Vec<Scope> = self.grants.iter().filter(same_pair).flat_map(|g| g.consented.clone()).collect();
+        let elsewhere = |scope: &Scope| scope.resource().is_some_and(|resource| !resources.contains(&resource));
+        scopes.extend(earlier.into_iter().filter(elsewhere));
+        scopes.dedup();
         self.grants.push(Grant { client_id, address, consented: scopes, ended: None });
         GrantId(self.grants.len() - 1)
     }
@@ -194,7 +221,10 @@ impl Ledger {
     pub(super) fn new_access(&mut self, access: Access, now: Timestamp) -> String {
         let horizon = now.minus(MEMORY);
         self.access.retain(|_, old| old.expires > horizon);
-        let token = random_text(1_125);
+        // Like a JSON Web Token, so that who looks into one finds what Microsoft's have; the ledger alone counts.
+        let claims = URL_SAFE_NO_PAD.encode(access.claims().to_string());
+        let mut token = format!("e30.{claims}.{}", random_text(1_125));
+        token.truncate(ACCESS_TOKEN_LENGTH);
         self.access.insert(token.clone(), access);
         token
     }

@@ -7,6 +7,7 @@
 //! It gives tokens to everybody who asks and so listens on loopback only.
 
 mod authority;
+mod codes;
 mod directory;
 mod faults;
 mod graph;
@@ -28,7 +29,9 @@ mod wire;
 mod tests;
 
 pub use directory::{APP_CLIENT_ID, APP_CLIENT_SECRET, App, Directory, PUBLIC_CLIENT_ID, User};
-pub use faults::{AuthFault, DotFault, Fault, GraphFault, GreetingFault, RecipientFault, Rule, Times, TokenFault};
+pub use faults::{
+    AuthFault, DotFault, Fault, GraphFault, GreetingFault, PeopleFault, RecipientFault, Rule, Times, TokenFault,
+};
 pub use post_office::{Arrived, Finding, Place, Seen, Via};
 pub use settings::{PracticeError, Settings};
 pub use switches::{FailedAuth, Knobs, MessageRate, Oversize, Rotation, Switches};

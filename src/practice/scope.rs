@@ -11,6 +11,12 @@ pub(super) enum Resource {
     Exchange,
 }
 
+impl fmt::Display for Resource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.prefix().trim_end_matches('/'))
+    }
+}
+
 impl Resource {
     const fn prefix(self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::codes::Codes;
 use super::directory::Directory;
 use super::ledger::{Access, Bad, Ledger};
 use super::post_office::{Place, PostOffice};
@@ -27,6 +28,7 @@ pub(super) struct Shared {
     /// SMTP sessions by mailbox.
     pub(super) smtp_gate: Gate<String>,
     ledger: Mutex<Ledger>,
+    codes: Mutex<Codes>,
     sent: Mutex<HashMap<String, VecDeque<Timestamp>>>,
 }
 
@@ -42,6 +44,7 @@ impl Shared {
             graph_gate: Gate::default(),
             smtp_gate: Gate::default(),
             ledger: Mutex::default(),
+            codes: Mutex::default(),
             sent: Mutex::default(),
         }
     }
@@ -49,6 +52,11 @@ impl Shared {
     /// The ledger, for as long as the guard lives: never across an await.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The device codes, for as long as the guard lives: never across an await.
+    pub(super) fn codes(&self) -> MutexGuard<'_, Codes> {
+        self.codes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What an access token may do now.

@@ -55,6 +55,10 @@ pub struct Knobs {
     pub rotation: Rotation,
     /// Whether the authorize page signs in without a click. Default no; `practice_auto=1` in the URL does it once.
     pub auto_sign_in: bool,
+    /// Whether several resources may be consented to at once. Default yes.
+    pub combined_consent: bool,
+    /// How often a device code may be asked for, in whole seconds. Default 5 s.
+    pub device_interval: Duration,
     /// Added to each answer of the identity endpoints.
     pub identity_latency: Duration,
     /// Added to each answer of Graph.
@@ -83,6 +87,8 @@ impl Default for Knobs {
             token_lifetime: Duration::from_secs(3_599),
             rotation: Rotation::On,
             auto_sign_in: false,
+            combined_consent: true,
+            device_interval: Duration::from_secs(5),
             identity_latency: Duration::ZERO,
             graph_latency: Duration::ZERO,
             smtp_latency: Duration::ZERO,

@@ -78,6 +78,17 @@ impl Tenant {
         self.at(&format!("{}/oauth2/v2.0/token", self.shared.directory.domain))
     }
 
+    /// The device authorization endpoint.
+    pub fn device_url(&self) -> Url {
+        self.at(&format!("{}/oauth2/v2.0/devicecode", self.shared.directory.domain))
+    }
+
+    /// Somebody types a device code: `who` signs in, or nobody, who declines. Gives whether the code waits for that.
+    pub fn type_code(&self, user_code: &str, who: Option<&str>) -> bool {
+        let now = self.shared.clock.now();
+        self.shared.codes().answer(user_code, who, now)
+    }
+
     /// What stands for `https://graph.microsoft.com/v1.0`, without a slash at the end.
     pub fn graph_base(&self) -> Url {
         self.at("v1.0")

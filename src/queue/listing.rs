@@ -58,6 +58,10 @@ pub struct Filter {
     pub all: bool,
     /// At most so many, newest first; `None`: 10,000.
     pub limit: Option<u32>,
+    /// Those accepted before this message alone: the next page of a list.
+    pub before: Option<QueueId>,
+    /// Those alone whose queue id, Message-ID, reverse path or a recipient has this text in it.
+    pub search: Option<String>,
 }
 
 /// One line of the list.
@@ -147,6 +151,11 @@ const SUMMARY: &str = "SELECT message.*, lane.mailbox, hold.lane IS NOT NULL AS 
         AS failure
     FROM message JOIN lane ON lane.id = message.lane LEFT JOIN hold ON hold.lane = message.lane";
 
+/// The search goes through what is listed: ids and Message-IDs from their beginning would not need it, people do.
+const MATCHES: &str = "(lower(hex(message.id)) LIKE :search ESCAPE '\\' OR message.message_id LIKE :search ESCAPE '\\'
+    OR message.reverse_path LIKE :search ESCAPE '\\' OR EXISTS (SELECT 1 FROM recipient
+    WHERE recipient.message = message.seq AND recipient.address LIKE :search ESCAPE '\\'))";
+
 pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Summary>> {
     // Each condition stands as the indexes have it; history, however long, is not read through.
     const OUTSTANDING: &str = "SELECT seq FROM message WHERE finished_at IS NULL";
@@ -163,11 +172,52 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     };
     let sql = format!(
         "{SUMMARY} WHERE {wanted} AND (:account IS NULL OR message.account = :account)
-         ORDER BY message.seq DESC LIMIT :limit"
+         AND (:before IS NULL OR message.seq < (SELECT seq FROM message AS other WHERE other.id = :before))
+         AND (:search IS NULL OR {MATCHES}) ORDER BY message.seq DESC LIMIT :limit"
     );
     let limit = filter.limit.unwrap_or(MAX_LISTED).min(MAX_LISTED);
     let mut statement = connection.prepare(&sql)?;
-    statement.query_map(named_params! { ":account": filter.account, ":limit": limit }, summary)?.collect()
+    let search = filter.search.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(pattern);
+    let values = named_params! {
+        ":account": filter.account,
+        ":limit": limit,
+        ":before": filter.before.as_ref().map(QueueId::as_bytes),
+        ":search": search,
+    };
+    statement.query_map(values, summary)?.collect()
+}
+
+/// A text for LIKE that has no wildcards of its own.
+fn pattern(text: &str) -> String {
+    let plain = text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{plain}%")
+}
+
+/// How many messages there are in each state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// They wait for their next attempt.
+    pub waiting: u64,
+    /// They wait for their account to be mended.
+    pub held: u64,
+    /// An attempt is under way.
+    pub sending: u64,
+    /// They failed and wait for somebody to look at them.
+    pub failed: u64,
+}
+
+pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
+    let count = |sql: &str| connection.prepare_cached(sql)?.query_row([], |row| row.get::<_, i64>(0));
+    let outstanding = |state: &str| {
+        let sql = "SELECT count(*) FROM message LEFT JOIN hold ON hold.lane = message.lane WHERE finished_at IS NULL";
+        count(&format!("{sql} AND {state}"))
+    };
+    Ok(Totals {
+        waiting: outstanding("state = 0 AND hold.lane IS NULL")?.cast_unsigned(),
+        held: outstanding("state = 0 AND hold.lane IS NOT NULL")?.cast_unsigned(),
+        sending: outstanding("state = 1")?.cast_unsigned(),
+        failed: count("SELECT count(*) FROM message WHERE state > 2 AND state = 3")?.cast_unsigned(),
+    })
 }
 
 fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {

@@ -3,6 +3,8 @@
 //! A message is durable before it is acknowledged, an attempt before it is made, and what became of it before the
 //! message can be tried again. See [`Queue`] for the way of a message through it.
 
+mod content;
+mod day;
 mod error;
 mod events;
 mod handling;
@@ -30,10 +32,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+pub use content::MessageCopy;
+pub use day::HourOfMail;
 pub use error::QueueError;
 pub use hold::{Hold, Selector, is_probed};
 pub use lanes::Standby;
-pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary};
+pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary, Totals};
 pub use message::{Lease, MailboxKey, NewMessage, Next, Route};
 pub use settings::Settings;
 pub use settle::{AttemptResult, Unsettled};
@@ -278,6 +282,30 @@ impl Queue {
     /// What the store says.
     pub async fn show(&self, id: QueueId) -> Result<Option<Detail>, QueueError> {
         Ok(self.inner.store.read(move |connection| listing::show(connection, id)).await?)
+    }
+
+    /// A message as it would be sent, if its content is still there.
+    ///
+    /// # Errors
+    /// [`QueueError::NoContent`], [`QueueError::BodyDamaged`], or what the store says.
+    pub async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
+        self.inner.copy(id).await
+    }
+
+    /// How many messages were accepted, relayed and failed before `until`, by the hour, of those accepted since `since`.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn hours(&self, since: Timestamp, until: Timestamp) -> Result<Vec<HourOfMail>, QueueError> {
+        Ok(self.inner.store.read(move |connection| day::hours(connection, since, until)).await?)
+    }
+
+    /// How many messages there are in each state.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn totals(&self) -> Result<Totals, QueueError> {
+        Ok(self.inner.store.read(listing::totals).await?)
     }
 
     /// The mailboxes that are held, oldest hold first.

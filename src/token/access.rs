@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::causes::Kind;
 use super::error::TokenError;
-use super::explain::Refusal;
+use super::explain::{Addressee, Refusal};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -80,10 +80,10 @@ impl Obstacle {
         self.count > 0
     }
 
-    /// What it says to a caller of `account`; `None` once it is over.
-    pub(super) fn error(&self, account: &str, now: Timestamp) -> Option<TokenError> {
+    /// What it says to a caller; `None` once it is over.
+    pub(super) fn error(&self, to: &Addressee, now: Timestamp) -> Option<TokenError> {
         let left = self.left(now)?;
-        Some(match self.refusal.error(account) {
+        Some(match self.refusal.error(to) {
             TokenError::TryLater { why, .. } => TokenError::TryLater { why, retry_after: Some(left) },
             lasting @ (TokenError::SignInNeeded { .. }
             | TokenError::Configuration { .. }
@@ -104,6 +104,10 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
+    fn anybody() -> Addressee {
+        Addressee { account: "a".into(), consent: None }
+    }
+
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
@@ -112,14 +116,14 @@ mod tests {
     fn a_wait_ends_and_does_not_grow_when_the_clock_is_set_back() {
         let refusal = Refusal::later("busy").after(Some(seconds(10)));
         let obstacle = Obstacle::new(refusal, None, NOW);
-        let left = |now: Timestamp| match obstacle.error("a", now) {
+        let left = |now: Timestamp| match obstacle.error(&anybody(), now) {
             Some(TokenError::TryLater { retry_after, .. }) => retry_after,
             other => panic!("{other:?}"),
         };
         assert_eq!(left(NOW), Some(seconds(10)));
         assert_eq!(left(NOW.plus(seconds(9))), Some(seconds(1)));
-        assert_eq!(obstacle.error("a", NOW.plus(seconds(10))), None);
-        assert_eq!(obstacle.error("a", NOW.minus(seconds(1))), None, "set back");
+        assert_eq!(obstacle.error(&anybody(), NOW.plus(seconds(10))), None);
+        assert_eq!(obstacle.error(&anybody(), NOW.minus(seconds(1))), None, "set back");
     }
 
     #[test]

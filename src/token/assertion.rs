@@ -134,22 +134,22 @@ impl fmt::Debug for AssertionKey {
 
 impl Signer {
     fn from_der(key: &PrivateKeyDer<'_>) -> Result<Self, AssertionKeyError> {
-        let rsa = match key {
-            PrivateKeyDer::Pkcs1(der) => RsaKeyPair::from_der(der.secret_pkcs1_der()).ok(),
-            PrivateKeyDer::Pkcs8(der) => RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok(),
-            _ => None,
+        let rsa = if let PrivateKeyDer::Pkcs1(der) = key {
+            RsaKeyPair::from_der(der.secret_pkcs1_der()).ok()
+        } else if let PrivateKeyDer::Pkcs8(der) = key {
+            RsaKeyPair::from_pkcs8(der.secret_pkcs8_der()).ok()
+        } else {
+            None
         };
         if let Some(rsa) = rsa.filter(|key| key.public_modulus_len() >= 256) {
             return Ok(Self::Rsa(rsa));
         }
-        let ecdsa = match key {
-            PrivateKeyDer::Sec1(der) => {
-                EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_sec1_der()).ok()
-            }
-            PrivateKeyDer::Pkcs8(der) => {
-                EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).ok()
-            }
-            _ => None,
+        let ecdsa = if let PrivateKeyDer::Sec1(der) = key {
+            EcdsaKeyPair::from_private_key_der(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_sec1_der()).ok()
+        } else if let PrivateKeyDer::Pkcs8(der) = key {
+            EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der.secret_pkcs8_der()).ok()
+        } else {
+            None
         };
         ecdsa.map(Self::Ecdsa).ok_or(AssertionKeyError::Unusable)
     }

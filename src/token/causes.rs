@@ -83,13 +83,13 @@ pub(super) const BY_NUMBER: &[Cause<u32>] = &[
         Kind::Person,
         &[65001, 65004],
         "the app has no consent for what is asked, or it was declined",
-        "run `oxpost login {account}` and accept; where users may not, an administrator must consent for the app",
+        "run `oxpost login {account}` and accept; where users may not, an administrator consents for everybody at {consent}",
     ),
     row(
         Kind::Person,
         &[90094, 90095],
         "an administrator must consent to the app's permissions",
-        "let an administrator grant consent (Entra admin center, App registrations, API permissions); then run `oxpost login {account}`",
+        "let an administrator consent at {consent} (or in the Entra admin center: App registrations, API permissions, Grant admin consent); then run `oxpost login {account}`",
     ),
     row(
         Kind::Person,
@@ -101,7 +101,7 @@ pub(super) const BY_NUMBER: &[Cause<u32>] = &[
         Kind::Person,
         &[50105],
         "the mailbox's user is not assigned to the app",
-        "the administrator must assign the user to the enterprise application; then run `oxpost login {account}`",
+        "the administrator must assign the user (Entra admin center, Enterprise applications, Users and groups); then run `oxpost login {account}`",
     ),
     row(
         Kind::GrantLost,
@@ -126,19 +126,19 @@ pub(super) const BY_NUMBER: &[Cause<u32>] = &[
         Kind::Setup,
         &[7_000_215],
         "the client secret is wrong",
-        "use the secret's value, not its ID, in `client_secret`",
+        "use the secret's value, not its ID, in `client_secret` (Entra admin center, App registrations, Certificates & secrets; the value is shown once, when it is made)",
     ),
     row(
         Kind::Setup,
         &[7_000_222],
         "the client secret has expired",
-        "make a new client secret in the app registration and put its value into `client_secret`",
+        "make a new client secret (Entra admin center, App registrations, Certificates & secrets), put its value where `client_secret` says, and reload",
     ),
     row(
         Kind::Setup,
         &[7_000_218],
         "the provider expects a client secret",
-        "register the redirect URI under \"Mobile and desktop applications\" and switch on \"Allow public client flows\", or set `client_secret`",
+        "Entra admin center, App registrations, Authentication: register the redirect URI under \"Mobile and desktop applications\" and switch on \"Allow public client flows\"; or set `client_secret`",
     ),
     row(
         Kind::Setup,
@@ -150,19 +150,19 @@ pub(super) const BY_NUMBER: &[Cause<u32>] = &[
         Kind::Setup,
         &[700_027, 50012, 700_030, 50013, 500_133],
         "the client assertion is not accepted",
-        "check the certificate and this machine's clock",
+        "check that `certificate` is the one uploaded to the app (Entra admin center, App registrations, Certificates & secrets), or the federated credential's issuer and subject, and this machine's clock",
     ),
     row(
         Kind::Setup,
         &[700_016, 700_011, 70001, 7_000_112],
         "the app is unknown or disabled in this tenant",
-        "check `client_id` and `tenant`, and that the enterprise application is enabled for sign-in",
+        "check `client_id` (the application id, not an object id) and `tenant`, and that the app is enabled for users to sign in (Entra admin center, Enterprise applications, Properties)",
     ),
     row(
         Kind::Setup,
         &[50011, 70004, 900_971],
         "the redirect URI is not registered for the app",
-        "register `http://localhost` under \"Mobile and desktop applications\", or the exact `redirect_uri` of the configuration",
+        "Entra admin center, App registrations, Authentication: register `http://localhost` under \"Mobile and desktop applications\", or the exact `redirect_uri` of the configuration",
     ),
     row(
         Kind::Setup,
@@ -244,7 +244,12 @@ pub(super) const BY_SUBTYPE: &[Cause<&str>] = &[
         "ask the tenant's administrator to exempt the app",
     ),
     row(Kind::GrantLost, &["bad_token", "token_expired"], "the refresh token is not valid any more", SIGN_IN),
-    row(Kind::Person, &["consent_required"], "the app has no consent for what is asked", SIGN_IN),
+    row(
+        Kind::Person,
+        &["consent_required"],
+        "the app has no consent for what is asked",
+        "run `oxpost login {account}` and accept; where users may not, an administrator consents for everybody at {consent}",
+    ),
     row(
         Kind::Person,
         &["basic_action", "additional_action", "message_only"],
@@ -308,7 +313,7 @@ pub(super) const BY_NAME: &[Cause<&str>] = &[
         Kind::Setup,
         &["unauthorized_client"],
         "the app may not use this grant",
-        "check the app's registration and the account's `grant`",
+        "check the app's registration and the account's `grant`; a Google service account must be allowed exactly these scopes (Admin console, Security, API controls, Domain-wide delegation)",
     ),
     row(
         Kind::Setup,

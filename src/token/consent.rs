@@ -57,7 +57,8 @@ impl TokenManager {
     /// The account is unknown, or its provider has no such page: only Microsoft has.
     pub fn admin_consent_url(&self, account: &str, redirect_uri: &Url, state: &str) -> Result<Url, TokenError> {
         let registration = self.registration(account)?;
-        let page = page(&registration).ok_or_else(|| TokenError::Configuration {
+        let kind = if registration.account.grant.is_app() { "adminconsent" } else { "v2.0/adminconsent" };
+        let page = page(&registration, kind).ok_or_else(|| TokenError::Configuration {
             why: format!("the provider `{}` has no page for an administrator's consent", registration.provider.name),
             hint: "only Microsoft has one; elsewhere permissions are given in the provider's own console".into(),
         })?;
@@ -74,15 +75,24 @@ impl TokenManager {
     }
 }
 
+impl Registration {
+    /// The page where an administrator consents to everything the app is registered for: what a text can name.
+    pub(super) fn consent_page(&self) -> Option<String> {
+        let mut url = page(self, "adminconsent")?;
+        url.query_pairs_mut().append_pair("client_id", &self.provider.client_id);
+        Some(url.into())
+    }
+}
+
 /// An app's own permissions are those of its registration, which the page without `scope` consents to.
-fn page(registration: &Registration) -> Option<Url> {
-    let Registration { provider, account } = registration;
+fn page(registration: &Registration, kind: &str) -> Option<Url> {
+    let provider = &registration.provider;
     let authorize = provider.authorize_url.as_ref().filter(|_| provider.kind == ProviderKind::Microsoft)?;
     let base = authorize.path().strip_suffix("/oauth2/v2.0/authorize")?;
     // `common` is not taken there.
     let base = base.strip_suffix("/common").map_or_else(|| base.to_owned(), |rest| format!("{rest}/organizations"));
     let mut url = authorize.clone();
     url.set_query(None);
-    url.set_path(&format!("{base}/{}", if account.grant.is_app() { "adminconsent" } else { "v2.0/adminconsent" }));
+    url.set_path(&format!("{base}/{kind}"));
     Some(url)
 }

@@ -76,6 +76,7 @@ impl Drop for Device {
 /// A code as the provider gave it.
 struct Issued {
     sign_in: DeviceSignIn,
+    at: Timestamp,
     code: Secret,
     interval: Duration,
     registration: Arc<Registration>,
@@ -122,7 +123,7 @@ impl TokenManager {
         let registration = self.registration(account)?;
         check_signs_in(&registration)?;
         check_has_codes(&registration)?;
-        let explained = |refusal: Refusal| refusal.error(account);
+        let explained = |refusal: Refusal| refusal.error(&registration.addressee());
         let endpoints = self.endpoints(&registration).await.map_err(explained)?;
         let resources = entry.consent().asks(&registration);
         match self.ask_for_code(&registration, &endpoints, resources.clone()).await {
@@ -158,7 +159,7 @@ impl TokenManager {
             Refusal::later(format!("`{}`: the answer to the request for a code is not understood", provider.name))
         })?;
         let (registration, endpoints) = (Arc::clone(registration), endpoints.clone());
-        Ok(Issued { sign_in, code, interval, registration, endpoints, resources })
+        Ok(Issued { sign_in, at: asked_at, code, interval, registration, endpoints, resources })
     }
 
     /// Follows a code to its end, and the codes after it where consent is given one resource at a time.
@@ -168,6 +169,10 @@ impl TokenManager {
                 Ok(signed_in) => signed_in,
                 Err(error) => return self.progress(&account, DeviceProgress::Failed(error)),
             };
+            if signed_in.question.is_none() {
+                // Nobody need be listening.
+                let _ = self.inner.signed_in.send(account.clone());
+            }
             let goes_on = self.entry(&account).is_ok_and(|entry| entry.consent().given(&issued.resources));
             if !goes_on {
                 return self.progress(&account, DeviceProgress::SignedIn(signed_in));
@@ -184,9 +189,9 @@ impl TokenManager {
         let Registration { account, provider } = &*issued.registration;
         let resource = first(&issued.registration, &issued.resources);
         let mut polling = Polling::new(issued.interval);
+        let mut last = issued.at;
         loop {
-            let now = self.inner.clock.now();
-            self.wait_until(now.plus(polling.wait)).await;
+            self.wait_until(last.plus(polling.wait)).await;
             let asked_at = self.inner.clock.now();
             if asked_at >= issued.sign_in.expires {
                 return Err(too_late(&account.name));
@@ -197,6 +202,7 @@ impl TokenManager {
                 ProviderKind::Google | ProviderKind::Custom => Vec::new(),
             };
             let answer = self.poll(issued, scopes).await;
+            last = self.inner.clock.now();
             match polling.next(answer) {
                 Next::Wait => {}
                 Next::Done(minted) => {
@@ -206,7 +212,7 @@ impl TokenManager {
                         tokio::spawn(async move { manager.complete(&registration, resource, &minted, asked_at).await });
                     return complete.await.unwrap_or_else(|_| Err(too_late(&account.name)));
                 }
-                Next::Over(refusal) => return Err(refusal.error(&account.name)),
+                Next::Over(refusal) => return Err(refusal.error(&issued.registration.addressee())),
             }
         }
     }

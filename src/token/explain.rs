@@ -13,6 +13,15 @@ const MAX_WAIT: Duration = Duration::from_secs(60 * 60);
 /// What is shown of an error name: the longest that providers use has 30 characters.
 const MAX_NAME: usize = 60;
 
+/// Whom an explanation is for: what its next step names.
+#[derive(Clone, Debug)]
+pub(super) struct Addressee {
+    /// The account.
+    pub(super) account: String,
+    /// The page where an administrator consents for everybody, if the provider has one.
+    pub(super) consent: Option<String>,
+}
+
 /// Why the provider gave no token.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Refusal {
@@ -48,17 +57,19 @@ impl Refusal {
     pub(super) fn of_the_app(self) -> Self {
         match self.kind {
             Kind::GrantLost | Kind::Person => {
-                let remedy =
-                    "the tenant's administrator must let the app have tokens; the provider's words say what is missing";
+                let remedy = "the tenant's administrator must let the app have tokens; the provider's words say what is \
+                              missing (for a service account: the mailbox must exist, and this machine's clock be right)";
                 Self { kind: Kind::Setup, remedy, ..self }
             }
             Kind::Later | Kind::Setup => self,
         }
     }
 
-    /// As the error that the callers of `account` get.
-    pub(super) fn error(&self, account: &str) -> TokenError {
-        let (why, hint) = (self.why.clone(), self.remedy.replace("{account}", account));
+    /// As the error that the callers of an account get.
+    pub(super) fn error(&self, to: &Addressee) -> TokenError {
+        let consent = to.consent.as_deref().unwrap_or("the provider's own console");
+        let hint = self.remedy.replace("{account}", &to.account).replace("{consent}", consent);
+        let why = self.why.clone();
         match self.kind {
             Kind::Later => TokenError::TryLater { why, retry_after: self.retry_after },
             Kind::GrantLost | Kind::Person => TokenError::SignInNeeded { why, hint },
@@ -167,6 +178,36 @@ fn aadsts(description: &str) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn scanner() -> Addressee {
+        let consent = Some("https://login.example/t/adminconsent?client_id=id".to_owned());
+        Addressee { account: "scanner".into(), consent }
+    }
+
+    #[test]
+    fn missing_consent_leads_to_the_page_where_an_administrator_gives_it() {
+        for number in [65001, 90094, 90095] {
+            let error = microsoft("invalid_grant", number).error(&scanner());
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("https://login.example/t/adminconsent?client_id=id"), "{hint}");
+            assert!(hint.contains("oxpost login scanner"), "{hint}");
+            let elsewhere = Addressee { account: "scanner".into(), consent: None };
+            let error = microsoft("invalid_grant", number).error(&elsewhere);
+            assert!(!error.hint().unwrap().contains('{'), "{error}");
+        }
+    }
+
+    #[test]
+    fn every_next_step_names_a_command_a_place_or_a_key() {
+        let remedies = BY_NUMBER.iter().map(|row| (format!("{:?}", row.codes), row.kind, row.remedy));
+        let remedies = remedies.chain(BY_NAME.iter().map(|row| (format!("{:?}", row.codes), row.kind, row.remedy)));
+        let remedies = remedies.chain(BY_SUBTYPE.iter().map(|row| (format!("{:?}", row.codes), row.kind, row.remedy)));
+        for (codes, kind, remedy) in remedies.filter(|(_, kind, _)| *kind != Kind::Later) {
+            let names_something =
+                ["`", "admin center", "console", "administrator"].iter().any(|word| remedy.contains(word));
+            assert!(names_something, "{codes} ({kind:?}): {remedy}");
+        }
+    }
+
     fn microsoft(error: &str, number: u32) -> Refusal {
         let body =
             format!(r#"{{"error":"{error}","error_description":"AADSTS{number}: text","error_codes":[{number}]}}"#);
@@ -245,7 +286,7 @@ mod tests {
     #[test]
     fn the_account_is_named_in_the_next_step_and_the_provider_quoted_on_one_line() {
         let body = r#"{"error":"invalid_grant","error_description":"AADSTS50173: revoked.\r\nTrace ID: 1"}"#;
-        let error = ErrorWords::parse(body.as_bytes()).unwrap().explain("contoso").error("scanner");
+        let error = ErrorWords::parse(body.as_bytes()).unwrap().explain("contoso").error(&scanner());
         assert_eq!(
             error.to_string(),
             "`contoso`: the refresh token was revoked (password changed, or sign-ins revoked) \

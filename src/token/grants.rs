@@ -24,6 +24,8 @@ const MAX_SIGN_INS: usize = 100;
 
 /// A sign-in that waits for somebody at the provider's page.
 pub struct SignIn {
+    /// The account.
+    pub account: String,
     /// The page to open in a browser.
     pub url: Url,
     /// What the redirect must bring back.
@@ -84,15 +86,16 @@ pub(super) struct Pending {
 pub(super) struct SignIns(HashMap<String, Pending>);
 
 impl SignIns {
+    /// `redirect_uri` is allowed: see [`allowed_redirect`].
     pub(super) fn begin(&mut self, request: Request, redirect_uri: Url, now: Timestamp) -> Result<SignIn, TokenError> {
-        let redirect_uri = allowed_redirect(&request.registration, redirect_uri)?;
         let (state, verifier) = (random()?, random()?);
         let url = authorization_url(&request, &redirect_uri, state.expose(), &verifier)?;
         let expires = now.plus(request.registration.provider.sign_in_timeout);
         self.make_room(now);
+        let account = request.registration.account.name.clone();
         let pending = Pending { request, verifier, redirect_uri: redirect_uri.clone(), expires };
         self.0.insert(state.expose().to_owned(), pending);
-        Ok(SignIn { url, state: state.expose().to_owned(), redirect_uri, expires })
+        Ok(SignIn { account, url, state: state.expose().to_owned(), redirect_uri, expires })
     }
 
     /// The sign-in with this `state`, which cannot be used again.
@@ -123,23 +126,32 @@ impl SignIns {
 }
 
 /// The redirect URI of the configuration, else the caller's on this machine: never one that a request made up.
-fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
-    if let Some(configured) = &registration.provider.redirect_uri {
-        return Ok(configured.clone());
-    }
-    let loopback = match offered.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    if loopback {
-        return Ok(offered);
+pub(super) fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
+    match &registration.provider.redirect_uri {
+        // A loopback address without a port is registered for any port (RFC 8252 section 7.3).
+        Some(configured) if is_loopback(configured) && configured.port().is_none() && is_loopback(&offered) => {
+            let mut url = configured.clone();
+            let _only_without_a_host = url.set_port(offered.port());
+            return Ok(url);
+        }
+        Some(configured) => return Ok(configured.clone()),
+        None if is_loopback(&offered) => return Ok(offered),
+        None => {}
     }
     Err(TokenError::Configuration {
         why: format!("a sign-in of `{}` can only be redirected to this machine", registration.account.name),
         hint: "set the provider's `redirect_uri`".into(),
     })
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let is_here = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    is_here && url.scheme() == "http"
 }
 
 fn authorization_url(request: &Request, redirect_uri: &Url, state: &str, verifier: &Secret) -> Result<Url, TokenError> {

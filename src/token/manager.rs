@@ -17,11 +17,12 @@ use super::explain::Refusal;
 use super::grants::SignIns;
 use super::provider::Resource;
 use super::registration::{Generation, Registration, StoredGrant};
+use super::rotation;
 use super::seal::SealingKey;
-use super::settings::{AccountSettings, Grant, Purpose, Settings};
-use super::state::{AccountState, Job, Lookup, News, Standing};
+use super::settings::{AccountSettings, Purpose, Settings};
+use super::state::{AccountState, Job, Lookup, News};
 use super::tables::{self, Record};
-use super::warnings::{self, Warning};
+use super::warnings::Warned;
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::one_line;
@@ -44,7 +45,7 @@ pub(super) type FoundIssuers = HashMap<Url, Arc<Found>>;
 
 pub(super) struct Inner {
     pub(super) store: Store,
-    key: SealingKey,
+    pub(super) key: RwLock<SealingKey>,
     pub(super) http: Http,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
@@ -67,6 +68,8 @@ pub(super) struct Entry {
     flight: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<AccountState>,
     consent: Mutex<Consent>,
+    /// What was warned of, and when.
+    warned: Mutex<Warned>,
 }
 
 impl Entry {
@@ -76,7 +79,12 @@ impl Entry {
             flight: Arc::default(),
             state: Mutex::new(state),
             consent: Mutex::default(),
+            warned: Mutex::default(),
         })
+    }
+
+    pub(super) fn warned(&self) -> MutexGuard<'_, Warned> {
+        self.warned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn consent(&self) -> MutexGuard<'_, Consent> {
@@ -98,42 +106,6 @@ impl Entry {
     }
 }
 
-/// What to show of an account.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccountStatus {
-    /// Its name.
-    pub account: String,
-    /// The name of its provider.
-    pub provider: String,
-    /// How it gets tokens, as the configuration calls it.
-    pub grant: &'static str,
-    /// What is wrong, if anything is.
-    pub error: Option<TokenError>,
-    /// Since when.
-    pub since: Option<Timestamp>,
-    /// When the longest-lived access token ends; `None`: none was needed yet.
-    pub expires: Option<Timestamp>,
-    /// Who signed in, as the provider says.
-    pub name: Option<String>,
-    /// The newest refresh token is not on disk: the program should not be stopped.
-    pub unsaved: bool,
-    /// What will go wrong unless somebody does something.
-    pub warnings: Vec<Warning>,
-}
-
-impl AccountStatus {
-    /// Where the account stands, in words.
-    pub fn words(&self) -> &'static str {
-        match (&self.error, self.expires) {
-            (Some(TokenError::TryLater { .. }), _) => "waits for the provider",
-            (Some(TokenError::SignInNeeded { .. }), _) => "must be signed in",
-            (Some(TokenError::Configuration { .. } | TokenError::UnknownAccount(_)), _) => "is set up wrongly",
-            (None, Some(_)) => "works",
-            (None, None) => "is ready",
-        }
-    }
-}
-
 impl TokenManager {
     /// Reads the stored grants. A grant that cannot be opened (another key) concerns its account alone: it waits for
     /// the key or for a sign-in.
@@ -148,6 +120,9 @@ impl TokenManager {
         clock: Clock,
         observer: Arc<dyn Observer>,
     ) -> Result<Self, TokenStoreError> {
+        // An exchange of keys that was cut off.
+        let key =
+            if key.has_older() { rotation::finish(&store, key.clone()).await.map_or(key, |done| done.0) } else { key };
         let mut registrations = registrations(settings);
         let now = clock.now();
         let mut accounts = BTreeMap::new();
@@ -161,7 +136,7 @@ impl TokenManager {
         }
         let inner = Inner {
             store,
-            key,
+            key: RwLock::new(key),
             http,
             clock,
             observer,
@@ -210,29 +185,7 @@ impl TokenManager {
         }
     }
 
-    /// How all configured accounts stand, by name.
-    pub fn status(&self) -> Vec<AccountStatus> {
-        let now = self.inner.clock.now();
-        let status = |entry: Arc<Entry>| {
-            let state = entry.state();
-            let Standing { error, since, expires, name, life } = state.standing(now)?;
-            let registration = state.registration()?;
-            Some(AccountStatus {
-                account: entry.name.clone(),
-                provider: registration.provider.name.clone(),
-                grant: registration.account.grant.word(),
-                error,
-                since,
-                expires,
-                name,
-                unsaved: state.unsaved().is_some(),
-                warnings: warnings::of(&registration, life, now),
-            })
-        };
-        self.entries().into_iter().filter_map(status).collect()
-    }
-
-    /// The names of accounts as they are signed in from now on.
+    /// The names of accounts as they are signed in by device code from now on, while nobody waits for the answer.
     pub fn subscribe(&self) -> broadcast::Receiver<String> {
         self.inner.signed_in.subscribe()
     }
@@ -252,27 +205,6 @@ impl TokenManager {
         drop(accounts);
         self.inner.found.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.inner.changed.notify_one();
-    }
-
-    /// Forgets an account's grant, on disk and in memory. At the provider it stays until it ends there.
-    ///
-    /// # Errors
-    /// The account is unknown or has nothing to forget, its refresh token stands in the configuration, or the disk
-    /// does not let us.
-    pub async fn forget(&self, account: &str) -> Result<(), TokenError> {
-        let entry = self.entry(account)?;
-        if let Some(registration) = entry.state().registration() {
-            forgettable(&registration)?;
-        }
-        let flight = entry.flight().await;
-        tables::remove(&self.inner.store, account).await.map_err(|error| {
-            let why = format!("the grant of `{account}` cannot be removed from the disk: {error}");
-            TokenError::TryLater { why, retry_after: None }
-        })?;
-        entry.state().forget(self.inner.clock.now());
-        drop(flight);
-        self.inner.changed.notify_one();
-        Ok(())
     }
 
     pub(super) fn entries(&self) -> Vec<Arc<Entry>> {
@@ -366,8 +298,8 @@ impl TokenManager {
         registration: &Registration,
         grant: &StoredGrant,
     ) -> bool {
-        let Inner { key, store, observer, .. } = &*self.inner;
-        let why = match Record::seal(key, &entry.name, &registration.provider.name, generation, grant) {
+        let Inner { store, observer, .. } = &*self.inner;
+        let why = match Record::seal(&self.key(), &entry.name, &registration.provider.name, generation, grant) {
             Some(record) => record.save(store).await.err().map(|error| error.to_string()),
             None => Some("it cannot be sealed".to_owned()),
         };
@@ -390,20 +322,6 @@ fn registrations(settings: Settings) -> BTreeMap<String, Arc<Registration>> {
         Some((account.name.clone(), Arc::new(Registration { account, provider })))
     };
     accounts.into_iter().filter_map(registration).collect()
-}
-
-/// Refuses to forget what would be there again after the next start, or was never there.
-fn forgettable(registration: &Registration) -> Result<(), TokenError> {
-    let account = &registration.account;
-    let hint = match account.grant {
-        Grant::RefreshToken(Some(_)) => "take `refresh_token` out of the account and reload, then forget it".to_owned(),
-        Grant::ClientCredentials | Grant::ServiceAccount | Grant::ManagedIdentity => {
-            "nobody signs in for it; to stop it, take the account out of the configuration".to_owned()
-        }
-        Grant::AuthorizationCode | Grant::DeviceCode | Grant::RefreshToken(None) => return Ok(()),
-    };
-    let why = format!("what `{}` gets its tokens with stands in the configuration", account.name);
-    Err(TokenError::Configuration { why, hint })
 }
 
 /// Microsoft issues a token of another resource when asked wrongly, Google one without the boxes that were not ticked.

@@ -54,7 +54,7 @@ impl TokenManager {
     /// The account is unknown, or its issuer does not say.
     pub async fn discover(&self, account: &str) -> Result<(), TokenError> {
         let registration = self.registration(account)?;
-        self.endpoints(&registration).await.map(drop).map_err(|refusal| refusal.error(account))
+        self.endpoints(&registration).await.map(drop).map_err(|refusal| refusal.error(&registration.addressee()))
     }
 
     /// The endpoints, asked for where need be. What was found stays until the settings are read again.
@@ -88,7 +88,7 @@ impl TokenManager {
             TokenError::TryLater { why, retry_after: None }
         };
         let found = known.ok_or_else(unknown)?;
-        Endpoints::of(provider, &found).map_err(|refusal| refusal.error(&registration.account.name))
+        Endpoints::of(provider, &found).map_err(|refusal| refusal.error(&registration.addressee()))
     }
 
     fn found(&self) -> std::sync::MutexGuard<'_, super::manager::FoundIssuers> {

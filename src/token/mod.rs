@@ -15,18 +15,23 @@ mod discovery;
 mod endpoint;
 mod error;
 mod explain;
+mod forget;
 mod grants;
 mod identity;
 mod manager;
 mod mint;
+mod program;
 mod proof;
 mod provider;
 mod registration;
 mod renewal;
+mod rotation;
 mod seal;
 mod settings;
 mod sign_in;
+mod standing;
 mod state;
+mod status;
 mod tables;
 #[cfg(test)]
 mod tests;
@@ -37,10 +42,13 @@ pub use assertion::{AssertionKey, AssertionKeyError, ServiceAccount};
 pub use device::{DeviceProgress, DeviceSignIn};
 pub use error::{TokenError, TokenStoreError};
 pub use grants::{Finished, SignIn, SignedIn};
-pub use manager::{AccountStatus, TokenManager};
+pub use manager::TokenManager;
+pub use program::ProgramToken;
+pub use rotation::{KeyRotated, KeyRotationError};
 pub use seal::{SealingKey, SealingKeyError};
 pub use settings::{
     AccountSettings, ClientAuthentication, Grant, ManagedIdentity, Provider, ProviderKind, Purpose, Settings,
 };
+pub use status::AccountStatus;
 pub use tables::MIGRATIONS;
 pub use warnings::Warning;

@@ -1,5 +1,6 @@
 //! An account as configured, and the refresh token that belongs to it.
 
+use super::explain::Addressee;
 use super::provider::{self, Resource};
 use super::settings::{AccountSettings, Grant, Provider, Purpose};
 use crate::clock::Timestamp;
@@ -97,6 +98,11 @@ impl Registration {
         kind(&self.account.grant) == kind(&other.account.grant)
             && self.import_mark() == other.import_mark()
             && acts_as(&self.account) == acts_as(&other.account)
+    }
+
+    /// Whom explanations are for.
+    pub(super) fn addressee(&self) -> Addressee {
+        Addressee { account: self.account.name.clone(), consent: self.consent_page() }
     }
 
     /// What is to be asked about whoever signed in under `name`; `None` if it is the mailbox, or whom the settings name.

@@ -27,6 +27,7 @@ impl TokenManager {
             let mut next = now.plus(LONGEST_NAP);
             for entry in self.entries() {
                 self.save_unsaved(&entry).await;
+                self.warn(&entry, now);
                 if let Some(due) = self.renew_if_due(&entry, now, &permits) {
                     next = next.min(due);
                 }

@@ -25,14 +25,22 @@ const ID_OCTETS: usize = 8;
 /// The name of the systemd credential (`LoadCredential=oxpost-key:...`).
 const CREDENTIAL: &str = "oxpost-key";
 
-/// The key that refresh tokens are sealed with. Cheap to clone; `Debug` shows where it came from.
+/// The key that refresh tokens are sealed with, and older ones that still open what they sealed while keys are being
+/// exchanged. Cheap to clone; `Debug` shows where it came from.
 #[derive(Clone)]
 pub struct SealingKey(Arc<Inner>);
 
 struct Inner {
-    key: RandomizedNonceKey,
-    id: [u8; ID_OCTETS],
+    key: Key,
+    older: Vec<Key>,
     source: String,
+    /// The file that is ours to write.
+    path: Option<PathBuf>,
+}
+
+struct Key {
+    cipher: RandomizedNonceKey,
+    id: [u8; ID_OCTETS],
 }
 
 /// Why there is no sealing key.
@@ -62,6 +70,16 @@ pub enum SealingKeyError {
         /// What the system said.
         error: io::Error,
     },
+    /// Somebody else keeps the key, so oxpost cannot exchange it alone.
+    #[error(
+        "the key comes from {source_of_it}, which oxpost cannot write: put a new key (`head -c 32 /dev/urandom | base64`) \
+         and a blank before the old one there and restart; the start seals everything with the first, and the old one \
+         can be taken out"
+    )]
+    KeptElsewhere {
+        /// Where it comes from.
+        source_of_it: String,
+    },
 }
 
 /// Why a sealed value cannot be opened.
@@ -89,7 +107,7 @@ impl SealingKey {
                     return Err(SealingKeyError::Exposed { path: path.to_owned(), mode });
                 }
                 let text = io::read_to_string(file).map(Zeroizing::new).map_err(failed)?;
-                Self::parse(&text, format!("the key file `{}`", path.display()))
+                Self::parse(&text, format!("the key file `{}`", path.display()), Some(path))
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path).map_err(failed),
             Err(error) => Err(failed(error)),
@@ -102,7 +120,7 @@ impl SealingKey {
     /// The file is unreadable or holds no key.
     pub fn load(path: &Path) -> Result<Self, SealingKeyError> {
         match std::fs::read_to_string(path).map(Zeroizing::new) {
-            Ok(text) => Self::parse(&text, format!("the file `{}`", path.display())),
+            Ok(text) => Self::parse(&text, format!("the file `{}`", path.display()), None),
             Err(error) => Err(SealingKeyError::File { path: path.to_owned(), error }),
         }
     }
@@ -115,7 +133,7 @@ impl SealingKey {
     pub fn from_credential(folder: &Path) -> Result<Option<Self>, SealingKeyError> {
         let path = folder.join(CREDENTIAL);
         match std::fs::read_to_string(&path).map(Zeroizing::new) {
-            Ok(text) => Self::parse(&text, format!("the systemd credential `{CREDENTIAL}`")).map(Some),
+            Ok(text) => Self::parse(&text, format!("the systemd credential `{CREDENTIAL}`"), None).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(SealingKeyError::File { path, error }),
         }
@@ -126,7 +144,7 @@ impl SealingKey {
     /// # Errors
     /// The text is not 32 octets in base64.
     pub fn from_base64(text: &Secret, place: &str) -> Result<Self, SealingKeyError> {
-        Self::parse(text.expose(), place.to_owned())
+        Self::parse(text.expose(), place.to_owned(), None)
     }
 
     /// Where the key is kept, for the start's log: whoever makes a backup must know.
@@ -134,43 +152,64 @@ impl SealingKey {
         &self.0.source
     }
 
-    fn parse(text: &str, place: String) -> Result<Self, SealingKeyError> {
-        let octets = STANDARD.decode(text.trim()).map(Zeroizing::new);
-        match octets.ok().and_then(|octets| Self::from_octets(&octets, place.clone())) {
-            Some(key) => Ok(key),
+    /// Whether older keys are there that should go: an exchange of keys did not come to its end.
+    pub(super) fn has_older(&self) -> bool {
+        !self.0.older.is_empty()
+    }
+
+    /// A new key before those there are, on disk before it is given. First step of an exchange: from here on whatever
+    /// was sealed before or after can be opened.
+    pub(super) fn with_a_new_one(&self) -> Result<Self, SealingKeyError> {
+        let Some(path) = &self.0.path else {
+            return Err(SealingKeyError::KeptElsewhere { source_of_it: self.0.source.clone() });
+        };
+        let failed = |error| SealingKeyError::File { path: path.clone(), error };
+        let old = std::fs::read_to_string(path).map(Zeroizing::new).map_err(failed)?;
+        let fresh = Zeroizing::new(STANDARD.encode(*random().map_err(failed)?));
+        let text = Zeroizing::new(format!("{}\n{}\n", *fresh, old.trim()));
+        replace(path, &text).map_err(failed)?;
+        Self::parse(&text, self.0.source.clone(), Some(path))
+    }
+
+    /// The first key alone; in a file of ours the older ones go. Last step of an exchange: only when nothing is sealed
+    /// with them any more.
+    pub(super) fn without_older(&self) -> Result<Self, SealingKeyError> {
+        let Some(path) = &self.0.path else { return Ok(self.clone()) };
+        let failed = |error| SealingKeyError::File { path: path.clone(), error };
+        let text = std::fs::read_to_string(path).map(Zeroizing::new).map_err(failed)?;
+        let first = Zeroizing::new(format!("{}\n", text.split_whitespace().next().unwrap_or_default()));
+        let alone = Self::parse(&first, self.0.source.clone(), Some(path))?;
+        replace(path, &first).map_err(failed)?;
+        Ok(alone)
+    }
+
+    /// Keys between blanks or on lines; the first one seals.
+    fn parse(text: &str, place: String, path: Option<&Path>) -> Result<Self, SealingKeyError> {
+        let read = |text: &str| Key::from_octets(&Zeroizing::new(STANDARD.decode(text).ok()?));
+        let keys: Option<Vec<Key>> = text.split_whitespace().map(read).collect();
+        let mut keys = keys.unwrap_or_default().into_iter();
+        match keys.next() {
+            Some(key) => {
+                let (older, path) = (keys.collect(), path.map(Path::to_owned));
+                Ok(Self(Arc::new(Inner { key, older, source: place, path })))
+            }
             None => Err(SealingKeyError::Malformed { place }),
         }
     }
 
-    fn from_octets(octets: &[u8], source: String) -> Option<Self> {
-        let key = RandomizedNonceKey::new(&AES_256_GCM, octets).ok()?;
-        let mut id = [0; ID_OCTETS];
-        id.copy_from_slice(&digest(&SHA256, &[b"oxpost sealing key id", octets].concat()).as_ref()[..ID_OCTETS]);
-        Some(Self(Arc::new(Inner { key, id, source })))
-    }
-
     fn create(path: &Path) -> io::Result<Self> {
-        let mut octets = Zeroizing::new([0; KEY_OCTETS]);
-        aws_lc_rs::rand::fill(&mut *octets).map_err(|_| io::Error::other("the system gives no random octets"))?;
-        let text = Zeroizing::new(format!("{}\n", STANDARD.encode(*octets)));
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        if let Err(error) = written {
-            // Half a key would stop the next start.
-            let _ = std::fs::remove_file(path);
-            return Err(error);
-        }
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        File::open(folder)?.sync_all()?;
-        let source = format!("the key file `{}` (made just now)", path.display());
-        Self::from_octets(&*octets, source).ok_or_else(|| io::Error::other("the new key is not accepted"))
+        let text = Zeroizing::new(format!("{}\n", *Zeroizing::new(STANDARD.encode(*random()?))));
+        write_private(path, &text)?;
+        let place = format!("the key file `{}` (made just now)", path.display());
+        Self::parse(&text, place, Some(path)).map_err(|_| io::Error::other("the new key is not accepted"))
     }
 
     /// Seals a secret for `account`.
     pub(super) fn seal(&self, account: &str, plain: &[u8]) -> Result<Vec<u8>, aws_lc_rs::error::Unspecified> {
         let mut text = plain.to_vec();
-        let nonce = self.0.key.seal_in_place_append_tag(Aad::from(account), &mut text)?;
-        Ok([&[FORMAT], self.0.id.as_slice(), nonce.as_ref(), &text].concat())
+        let Key { cipher, id } = &self.0.key;
+        let nonce = cipher.seal_in_place_append_tag(Aad::from(account), &mut text)?;
+        Ok([&[FORMAT], id.as_slice(), nonce.as_ref(), &text].concat())
     }
 
     /// Opens what [`SealingKey::seal`] made for the same account.
@@ -180,13 +219,12 @@ impl SealingKey {
             return Err(if format > FORMAT { UnsealError::Newer } else { UnsealError::Damaged });
         }
         let (id, rest) = rest.split_at_checked(ID_OCTETS).ok_or(UnsealError::Damaged)?;
-        if id != self.0.id {
-            return Err(UnsealError::OtherKey);
-        }
+        let mut keys = std::iter::once(&self.0.key).chain(&self.0.older);
+        let key = keys.find(|key| key.id == id).ok_or(UnsealError::OtherKey)?;
         let (nonce, text) = rest.split_at_checked(NONCE_LEN).ok_or(UnsealError::Damaged)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError::Damaged)?;
         let mut text = Zeroizing::new(text.to_vec());
-        let opened = self.0.key.open_in_place(nonce, Aad::from(account), &mut text);
+        let opened = key.cipher.open_in_place(nonce, Aad::from(account), &mut text);
         let length = opened.map_err(|_| UnsealError::Damaged)?.len();
         text.truncate(length);
         Ok(text)
@@ -197,6 +235,52 @@ impl fmt::Debug for SealingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SealingKey({})", self.source())
     }
+}
+
+impl Key {
+    fn from_octets(octets: &[u8]) -> Option<Self> {
+        let cipher = RandomizedNonceKey::new(&AES_256_GCM, octets).ok()?;
+        let mut id = [0; ID_OCTETS];
+        id.copy_from_slice(&digest(&SHA256, &[b"oxpost sealing key id", octets].concat()).as_ref()[..ID_OCTETS]);
+        Some(Self { cipher, id })
+    }
+}
+
+fn random() -> io::Result<Zeroizing<[u8; KEY_OCTETS]>> {
+    let mut octets = Zeroizing::new([0; KEY_OCTETS]);
+    aws_lc_rs::rand::fill(&mut *octets).map_err(|_| io::Error::other("the system gives no random octets"))?;
+    Ok(octets)
+}
+
+/// A new file for its owner alone, durable.
+fn write_private(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    if let Err(error) = written {
+        // Half a key would stop the next start.
+        let _ = std::fs::remove_file(path);
+        return Err(error);
+    }
+    sync_folder(path)
+}
+
+/// The old content or the new one, whatever happens in between.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".new");
+    let beside = PathBuf::from(beside);
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    write_private(&beside, text)?;
+    std::fs::rename(&beside, path)?;
+    sync_folder(path)
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(folder)?.sync_all()
 }
 
 #[cfg(test)]
@@ -259,6 +343,38 @@ mod tests {
         std::fs::write(folder.path().join(CREDENTIAL), STANDARD.encode([1; 32])).unwrap();
         let found = SealingKey::from_credential(folder.path()).unwrap().unwrap();
         assert_eq!(found.open("a", &key(1).seal("a", b"x").unwrap()).unwrap().as_slice(), b"x");
+    }
+
+    #[test]
+    fn a_new_key_opens_what_the_old_one_sealed_until_that_one_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let old = SealingKey::load_or_create(&path).unwrap();
+        let sealed = old.seal("a", b"x").unwrap();
+        let both = old.with_a_new_one().unwrap();
+        assert!(both.has_older() && !old.has_older());
+        let fresh = both.seal("a", b"y").unwrap();
+        assert_eq!(old.open("a", &fresh), Err(UnsealError::OtherKey), "the new one seals");
+        // As after a crash in between.
+        let found = SealingKey::load_or_create(&path).unwrap();
+        assert_eq!((found.open("a", &sealed).unwrap()[0], found.open("a", &fresh).unwrap()[0]), (b'x', b'y'));
+        let alone = found.without_older().unwrap();
+        assert!(!alone.has_older());
+        let found = SealingKey::load_or_create(&path).unwrap();
+        assert_eq!((found.open("a", &sealed), found.open("a", &fresh).unwrap()[0]), (Err(UnsealError::OtherKey), b'y'));
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left beside it");
+    }
+
+    #[test]
+    fn a_key_that_somebody_else_keeps_is_exchanged_by_them() {
+        let error = key(1).with_a_new_one().unwrap_err().to_string();
+        assert!(error.contains("`$OXPOST_KEY`") && error.contains("before the old one"), "{error}");
+        let both = format!("{} {}", STANDARD.encode([2; 32]), STANDARD.encode([1; 32]));
+        let both = SealingKey::from_base64(&Secret::new(both), "`$OXPOST_KEY`").unwrap();
+        assert!(both.has_older());
+        assert_eq!(both.open("a", &key(1).seal("a", b"x").unwrap()).unwrap().as_slice(), b"x");
+        assert_eq!(key(2).open("a", &both.seal("a", b"x").unwrap()).unwrap().as_slice(), b"x");
     }
 
     #[test]

@@ -9,7 +9,9 @@ use super::discovery::Endpoints;
 use super::endpoint::{Counter, Exchange, Minted};
 use super::error::TokenError;
 use super::explain::Refusal;
-use super::grants::{Finished, Pending, Redirected, Request, SignIn, SignIns, SignedIn, check_signs_in};
+use super::grants::{
+    Finished, Pending, Redirected, Request, SignIn, SignIns, SignedIn, allowed_redirect, check_signs_in,
+};
 use super::manager::lacking;
 use super::provider::Resource;
 use super::registration::{Registration, Root, StoredGrant};
@@ -28,6 +30,16 @@ impl TokenManager {
     /// # Errors
     /// The account is unknown, needs no sign-in, `redirect_uri` leads elsewhere, or the endpoints are not known yet.
     pub fn begin_sign_in(&self, account: &str, redirect_uri: Url) -> Result<SignIn, TokenError> {
+        let registration = self.registration(account)?;
+        let redirect_uri = allowed_redirect(&registration, redirect_uri)?;
+        self.begin_sign_in_at(account, redirect_uri)
+    }
+
+    /// The same for a caller who vouches for `redirect_uri`: it comes from the configuration, not from a request.
+    ///
+    /// # Errors
+    /// As [`TokenManager::begin_sign_in`], but for where `redirect_uri` leads.
+    pub fn begin_sign_in_at(&self, account: &str, redirect_uri: Url) -> Result<SignIn, TokenError> {
         let entry = self.entry(account)?;
         let registration = self.registration(account)?;
         check_signs_in(&registration)?;
@@ -87,8 +99,6 @@ impl TokenManager {
         };
         self.save(&entry, generation, &registration, &grant).await;
         drop(flight);
-        // Nobody need be listening.
-        let _ = self.inner.signed_in.send(account.to_owned());
         self.inner.changed.notify_one();
         Ok(())
     }
@@ -106,10 +116,10 @@ impl TokenManager {
     fn apart_or(&self, pending: &Pending, refusal: Refusal) -> Result<Finished, TokenError> {
         let account = &pending.request.registration.account.name;
         if !calls_for_apart(&refusal, &pending.request.resources) {
-            return Err(refusal.error(account));
+            return Err(refusal.error(&pending.request.registration.addressee()));
         }
         self.entry(account)?.consent().part(&pending.request.resources);
-        let next = self.begin_sign_in(account, pending.redirect_uri.clone())?;
+        let next = self.begin_sign_in_at(account, pending.redirect_uri.clone())?;
         Ok(Finished { signed_in: None, next: Some(next) })
     }
 
@@ -138,7 +148,7 @@ impl TokenManager {
         };
         let mut signed_in = self.complete(registration, resource, &minted, asked_at).await?;
         let goes_on = entry.consent().given(resources);
-        let next = if goes_on { Some(self.begin_sign_in(account, pending.redirect_uri.clone())?) } else { None };
+        let next = if goes_on { Some(self.begin_sign_in_at(account, pending.redirect_uri.clone())?) } else { None };
         if next.is_some() {
             signed_in.notes.push(format!(
                 "the provider wants consent for each resource by itself: sign in once more for the rest, \
@@ -163,7 +173,8 @@ impl TokenManager {
     ) -> Result<SignedIn, TokenError> {
         let account = &registration.account.name;
         let entry = self.entry(account)?;
-        let grant = grant(registration, &resource, minted, asked_at).map_err(|refusal| refusal.error(account))?;
+        let grant = grant(registration, &resource, minted, asked_at)
+            .map_err(|refusal| refusal.error(&registration.addressee()))?;
 
         // No answer to an earlier grant may come in between.
         let flight = entry.flight().await;
@@ -180,10 +191,6 @@ impl TokenManager {
         let event = Event::SignedIn { account: account.clone(), name: minted.name.clone() };
         self.inner.observer.observe(&event);
         let question = registration.question(minted.name.as_deref());
-        if question.is_none() {
-            // Nobody need be listening.
-            let _ = self.inner.signed_in.send(account.clone());
-        }
         Ok(SignedIn { account: account.clone(), name: minted.name.clone(), question, notes: notes(saved) })
     }
 }

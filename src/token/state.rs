@@ -15,6 +15,7 @@ use super::explain::Refusal;
 use super::provider::Resource;
 use super::registration::{Generation, Registration, Root, StoredGrant};
 use super::settings::Purpose;
+use super::standing::unanswered;
 use crate::clock::Timestamp;
 
 /// A refresh token that lies idle is used at least this often: that keeps it alive and shows in time that it is not.
@@ -22,7 +23,7 @@ const IDLE_RENEWAL: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Where an account stands.
 #[derive(Debug)]
-enum TokenState {
+pub(super) enum TokenState {
     /// Nothing to mint tokens from, or nothing that works.
     NeedsSignIn { error: TokenError, since: Timestamp },
     /// Tokens can be minted, as far as anybody knows.
@@ -102,6 +103,10 @@ impl AccountState {
         self.registration.clone()
     }
 
+    pub(super) const fn tokens(&self) -> &TokenState {
+        &self.state
+    }
+
     /// A usable token, why there is none, or what must be asked.
     pub(super) fn lookup(&mut self, account: &str, purpose: Purpose, now: Timestamp) -> Lookup {
         let Some(registration) = &self.registration else {
@@ -118,7 +123,9 @@ impl AccountState {
                     issued.used = true;
                     return Lookup::Ready(issued.token.clone());
                 }
-                if let Some(error) = obstacles.get(&resource).and_then(|obstacle| obstacle.error(account, now)) {
+                if let Some(error) =
+                    obstacles.get(&resource).and_then(|obstacle| obstacle.error(&registration.addressee(), now))
+                {
                     return Lookup::Refused(error);
                 }
                 Lookup::Renew(Box::new(Job {
@@ -190,14 +197,14 @@ impl AccountState {
 
     /// Takes a refusal, unless it is too late. The error is what callers get from now on.
     pub(super) fn refused(&mut self, job: &Job, refusal: Refusal, now: Timestamp) -> News {
-        let account = job.registration.account.name.clone();
+        let addressee = job.registration.addressee();
         let Some(TokenState::Active { root, obstacles, .. }) = self.current(job) else { return News::None };
         let grant = match root {
             Root::Grant(grant) => Some(grant.clone()),
             Root::App => None,
         };
         let refusal = if grant.is_some() { refusal } else { refusal.of_the_app() };
-        let error = refusal.error(&account);
+        let error = refusal.error(&addressee);
         if refusal.kind == Kind::GrantLost {
             self.spare = grant;
             self.state = TokenState::NeedsSignIn { error: error.clone(), since: now };
@@ -288,33 +295,6 @@ impl AccountState {
         Some((due, Job { generation: self.generation, registration, root: root.clone(), resource, wanted: false }))
     }
 
-    /// What to show of the account; `None` if it is not configured.
-    pub(super) fn standing(&self, now: Timestamp) -> Option<Standing> {
-        let registration = self.registration.as_ref()?;
-        let account = &registration.account.name;
-        Some(match &self.state {
-            TokenState::NeedsSignIn { error, since } => {
-                Standing { error: Some(error.clone()), since: Some(*since), ..Standing::default() }
-            }
-            TokenState::Active { root, renewed, access, obstacles } => {
-                let valid = access.values().filter(|issued| issued.token.expires > now);
-                let standing = obstacles
-                    .values()
-                    .filter_map(|obstacle| obstacle.error(account, now).map(|error| (error, obstacle.since)));
-                let unanswered = unanswered(registration, root).map(|error| (error, *renewed));
-                let (error, since) = standing.max_by_key(|(_, since)| *since).or(unanswered).unzip();
-                let expires = valid.map(|issued| issued.token.expires).max();
-                let grant = match root {
-                    Root::Grant(grant) => Some(grant),
-                    Root::App => None,
-                };
-                let name = grant.and_then(|grant| grant.name.clone());
-                let life = grant.map(|grant| Life { renewed: *renewed, obtained: grant.obtained, ends: grant.ends });
-                Standing { error, since, expires, name, life }
-            }
-        })
-    }
-
     fn grant(&self) -> Option<&StoredGrant> {
         match &self.state {
             TokenState::Active { root: Root::Grant(grant), .. } => Some(grant),
@@ -326,41 +306,6 @@ impl AccountState {
     fn current(&mut self, job: &Job) -> Option<&mut TokenState> {
         (self.generation == job.generation).then_some(&mut self.state)
     }
-}
-
-/// What is to be shown of a configured account.
-#[derive(Default, Debug)]
-pub(super) struct Standing {
-    pub(super) error: Option<TokenError>,
-    pub(super) since: Option<Timestamp>,
-    pub(super) expires: Option<Timestamp>,
-    pub(super) name: Option<String>,
-    /// `None` if there is no refresh token.
-    pub(super) life: Option<Life>,
-}
-
-/// How old a refresh token is.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Life {
-    /// When it was last used with success.
-    pub(super) renewed: Timestamp,
-    /// When it was issued.
-    pub(super) obtained: Timestamp,
-    /// When the provider ends it, if it said so.
-    pub(super) ends: Option<Timestamp>,
-}
-
-/// The open question about who signed in: nothing is sent under a name that may be wrong.
-fn unanswered(registration: &Registration, root: &Root) -> Option<TokenError> {
-    let Root::Grant(grant) = root else { return None };
-    let why = registration.question(grant.name.as_deref()).filter(|_| !grant.confirmed)?;
-    let account = &registration.account.name;
-    let name = grant.name.as_deref().unwrap_or_default();
-    let hint = format!(
-        "if it is, run `oxpost login {account} --confirm` or write `sign_in_as = \"{name}\"` into the account; if \
-         not, run `oxpost login {account}` and sign in as the mailbox"
-    );
-    Some(TokenError::SignInNeeded { why, hint })
 }
 
 /// What the settings and the database allow, and the stored grant that they do not use.

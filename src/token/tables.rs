@@ -146,6 +146,29 @@ impl Record {
     }
 }
 
+/// Seals every row anew that the key opens, all or none. Gives how many, and how many cannot be opened.
+pub(super) async fn reseal(store: &Store, key: &SealingKey) -> Result<(usize, usize), StoreError> {
+    let key = key.clone();
+    store
+        .write(move |connection| {
+            let mut statement = connection.prepare("SELECT account, sealed FROM token")?;
+            let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+            let rows: Vec<(String, Vec<u8>)> = rows.collect::<Result<_, _>>()?;
+            let (mut sealed, mut closed) = (0, 0);
+            for (account, old) in rows {
+                match key.open(&account, &old).ok().and_then(|plain| key.seal(&account, &plain).ok()) {
+                    Some(new) => {
+                        connection.execute("UPDATE token SET sealed = ?2 WHERE account = ?1", params![account, new])?;
+                        sealed += 1;
+                    }
+                    None => closed += 1,
+                }
+            }
+            Ok((sealed, closed))
+        })
+        .await
+}
+
 /// Removes the grant of an account. Durable on `Ok`.
 pub(super) async fn remove(store: &Store, account: &str) -> Result<(), StoreError> {
     let account = account.to_owned();

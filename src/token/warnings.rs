@@ -1,11 +1,15 @@
 //! What will go wrong with an account unless somebody does something, said while there is time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::TokenManager;
+use super::manager::Entry;
 use super::registration::Registration;
 use super::settings::{ClientAuthentication, ProviderKind};
-use super::state::Life;
+use super::standing::Life;
 use crate::clock::Timestamp;
+use crate::mail::Event;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// Secrets and certificates take their time to be replaced.
@@ -24,6 +28,31 @@ pub struct Warning {
     pub hint: String,
     /// When it goes wrong, if that is known.
     pub due: Option<Timestamp>,
+}
+
+/// How soon the same warning is given again.
+const AGAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// What an account was warned of, and when last: by the hint, which stays the same while days count up.
+pub(super) type Warned = BTreeMap<String, Timestamp>;
+
+impl TokenManager {
+    /// Tells the observer what will go wrong, once a week.
+    pub(super) fn warn(&self, entry: &Entry, now: Timestamp) {
+        let state = entry.state();
+        let (Some(registration), Some(standing)) = (state.registration(), state.standing(now)) else { return };
+        drop(state);
+        let warnings = of(&registration, standing.life, now);
+        let mut warned = entry.warned();
+        warned.retain(|hint, _| warnings.iter().any(|warning| warning.hint == *hint));
+        for Warning { what, hint, due } in warnings {
+            if warned.get(&hint).is_none_or(|last| now.since(*last) >= AGAIN) {
+                warned.insert(hint.clone(), now);
+                let account = entry.name.clone();
+                self.inner.observer.observe(&Event::AccountWarning { account, what, hint, due });
+            }
+        }
+    }
 }
 
 /// What to warn of. `life` is that of the refresh token, where there is one.

@@ -306,12 +306,22 @@ impl House {
 
     /// One call of the control socket's API, which must succeed.
     pub(crate) async fn post(&self, path: &str, body: &str) -> serde_json::Value {
-        let request = Request::post(path).header("content-type", "application/json").body(Body::from(body.to_owned()));
-        let answer = router(self.control()).oneshot(request.unwrap()).await.unwrap();
+        let (status, answer) = self.call("POST", path, body).await;
+        assert!(status.is_success(), "{path}: {status}: {answer}");
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    /// A question to the API, and the whole answer.
+    pub(crate) async fn get(&self, path: &str) -> (http::StatusCode, String) {
+        self.call("GET", path, "").await
+    }
+
+    pub(crate) async fn call(&self, method: &str, path: &str, body: &str) -> (http::StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).header("content-type", "application/json");
+        let answer = router(self.control()).oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
         let status = answer.status();
         let body = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-        assert!(status.is_success(), "{path}: {status}: {}", String::from_utf8_lossy(&body));
-        serde_json::from_slice(&body).unwrap()
+        (status, String::from_utf8(body.to_vec()).unwrap())
     }
 }
 

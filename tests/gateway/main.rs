@@ -6,13 +6,16 @@ mod client;
 mod house;
 
 mod clear_text;
+mod commands;
 mod dialogues;
 mod disk;
 mod guessing;
 mod listeners;
+mod page;
 mod reading;
 mod relay;
 mod secrets;
+mod sign_in;
 mod slow;
 mod smuggling;
 mod spool;

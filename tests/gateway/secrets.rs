@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::Request;
+use oxpost::front::admin::{Control, Peer};
 use oxpost::mail::{Event, Reason};
 use oxpost::practice::{
     APP_CLIENT_ID, APP_CLIENT_SECRET, Fault, PUBLIC_CLIENT_ID, RecipientFault, Rotation, Rule, TokenFault,
@@ -15,6 +19,7 @@ use oxpost::practice::{
 use oxpost::queue::Filter;
 use oxpost::telemetry;
 use oxpost::token::Purpose;
+use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::Client;
@@ -181,6 +186,48 @@ fn assert_silent(what: &str, text: &[u8], secrets: &[(&str, String)]) {
     }
 }
 
+#[test]
+fn the_search_finds_a_secret_however_it_is_written() {
+    let secret = "s3cret/with+signs=and a blank";
+    let found = |text: &[u8]| forms(secret).iter().any(|form| memchr::memmem::find(text, form).is_some());
+    let encoded: String = url::form_urlencoded::byte_serialize(secret.as_bytes()).collect();
+    assert!(found(format!("a line with {secret} in it").as_bytes()), "plain");
+    assert!(found(format!("?x={encoded}&y").as_bytes()), "in a form");
+    for before in ["", "x", "xy", "xyz", "user=a@b.example\u{1}auth=Bearer "] {
+        for after in ["", "a", "ab", "\u{1}\u{1}"] {
+            let whole = format!("{before}{secret}{after}");
+            assert!(found(STANDARD.encode(&whole).as_bytes()), "base64 of {whole:?}");
+            assert!(found(URL_SAFE_NO_PAD.encode(&whole).as_bytes()), "base64url of {whole:?}");
+        }
+    }
+    assert!(!found(b"nothing of the kind, only s3cret/with"));
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("spool")).unwrap();
+    std::fs::write(folder.path().join("spool/one"), STANDARD.encode(format!("ab{secret}"))).unwrap();
+    let planted = files(folder.path()).into_iter().any(|file| found(&std::fs::read(file).unwrap()));
+    assert!(planted, "in a file in a folder");
+}
+
+/// A page as an administrator sees it.
+async fn shown(control: &Control, place: &str) -> String {
+    let peer = ConnectInfo(Peer(([127, 0, 0, 1], 1).into()));
+    let request = |method: &str, place: &str| {
+        let request = Request::builder().method(method).uri(place).header("host", "localhost:8025").extension(peer);
+        request.header("origin", "http://localhost:8025").header("content-type", "application/x-www-form-urlencoded")
+    };
+    control.links.lead_to("http://localhost:8025/".parse().unwrap());
+    let page = oxpost::front::admin::page(control.clone());
+    let link = control.links.make().unwrap();
+    let form = Body::from(link.query().unwrap().to_owned());
+    let entered = page.clone().oneshot(request("POST", "/enter").body(form).unwrap()).await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let answer =
+        page.oneshot(request("GET", place).header("cookie", cookie).body(Body::empty()).unwrap()).await.unwrap();
+    assert!(answer.status().is_success(), "{place}: {}", answer.status());
+    let octets = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(octets.to_vec()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_ever_told() {
     let logged = Logged::default();
@@ -233,6 +280,23 @@ async fn no_secret_is_ever_told() {
     assert_silent("the state of accounts", format!("{:?}", control.tokens.status()).as_bytes(), &secrets);
     let all = house.list(Filter { all: true, ..Filter::default() }).await;
     assert_silent("the list", serde_json::to_string(&all).unwrap().as_bytes(), &secrets);
+    let mut places =
+        vec!["/api/v1/accounts".to_owned(), "/api/v1/messages?all=true".to_owned(), "/api/v1/holds".to_owned()];
+    places.extend(all.iter().map(|message| format!("/api/v1/messages/{}", message.id)));
+    for place in places {
+        let (status, answer) = house.get(&place).await;
+        assert!(status.is_success(), "{place}: {status}");
+        assert_silent(&place, answer.as_bytes(), &secrets);
+    }
+    let places = ["/", "/accounts", "/accounts/scanner", "/accounts/bob", "/messages?state=all", "/people", "/events"];
+    let messages: Vec<_> = all.iter().map(|message| format!("/messages/{}", message.id)).collect();
+    for place in places.into_iter().chain(messages.iter().map(String::as_str)) {
+        assert_silent(place, shown(&control, place).await.as_bytes(), &secrets);
+    }
+    let (_, answer) = house.get("/api/v1/accounts/scanner/token?for=smtp").await;
+    assert!(answer.contains("access_token"), "{answer}");
+    let kept: Vec<_> = secrets.iter().filter(|(name, _)| !name.contains("of a person")).cloned().collect();
+    assert_silent("the answer with a token", answer.as_bytes(), &kept);
     for file in files(&house.path("data")) {
         assert_silent(&file.display().to_string(), &std::fs::read(&file).unwrap(), &secrets);
     }

@@ -1,7 +1,7 @@
 //! oxpost itself, as an administrator runs it: the program, a configuration file, the command line.
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
 use crate::identity::{self, Identity, browse, browse_elsewhere};
@@ -26,6 +26,12 @@ pub(crate) enum Grant {
     Application(&'static str),
 }
 
+/// For gateways that reach no mail server: a certificate that nobody has the key of.
+fn certificate_of_nobody() -> String {
+    let pair = rcgen::KeyPair::generate().unwrap();
+    rcgen::CertificateParams::new(["nobody.test".to_owned()]).unwrap().self_signed(&pair).unwrap().pem()
+}
+
 /// A running gateway.
 pub(crate) struct Gateway<'a> {
     ground: &'a Ground,
@@ -44,12 +50,35 @@ pub(crate) struct Gateway<'a> {
     /// The certificate that its clients trust.
     pub(crate) ca: PathBuf,
     config: PathBuf,
-    _process: Process,
+    process: Process,
 }
 
 impl<'a> Gateway<'a> {
     /// Writes the configuration and runs `oxpost serve`.
     pub(crate) fn start(ground: &'a Ground, identity: &Identity, upstream: &Upstream, grant: Grant) -> Self {
+        let proof = "client_id = \"gateway\"\nclient_secret = { file = \"client-secret\" }";
+        Self::start_with(
+            ground,
+            identity,
+            ([upstream.smtp_port, upstream.imaps_port, upstream.pop3s_port], upstream.ca.as_path()),
+            grant,
+            proof,
+        )
+    }
+
+    /// The same without a mail server, with these keys of the provider.
+    pub(crate) fn start_alone(ground: &'a Ground, identity: &Identity, grant: Grant, provider: &str) -> Self {
+        let nobody = ground.write("nobody.pem", certificate_of_nobody());
+        Self::start_with(ground, identity, ([free_port(), free_port(), free_port()], &nobody), grant, provider)
+    }
+
+    fn start_with(
+        ground: &'a Ground,
+        identity: &Identity,
+        ([smtp_upstream, imap_upstream, pop3_upstream], ca): ([u16; 3], &Path),
+        grant: Grant,
+        provider: &str,
+    ) -> Self {
         let (port, tls_port) = (free_port(), free_port());
         let (imap_port, imaps_port, pop3_port, pop3s_port) = (free_port(), free_port(), free_port(), free_port());
         let hash = Self::password_hash();
@@ -62,12 +91,13 @@ impl<'a> Gateway<'a> {
             .replace("@authorize@", &identity.url("/auth"))
             .replace("@token@", &identity.url("/token"))
             .replace("@scopes@", scopes)
-            .replace("@upstream_port@", &upstream.smtp_port.to_string())
-            .replace("@ca@", upstream.ca.to_str().unwrap())
+            .replace("@provider@", provider)
+            .replace("@upstream_port@", &smtp_upstream.to_string())
+            .replace("@ca@", ca.to_str().unwrap())
             .replace("@mailbox@", &mailbox)
             .replace("@grant@", grant)
-            .replace("@imap_upstream_port@", &upstream.imaps_port.to_string())
-            .replace("@pop3_upstream_port@", &upstream.pop3s_port.to_string())
+            .replace("@imap_upstream_port@", &imap_upstream.to_string())
+            .replace("@pop3_upstream_port@", &pop3_upstream.to_string())
             .replace("@imap_port@", &imap_port.to_string())
             .replace("@imaps_port@", &imaps_port.to_string())
             .replace("@pop3_port@", &pop3_port.to_string())
@@ -76,11 +106,30 @@ impl<'a> Gateway<'a> {
             .replace("@tls_port@", &tls_port.to_string())
             .replace("@password@", &hash);
         let config = ground.write("oxpost.toml", filled);
-        let mut process =
-            Process::start(ground, "gateway", Command::new(PROGRAM).arg("serve").arg("--config").arg(&config));
-        wait_for_port(&mut process, port);
+        let process = Self::serve(ground, &config, port);
         let ca = ground.path("data/certs/ca.pem");
-        Self { ground, port, tls_port, imap_port, imaps_port, pop3_port, pop3s_port, ca, config, _process: process }
+        Self { ground, port, tls_port, imap_port, imaps_port, pop3_port, pop3s_port, ca, config, process }
+    }
+
+    fn serve(ground: &Ground, config: &Path, port: u16) -> Process {
+        let mut process =
+            Process::start(ground, "gateway", Command::new(PROGRAM).arg("serve").arg("--config").arg(config));
+        wait_for_port(&mut process, port);
+        process
+    }
+
+    /// SIGKILL, and a new start on the same data.
+    pub(crate) fn killed_and_started(mut self) -> Self {
+        self.process.kill();
+        self.process = Self::serve(self.ground, &self.config, self.port);
+        self
+    }
+
+    /// `oxpost ARGUMENTS`, to be looked at whatever it ends with.
+    pub(crate) fn try_command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command.args(arguments).arg("--config").arg(&self.config);
+        command
     }
 
     fn password_hash() -> String {

@@ -9,8 +9,12 @@
 //   POST /desk/lifetime/SECONDS   access tokens issued from now on live that long
 //   POST /desk/expire             every access token is over, its grant is not
 //   POST /desk/revoke             the administrator takes every grant back
+//   POST /desk/hold/WHEN          the token endpoint answers nobody any more: `before` it looks at the request, `after` it
+//                                 did all there is to do, or `never` again
+//   GET  /desk/held               how many requests it holds back
+//   GET  /desk/key                the private key of the client `gateway-key`, PEM
 //   GET  /desk/counts             how often each grant type was served, as JSON
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import http from 'node:http';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -22,10 +26,17 @@ const { default: Provider, interactionPolicy } = await import(pathToFileURL(libr
 // Microsoft's tokens are about this long (2,000 characters); Postfix cuts an AUTH line at 2,048 octets.
 const ACCESS_TOKEN_OCTETS = 1500;
 
+const DEVICE_CODE = 'urn:ietf:params:oauth:grant-type:device_code';
+const keys = generateKeyPairSync('rsa', { modulusLength: 2048 });
+
 let lifetime = 3600;
+let hold = 'never';
+let held = 0;
 const grants = new Set();
 const accessTokens = new Set();
-const counts = { authorization_code: 0, refresh_token: 0, client_credentials: 0, refused: 0 };
+const counts = {
+  authorization_code: 0, refresh_token: 0, client_credentials: 0, [DEVICE_CODE]: 0, refused: 0,
+};
 
 const policy = interactionPolicy.base();
 policy.remove('consent');
@@ -38,9 +49,18 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
       client_id: 'gateway',
       client_secret: 'gateway-secret',
       application_type: 'native', // any port of a loopback redirect URI (RFC 8252 section 7.3)
-      grant_types: ['authorization_code', 'refresh_token', 'client_credentials'],
+      grant_types: ['authorization_code', 'refresh_token', 'client_credentials', DEVICE_CODE],
       redirect_uris: ['http://localhost/', 'http://127.0.0.1/'],
       token_endpoint_auth_method: 'client_secret_post',
+    },
+    {
+      client_id: 'gateway-key',
+      grant_types: ['client_credentials'],
+      response_types: [],
+      redirect_uris: [],
+      token_endpoint_auth_method: 'private_key_jwt',
+      token_endpoint_auth_signing_alg: 'PS256',
+      jwks: { keys: [{ ...keys.publicKey.export({ format: 'jwk' }), kid: 'key-1', use: 'sig', alg: 'PS256' }] },
     },
     {
       client_id: 'mail-server',
@@ -54,6 +74,7 @@ const provider = new Provider(`http://127.0.0.1:${port}`, {
   scopes: ['openid', 'offline_access', 'mail'],
   features: {
     clientCredentials: { enabled: true },
+    deviceFlow: { enabled: true },
     introspection: { enabled: true, allowedPolicy: (ctx, client) => client.clientId === 'mail-server' },
     devInteractions: { enabled: false },
   },
@@ -87,7 +108,7 @@ for (const kind of [provider.AccessToken, provider.ClientCredentials]) {
 }
 
 provider.on('grant.success', (ctx) => { counts[ctx.oidc.params.grant_type] += 1; });
-provider.on('grant.error', () => { counts.refused += 1; });
+provider.on('grant.error', (ctx, error) => { counts.refused += error.error === 'authorization_pending' ? 0 : 1; });
 provider.on('server_error', (ctx, error) => console.error(error));
 
 for (const event of ['access_token.saved', 'client_credentials.saved']) {
@@ -111,6 +132,14 @@ async function revokeAll() {
 async function desk(ctx, [what, value]) {
   if (ctx.method === 'GET' && what === 'counts') {
     ctx.body = counts;
+  } else if (ctx.method === 'GET' && what === 'key') {
+    ctx.body = keys.privateKey.export({ type: 'pkcs8', format: 'pem' });
+  } else if (ctx.method === 'GET' && what === 'held') {
+    ctx.body = String(held);
+  } else if (ctx.method === 'POST' && what === 'hold') {
+    hold = value;
+    held = 0;
+    ctx.status = 204;
   } else if (ctx.method === 'POST' && what === 'expire') {
     await expireAccessTokens();
     ctx.status = 204;
@@ -121,6 +150,12 @@ async function desk(ctx, [what, value]) {
     lifetime = Number(value);
     ctx.status = 204;
   }
+}
+
+// A token endpoint whose answer never comes.
+async function silence() {
+  held += 1;
+  await new Promise(() => {});
 }
 
 // The sign-in page of a person who is already known to the browser.
@@ -135,6 +170,10 @@ provider.use(async (ctx, next) => {
     await desk(ctx, rest);
   } else if (room === 'interaction') {
     await signIn(ctx);
+  } else if (room === 'token') {
+    if (hold === 'before') await silence();
+    await next();
+    if (hold === 'after') await silence();
   } else {
     await next();
   }

@@ -51,6 +51,21 @@ impl Identity {
         self.desk("revoke");
     }
 
+    /// The token endpoint answers nobody any more: `before` it looks at a request, `after` it served one; or `never`.
+    pub(crate) fn hold(&self, when: &str) {
+        self.desk(&format!("hold/{when}"));
+    }
+
+    /// How many requests it holds back.
+    pub(crate) fn held(&self) -> u64 {
+        run(Command::new("curl").args(["--fail", "-sS"]).arg(self.url("/desk/held"))).trim().parse().unwrap()
+    }
+
+    /// The private key of the client `gateway-key`.
+    pub(crate) fn key(&self) -> String {
+        run(Command::new("curl").args(["--fail", "-sS"]).arg(self.url("/desk/key")))
+    }
+
     fn desk(&self, what: &str) {
         run(Command::new("curl").args(["--fail", "-sS", "-X", "POST"]).arg(self.url(&format!("/desk/{what}"))));
     }
@@ -81,6 +96,28 @@ pub(crate) fn browse(ground: &Ground, url: &str) -> String {
     curl.args(["-w", "%{url_effective}", url]);
     let output = curl.output().unwrap();
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Types a device code as a person does: the page, the code, the question whether that is meant.
+pub(crate) fn type_code(ground: &Ground, page: &str, code: &str) {
+    let jar = ground.path("device-cookies");
+    let _ = std::fs::remove_file(&jar);
+    let curl = |fields: &[(&str, &str)]| {
+        let mut curl = Command::new("curl");
+        curl.args(["-sSL", "-c"]).arg(&jar).arg("-b").arg(&jar);
+        for (name, value) in fields {
+            curl.arg("--data-urlencode").arg(format!("{name}={value}"));
+        }
+        run(curl.arg(page))
+    };
+    let guard = |page: &str| {
+        let (_, rest) = page.split_once("name=\"xsrf\" value=\"").unwrap_or_else(|| panic!("no form: {page}"));
+        rest.split('"').next().unwrap().to_owned()
+    };
+    let form = curl(&[]);
+    let question = curl(&[("xsrf", &guard(&form)), ("user_code", code)]);
+    let done = curl(&[("xsrf", &guard(&question)), ("user_code", code), ("confirm", "yes")]);
+    assert!(done.contains("Sign-in Success"), "{done}");
 }
 
 /// The same on another machine: the address that the browser is sent to last, and cannot open there.

@@ -13,6 +13,7 @@ mod support;
 mod chain;
 mod clients;
 mod gateway;
+mod grants;
 mod identity;
 mod reading;
 mod relay;

@@ -24,7 +24,9 @@ pub(super) const PASSWORD: &str = "oxpost";
 /// The port readers are told, if it is free.
 const PORT: u16 = 2525;
 /// The practice tenant's port, if it is free.
-const PAGE_PORT: u16 = 8026;
+const TENANT_PORT: u16 = 8026;
+/// The administrator's page's port, if it is free.
+const PAGE_PORT: u16 = 8025;
 /// The port of IMAP, if it is free.
 const IMAP_PORT: u16 = 1143;
 /// The port of POP3, if it is free.
@@ -64,7 +66,7 @@ impl House {
     /// Starts tenant and gateway. `anywhere`: on free ports, so that many can run side by side.
     pub(super) async fn start(anywhere: bool) -> Result<Self, Report> {
         let port = |wanted| if anywhere { Ok(0) } else { free_port(wanted) };
-        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, port(PAGE_PORT)?));
+        let http = SocketAddr::from((Ipv4Addr::LOCALHOST, port(TENANT_PORT)?));
         let tenant = Tenant::start(practice::Settings { http, ..practice::Settings::default() }).await;
         let tenant = tenant.map_err(|error| Report::new(error.to_string()))?;
         // Nobody is to wait for the provider's real limit of three sessions while trying things out.
@@ -73,12 +75,13 @@ impl House {
             let port = free_port(if anywhere { 0 } else { port })?;
             Ok::<_, Report>(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
         };
-        let listen = Listen { smtp: listen, imap: wanted(IMAP_PORT)?, pop3: wanted(POP3_PORT)? };
+        let page_port = port(PAGE_PORT)?;
+        let listen = Listen { smtp: listen, imap: wanted(IMAP_PORT)?, pop3: wanted(POP3_PORT)?, page_port };
         let folder = make_folder()?;
         let started = start_gateway(&tenant, &folder, listen).await;
         match started {
             Ok(gateway) => {
-                let Listen { smtp, imap, pop3 } = listen;
+                let Listen { smtp, imap, pop3, page_port: _ } = listen;
                 Ok(Self { tenant, gateway, smtp, imap, pop3, folder })
             }
             Err(report) => {
@@ -90,6 +93,11 @@ impl House {
 
     pub(super) fn page(&self) -> Url {
         self.tenant.page_url()
+    }
+
+    /// A link into the administrator's page.
+    pub(super) fn admin_page(&self) -> Option<Url> {
+        self.gateway.control().links.make()
     }
 
     pub(super) const fn tenant(&self) -> &Tenant {
@@ -144,6 +152,7 @@ struct Listen {
     smtp: SocketAddr,
     imap: SocketAddr,
     pop3: SocketAddr,
+    page_port: u16,
 }
 
 async fn start_gateway(tenant: &Tenant, folder: &Path, listen: Listen) -> Result<Gateway, Report> {
@@ -171,6 +180,12 @@ fn configuration(tenant: &Tenant, listen: Listen) -> Result<String, Report> {
 data = "data"
 hostname = "localhost"
 ca_file = "practice-ca.pem"
+
+[admin]
+listen = "localhost:{page_port}"
+
+[directory]
+account = "billing"
 
 [provider.practice]
 kind = "microsoft"
@@ -227,6 +242,7 @@ accounts = ["scanner", "billing", "{READER}"]
         smtp_port = smtp.port(),
         imap_port = tenant.imap_addr().port(),
         pop3_port = tenant.pop3_addr().port(),
+        page_port = listen.page_port,
         smtp_listen = listen.smtp,
         imap_listen = listen.imap,
         pop3_listen = listen.pop3,

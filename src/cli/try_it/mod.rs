@@ -66,13 +66,16 @@ async fn verify(house: &House) -> Result<(), Report> {
 fn invite(house: &House) {
     let (host, port) = (house.smtp().ip(), house.smtp().port());
     let [smtp, graph] = house::MAILBOXES;
+    let page = house
+        .admin_page()
+        .map(|link| format!("The page of the gateway, by a link that is good once:\n\n    {link}\n\n"));
     say(format_args!(
         "\nNow your own client: SMTP server {host}, port {port}, no password needed (or STARTTLS and login `{}`, password `{}`).\n\
          From {} goes by SMTP, from {} by Graph; anything else goes by SMTP. For instance:\n\n\
          \x20   swaks --server {host}:{port} --from {} --to someone@example.com\n\n\
          Watch it arrive at {}\n\
-         Read it: IMAP at {imap}, POP3 at {pop3}, login {reader}, password `{}`\n\
-         See the queue:  oxpost queue list --all --config {}\n\n\
+         Read it: IMAP at {imap}, POP3 at {pop3}, login {reader}, password `{}`\n\n\
+         {}See the queue:  oxpost queue list --all --config {}\n\n\
          Ctrl-C ends everything and leaves nothing behind.",
         house::LOGIN,
         house::PASSWORD,
@@ -81,6 +84,7 @@ fn invite(house: &House) {
         graph.address,
         house.page(),
         house::PASSWORD,
+        page.unwrap_or_default(),
         house.config_file().display(),
         imap = house.imap(),
         pop3 = house.pop3(),

@@ -124,15 +124,21 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
                 .to_owned(),
         });
     }
-    if provider.kind == ProviderKind::Microsoft && provider.scopes.is_some() && ways.ways.len() > 1 {
+    if provider.kind == ProviderKind::Microsoft && name_one_resource(provider) && ways.ways.len() > 1 {
         warnings.push(Warning {
             risk: format!(
                 "provider `{}` has `scopes`, and account `{name}` needs tokens for two resources",
                 provider.name
             ),
-            hint: "take `scopes` out: one set of scopes gives a token for one resource alone".to_owned(),
+            hint: "name scopes of both resources, with `https://...` before each, or take `scopes` out".to_owned(),
         });
     }
+}
+
+/// Whether the scopes of the configuration are all of one resource.
+fn name_one_resource(provider: &Provider) -> bool {
+    let hosts = provider.scopes.iter().flatten().filter_map(|scope| scope.split_once("://")?.1.split('/').next());
+    provider.scopes.is_some() && hosts.collect::<std::collections::BTreeSet<_>>().len() < 2
 }
 
 fn warn_of_provider(provider: &Provider, warnings: &mut Vec<Warning>) {
@@ -148,7 +154,8 @@ fn warn_of_provider(provider: &Provider, warnings: &mut Vec<Warning>) {
 }
 
 const fn needs_the_secret_of_google(provider: &Provider) -> bool {
-    matches!((provider.kind, &provider.authentication), (ProviderKind::Google, ClientAuthentication::None))
+    let is_google = matches!(provider.kind, ProviderKind::Google);
+    is_google && provider.service_account.is_none() && matches!(provider.authentication, ClientAuthentication::None)
 }
 
 fn warn_of_files(config: &Config, warnings: &mut Vec<Warning>) {

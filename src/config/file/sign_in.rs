@@ -1,5 +1,7 @@
 //! `[provider.NAME]` and `[account.NAME]`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +24,7 @@ pub struct SecretSource {
 /// An OAuth 2.0 service.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
-#[schemars(extend("required" = ["kind", "client_id"]))]
+#[schemars(extend("required" = ["kind"]))]
 pub struct Provider {
     /// Whose rules it follows.
     #[schemars(example = &"microsoft")]
@@ -30,20 +32,60 @@ pub struct Provider {
     /// Microsoft: the directory, by its domain or id. `common`, `organizations` and `consumers` let any such account
     /// sign in; grants without a person need a real one.
     pub tenant: String,
-    /// The id of the app that was registered with the provider.
+    /// The id of the app that was registered with the provider. A service account or a managed identity has none.
     #[schemars(example = "8f54719b-4070-41ae-91ad-f48e3c793c5f")]
     pub client_id: Option<String>,
     /// The secret of that app. It is never written here itself.
     #[schemars(example = SecretSource { env: Some("OXPOST_SECRET".to_owned()), file: None })]
     pub client_secret: Option<SecretSource>,
+    /// The day on which that secret ends, as the app registration shows it: oxpost warns 30 days before.
+    #[schemars(example = &"2027-06-30")]
+    pub client_secret_expires: Option<String>,
+    /// How the secret is sent: in the form's body, or as HTTP Basic authentication.
+    pub client_authentication: SecretPlace,
+    /// Instead of a secret: the private key and the certificate of the app, in one PEM file. The end of the certificate
+    /// is read from it, and oxpost warns 30 days before.
+    #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/app.pem".to_owned()) })]
+    pub certificate: Option<SecretSource>,
+    /// The name of that key (`kid`), for a provider that knows keys by name.
+    #[schemars(example = &"oxpost-2026")]
+    pub certificate_key_id: Option<String>,
+    /// Instead of a secret: a file with a token of another identity provider, which that one keeps fresh (a federated
+    /// credential). It is read for each request.
+    #[schemars(example = &"/var/run/secrets/azure/tokens/azure-identity-token")]
+    pub federated_token_file: Option<String>,
+    /// Instead of a secret: the managed identity of this machine in Azure as a federated credential of the app. It must
+    /// be a user-assigned one.
+    pub managed_identity: bool,
+    /// The client id of the user-assigned managed identity. Without it, the grant `managed-identity` uses the one that
+    /// the system assigned.
+    #[schemars(example = &"3f8e0c1a-5b7d-4a52-9a31-0c2f7f1f2f10")]
+    pub identity_client_id: Option<String>,
+    /// Where the tokens of the managed identity are asked for.
+    #[schemars(example = &"http://169.254.169.254/metadata/identity/oauth2/token")]
+    pub identity_url: Option<String>,
+    /// Google: the JSON key of a service account with domain-wide delegation, for the grant `service-account`.
+    #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/google-key.json".to_owned()) })]
+    pub service_account: Option<SecretSource>,
+    /// Google: the app's publishing status is "Testing", so every sign-in ends after seven days.
+    pub test_mode: bool,
     /// Microsoft: the cloud the directory lives in. It decides the hosts of every endpoint below.
     pub cloud: Cloud,
-    /// The authorization endpoint. Known for Microsoft and Google, needed for custom.
+    /// Custom: where the provider describes itself (OpenID Connect Discovery). Endpoints that are not written below
+    /// are found there.
+    #[schemars(example = "https://login.contoso.com")]
+    pub issuer: Option<String>,
+    /// The authorization endpoint. Known for Microsoft and Google, needed for custom without an issuer. Parameters that
+    /// it has stay.
     #[schemars(example = "https://login.contoso.com/oauth2/authorize")]
     pub authorize_url: Option<String>,
-    /// The token endpoint. Known for Microsoft and Google, needed for custom.
+    /// The token endpoint. Known for Microsoft and Google, needed for custom without an issuer.
     #[schemars(example = "https://login.contoso.com/oauth2/token")]
     pub token_url: Option<String>,
+    /// The device authorization endpoint, for `oxpost login --device`. Without it: that of the issuer, or the
+    /// authorization endpoint with `devicecode` instead of `authorize` at its end.
+    #[schemars(example = "https://login.contoso.com/oauth2/devicecode")]
+    pub device_authorization_url: Option<String>,
     /// Microsoft Graph. Known for Microsoft.
     #[schemars(example = "https://graph.microsoft.com/v1.0")]
     pub graph_url: Option<String>,
@@ -81,12 +123,22 @@ pub struct Provider {
     #[schemars(example = &"implicit")]
     pub pop3_tls: Option<UpstreamTls>,
     /// Where the browser is sent after signing in. Without it: `http://localhost` with a free port, on the machine
-    /// where `oxpost login` runs.
+    /// where `oxpost login` runs. On this machine with a port and path of its own, such as
+    /// `http://127.0.0.1:50993/authorize/`: listened on while somebody signs in. Any other, such as
+    /// `https://login.microsoftonline.com/common/oauth2/nativeclient`: the address the browser ends at is pasted.
     #[schemars(example = "https://mail.contoso.com/sign-in")]
     pub redirect_uri: Option<String>,
-    /// Scopes to ask for instead of those that follow from the ways out: one text with blanks, or a list.
+    /// Scopes to ask for instead of those that follow from the ways out: one text with blanks, or a list. If they name
+    /// several resources, each replaces those of its own resource alone.
     #[schemars(example = ["https://mail.contoso.com/send", "offline_access"])]
     pub scopes: Option<OneOrMany>,
+    /// More parameters of the sign-in page, such as `prompt`, `login_hint` or `domain_hint`. They win over the usual
+    /// ones.
+    #[schemars(example = BTreeMap::from([("prompt", "select_account")]))]
+    pub authorize_parameters: BTreeMap<String, String>,
+    /// More parameters of every request for a token.
+    #[schemars(example = BTreeMap::from([("audience", "https://mail.contoso.com")]))]
+    pub token_parameters: BTreeMap<String, String>,
     /// How long a person may take to sign in.
     pub sign_in_timeout: DurationText,
 }
@@ -98,9 +150,21 @@ impl Default for Provider {
             tenant: "common".to_owned(),
             client_id: None,
             client_secret: None,
+            client_secret_expires: None,
+            client_authentication: SecretPlace::Body,
+            certificate: None,
+            certificate_key_id: None,
+            federated_token_file: None,
+            managed_identity: false,
+            identity_client_id: None,
+            identity_url: None,
+            service_account: None,
+            test_mode: false,
             cloud: Cloud::Global,
+            issuer: None,
             authorize_url: None,
             token_url: None,
+            device_authorization_url: None,
             graph_url: None,
             graph_resource: None,
             smtp_resource: None,
@@ -115,6 +179,8 @@ impl Default for Provider {
             pop3_tls: None,
             redirect_uri: None,
             scopes: None,
+            authorize_parameters: BTreeMap::new(),
+            token_parameters: BTreeMap::new(),
             sign_in_timeout: "120 s".into(),
         }
     }
@@ -130,6 +196,17 @@ pub enum Kind {
     Google,
     /// Any other; its endpoints must be written.
     Custom,
+}
+
+/// How a client secret is sent (RFC 6749 section 2.3.1).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecretPlace {
+    /// In the form's body, as most providers like it.
+    #[default]
+    Body,
+    /// As HTTP Basic authentication.
+    Basic,
 }
 
 /// Where a Microsoft directory lives.
@@ -165,11 +242,16 @@ pub struct Account {
     /// The name of its provider.
     #[schemars(example = &"contoso")]
     pub provider: Option<String>,
-    /// The address whose rights and limits apply. `*@contoso.com` with client credentials: any mailbox of the domain.
+    /// The address whose rights and limits apply. `*@contoso.com` with client credentials or a managed identity: any
+    /// mailbox of the domain.
     #[schemars(example = "scanner@contoso.com")]
     pub mailbox: Option<String>,
     /// How it gets tokens.
     pub grant: Grant,
+    /// Who signs in for the mailbox, where that is another name: somebody with rights on a shared mailbox, or a user
+    /// whose name is not the mailbox's address. Without it, another name is asked about.
+    #[schemars(example = "admin@contoso.com")]
+    pub sign_in_as: Option<String>,
     /// With the grant `refresh-token`: the token, imported once. A newer one that the provider gave is kept in `data`.
     #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/scanner.token".to_owned()) })]
     pub refresh_token: Option<SecretSource>,
@@ -193,6 +275,7 @@ impl Default for Account {
             provider: None,
             mailbox: None,
             grant: Grant::AuthorizationCode,
+            sign_in_as: None,
             refresh_token: None,
             send: None,
             read: Vec::new(),
@@ -208,8 +291,15 @@ impl Default for Account {
 pub enum Grant {
     /// A person signs in once in a browser, by `oxpost login ACCOUNT`.
     AuthorizationCode,
-    /// The app itself, with its secret and without any person. Microsoft and custom.
+    /// A person signs in once on any machine, with a code, by `oxpost login ACCOUNT`. Not at Google.
+    DeviceCode,
+    /// The app itself, with its secret, certificate or federated credential, and without any person. Microsoft and
+    /// custom.
     ClientCredentials,
+    /// Google: a service account that acts as the mailbox (domain-wide delegation).
+    ServiceAccount,
+    /// Microsoft: the managed identity of this machine in Azure, without any app.
+    ManagedIdentity,
     /// A refresh token from elsewhere.
     RefreshToken,
 }
@@ -222,6 +312,13 @@ pub enum WayIn {
     Imap,
     /// POP3 with XOAUTH2.
     Pop3,
+}
+
+impl Grant {
+    /// Whether nobody signs in for it.
+    pub const fn is_app(self) -> bool {
+        matches!(self, Self::ClientCredentials | Self::ServiceAccount | Self::ManagedIdentity)
+    }
 }
 
 /// A way out.

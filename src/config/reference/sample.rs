@@ -10,7 +10,10 @@ use super::{Property, description, example, is_required, properties, resolve, sc
 const WIDTH: usize = 100;
 
 /// Keys that are not needed by themselves, and without which the sample would not hold together.
-const FILLED_IN: [&str; 1] = ["networks"];
+const FILLED_IN: [&str; 2] = ["networks", "client_id"];
+
+/// Sections that would let somebody in if they stood there as they are shown.
+const LEFT_OUT: [&str; 1] = ["api_key"];
 
 const INTRODUCTION: &str = "\
 # The configuration of oxpost, every key with what it is and its default. Rendered from src/config/file.rs.
@@ -22,7 +25,7 @@ const INTRODUCTION: &str = "\
 pub fn sample() -> String {
     let schema = schema();
     let mut sample = INTRODUCTION.to_owned();
-    keys(&mut sample, &schema, &schema);
+    keys(&mut sample, &schema, &schema, false);
     for (name, property) in properties(&schema) {
         let (heading, table) = match Property::of(&schema, property) {
             Property::Leaf(_) => continue,
@@ -33,8 +36,9 @@ pub fn sample() -> String {
         sample.push_str("\n\n");
         comment(&mut sample, description(property));
         // A String takes whatever is written into it.
-        let _ = writeln!(sample, "{heading}");
-        keys(&mut sample, &schema, table);
+        let left_out = LEFT_OUT.contains(&name.as_str());
+        let _ = writeln!(sample, "{}{heading}", if left_out { "# " } else { "" });
+        keys(&mut sample, &schema, table, left_out);
     }
     sample
 }
@@ -44,7 +48,7 @@ fn a_name_for(section: &str) -> &'static str {
     if section == "provider" { "contoso" } else { "scanner" }
 }
 
-fn keys(sample: &mut String, root: &Value, table: &Value) {
+fn keys(sample: &mut String, root: &Value, table: &Value, left_out: bool) {
     for (key, property) in properties(table) {
         let leaf = match Property::of(root, property) {
             Property::Leaf(leaf) => leaf,
@@ -60,7 +64,7 @@ fn keys(sample: &mut String, root: &Value, table: &Value) {
         if let Some(item) = leaf.get("items").map(|item| resolve(root, item)).and_then(words) {
             comment(sample, &format!("Possible: {}.", item.join(", ")));
         }
-        let is_active = is_required(table, key) || FILLED_IN.contains(&key.as_str());
+        let is_active = !left_out && (is_required(table, key) || FILLED_IN.contains(&key.as_str()));
         let value = match property.get("default") {
             Some(default) if !is_active && *default != Value::Array(Vec::new()) => toml_text(default),
             _ => example(property),

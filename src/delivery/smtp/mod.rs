@@ -9,6 +9,7 @@ use crate::token::Purpose;
 
 mod classify;
 mod errand;
+mod login;
 mod message;
 mod pool;
 mod session;
@@ -16,6 +17,7 @@ mod session;
 mod tests;
 mod wire;
 
+pub use login::try_login;
 pub use wire::Timeouts;
 
 use errand::Errand;

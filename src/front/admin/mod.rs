@@ -2,17 +2,28 @@
 //! socket, or straight to the router when no gateway runs.
 
 mod api;
+mod page;
+mod settings;
+pub mod test_message;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, FinishSignIn, Holds, Listing, Problem, Released, Reloaded, Scope, SessionListing,
-    SignInBegun, SignInFinished, router,
+    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, Holds, Listing,
+    Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing, SignInBegun,
+    SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
+pub use self::page::{Links, Peer, page, serve};
+pub use self::settings::{ApiKey, PageSettings, Setup};
 use super::reading::ReadingSessions;
+use crate::clock::Clock;
+use crate::directory::Directory;
 use crate::queue::Queue;
+use crate::telemetry::Journal;
 use crate::token::TokenManager;
 
 /// Reads the configuration again: what was swapped, or why nothing was.
@@ -27,6 +38,16 @@ pub struct Control {
     pub tokens: TokenManager,
     /// The open reading sessions.
     pub reading: ReadingSessions,
+    /// People of the tenant.
+    pub directory: Directory,
+    /// What the configuration says, as it is in use; swapped by a reload.
+    pub setup: Arc<ArcSwap<Setup>>,
+    /// The newest events and the counts of the day.
+    pub journal: Journal,
+    /// One-time links to the page.
+    pub links: Links,
+    /// The time.
+    pub clock: Clock,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

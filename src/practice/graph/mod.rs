@@ -1,5 +1,6 @@
 //! Microsoft Graph: `sendMail`, and looking people up.
 
+mod filter;
 mod problem;
 mod query;
 mod send;

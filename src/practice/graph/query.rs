@@ -1,14 +1,20 @@
-//! The small part of OData that looking people up needs.
+//! The part of OData that looking people up needs, with the rules of advanced queries (Microsoft Learn, "Advanced query
+//! capabilities on directory objects").
 
 use url::form_urlencoded;
 
 use super::super::directory::User;
+use super::filter::{Filter, PROPERTIES};
 use super::problem::Problem;
 
 /// Page size without `$top`.
 const DEFAULT_TOP: usize = 100;
 /// Largest `$top`.
 const MAX_TOP: usize = 999;
+/// What people can be sorted by.
+const SORTED_BY: [&str; 2] = ["displayName", "userPrincipalName"];
+/// Where the rules stand.
+const SEE: &str = "Refer to https://aka.ms/graph-docs/advanced-queries for more information";
 
 /// A `GET /users` request's options.
 #[derive(Debug)]
@@ -21,64 +27,103 @@ pub(super) struct Query {
     pub(super) count: bool,
     /// One of these must hold; none at all holds for everybody.
     terms: Vec<Term>,
+    filter: Option<Filter>,
+    order: Option<Order>,
+    /// The properties to show.
+    pub(super) select: Vec<String>,
     /// The options to repeat in `@odata.nextLink`.
     options: Vec<(String, String)>,
 }
 
-/// One condition.
+/// One clause of `$search`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Term {
-    property: Property,
-    test: Test,
+    property: String,
     value: String,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Property {
-    DisplayName,
-    Address,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Test {
-    Equals,
-    StartsWith,
-    /// A word of the property begins with the value.
-    WordStartsWith,
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Order {
+    property: String,
+    falls: bool,
 }
 
 impl Query {
     /// Reads the query string; `eventual` says whether the `ConsistencyLevel` header was there.
     pub(super) fn parse(query: &str, eventual: bool) -> Result<Self, Problem> {
-        let mut parsed = Self { top: DEFAULT_TOP, skip: 0, count: false, terms: Vec::new(), options: Vec::new() };
+        let mut parsed = Self {
+            top: DEFAULT_TOP,
+            skip: 0,
+            count: false,
+            terms: Vec::new(),
+            filter: None,
+            order: None,
+            select: PROPERTIES.map(str::to_owned).to_vec(),
+            options: Vec::new(),
+        };
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match &*name {
-                "$top" => {
-                    let top = value.parse().ok().filter(|top| (1..=MAX_TOP).contains(top));
-                    parsed.top = top.ok_or_else(|| invalid(format!("Invalid page size specified: '{value}'.")))?;
-                }
-                "$search" if eventual => parsed.terms = search(&value)?,
-                "$search" => {
-                    let message = "Request with $search query parameter only works through MSGraph with a special \
-                                   request header: 'ConsistencyLevel: eventual'";
-                    return Err(Problem::bad_request("Request_UnsupportedQuery", message));
-                }
-                "$filter" => parsed.terms = filter(&value)?,
-                "$count" => parsed.count = value == "true",
-                "$skiptoken" => parsed.skip = value.parse().map_err(|_| invalid("Invalid skip token.".into()))?,
-                "$select" | "$orderby" => {}
-                other => return Err(invalid(format!("The practice tenant has no query option '{other}'."))),
-            }
+            parsed.take(&name, &value, eventual)?;
             if name != "$skiptoken" {
                 parsed.options.push((name.into_owned(), value.into_owned()));
             }
         }
+        parsed.check_advanced(eventual)?;
         Ok(parsed)
     }
 
-    /// Whether a user is among those asked for.
-    pub(super) fn matches(&self, user: &User) -> bool {
-        self.terms.is_empty() || self.terms.iter().any(|term| term.matches(user))
+    fn take(&mut self, name: &str, value: &str, eventual: bool) -> Result<(), Problem> {
+        match name {
+            "$top" => {
+                let top = value.parse().ok().filter(|top| (1..=MAX_TOP).contains(top));
+                self.top = top.ok_or_else(|| invalid(format!("Invalid page size specified: '{value}'.")))?;
+            }
+            "$search" if eventual => self.terms = search(value)?,
+            "$search" => {
+                return Err(unsupported(
+                    "Request with $search query parameter only works through MSGraph with a special request header: \
+                     'ConsistencyLevel: eventual'",
+                ));
+            }
+            "$filter" => self.filter = Some(Filter::parse(value).map_err(invalid)?),
+            "$orderby" => self.order = Some(order(value)?),
+            "$select" => self.select = select(value)?,
+            "$count" => self.count = value == "true",
+            "$skiptoken" => self.skip = value.parse().map_err(|_| invalid("Invalid skip token.".into()))?,
+            other => return Err(invalid(format!("The practice tenant has no query option '{other}'."))),
+        }
+        Ok(())
+    }
+
+    fn check_advanced(&self, eventual: bool) -> Result<(), Problem> {
+        if eventual && self.count {
+            return Ok(());
+        }
+        let missing = if eventual { "'$count=true' parameter" } else { "'ConsistencyLevel:eventual' header" };
+        if let Some(operator) = self.filter.as_ref().and_then(Filter::advanced_operator) {
+            let message = format!("Operator '{operator}' is not supported because the {missing} is missing. {SEE}");
+            return Err(unsupported(&message));
+        }
+        if self.filter.is_some() && self.order.is_some() {
+            return Err(unsupported("Sorting not supported for current query."));
+        }
+        Ok(())
+    }
+
+    /// Those asked for, in the order asked for.
+    pub(super) fn found<'a>(&self, users: &'a [User]) -> Vec<&'a User> {
+        let mut found: Vec<&User> = users.iter().filter(|user| self.matches(user)).collect();
+        if let Some(Order { property, falls }) = &self.order {
+            found.sort_by_key(|user| user.property(property).map(|value| value.to_lowercase()));
+            if *falls {
+                found.reverse();
+            }
+        }
+        found
+    }
+
+    fn matches(&self, user: &User) -> bool {
+        let searched = self.terms.is_empty() || self.terms.iter().any(|term| term.matches(user));
+        searched && self.filter.as_ref().is_none_or(|filter| filter.matches(user))
     }
 
     /// The query string of the page that begins at `skip`.
@@ -90,19 +135,34 @@ impl Query {
 }
 
 impl Term {
+    /// The display name is matched word by word, everything else from its beginning.
     fn matches(&self, user: &User) -> bool {
-        let held = match self.property {
-            Property::DisplayName => user.name.to_lowercase(),
-            Property::Address => user.address.to_lowercase(),
-        };
-        match self.test {
-            Test::Equals => held == self.value,
-            Test::StartsWith => held.starts_with(&self.value),
-            Test::WordStartsWith => {
-                held.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.starts_with(&self.value))
-            }
+        let Some(held) = user.property(&self.property) else { return false };
+        let held = held.to_lowercase();
+        if self.property != "displayName" {
+            return held.starts_with(&self.value);
         }
+        held.split(|letter: char| !letter.is_alphanumeric()).any(|word| word.starts_with(&self.value))
     }
+}
+
+/// The properties of a `$select`.
+pub(super) fn select(text: &str) -> Result<Vec<String>, Problem> {
+    let known = |name: &str| {
+        let known = PROPERTIES.iter().find(|known| known.eq_ignore_ascii_case(name));
+        let message = format!("Could not find a property named '{name}' on type 'microsoft.graph.user'.");
+        known.map(|known| (*known).to_owned()).ok_or_else(|| invalid(message))
+    };
+    text.split(',').map(str::trim).map(known).collect()
+}
+
+/// `displayName desc`.
+fn order(text: &str) -> Result<Order, Problem> {
+    let (property, way) = text.trim().split_once(' ').unwrap_or((text.trim(), "asc"));
+    if !SORTED_BY.contains(&property) || !["asc", "desc"].contains(&way) {
+        return Err(unsupported("Sorting not supported for current query."));
+    }
+    Ok(Order { property: property.to_owned(), falls: way == "desc" })
 }
 
 /// `"displayName:wa" OR "mail:wa"`.
@@ -110,40 +170,19 @@ fn search(text: &str) -> Result<Vec<Term>, Problem> {
     let clause = |clause: &str| {
         let quoted = clause.trim().strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         let (name, value) = quoted.and_then(|quoted| quoted.split_once(':'))?;
-        let property = property(name)?;
-        let test = if property == Property::DisplayName { Test::WordStartsWith } else { Test::StartsWith };
-        Some(Term { property, test, value: value.to_lowercase() })
+        let property = PROPERTIES.iter().find(|known| **known == name && name != "id")?;
+        Some(Term { property: (*property).to_owned(), value: value.to_lowercase() })
     };
     let terms: Option<Vec<Term>> = text.split(" OR ").map(clause).collect();
     terms.ok_or_else(|| invalid(format!("Syntax error in $search: {text}")))
 }
 
-/// `startswith(mail,'a') or mail eq 'b'`; a quote in a value is doubled.
-fn filter(text: &str) -> Result<Vec<Term>, Problem> {
-    let clause = |clause: &str| {
-        let clause = clause.trim();
-        let starts = clause.strip_prefix("startswith(").and_then(|rest| rest.strip_suffix(')'));
-        let (name, value, test) = match starts {
-            Some(inside) => inside.split_once(',').map(|(name, value)| (name, value, Test::StartsWith))?,
-            None => clause.split_once(" eq ").map(|(name, value)| (name, value, Test::Equals))?,
-        };
-        let value = value.trim().strip_prefix('\'')?.strip_suffix('\'')?.replace("''", "'");
-        Some(Term { property: property(name.trim())?, test, value: value.to_lowercase() })
-    };
-    let terms: Option<Vec<Term>> = text.split(" or ").map(clause).collect();
-    terms.ok_or_else(|| invalid(format!("Invalid filter clause: {text}")))
-}
-
-fn property(name: &str) -> Option<Property> {
-    match name {
-        "displayName" => Some(Property::DisplayName),
-        "mail" | "userPrincipalName" => Some(Property::Address),
-        _ => None,
-    }
-}
-
 fn invalid(message: String) -> Problem {
     Problem::bad_request("BadRequest", message)
+}
+
+fn unsupported(message: &str) -> Problem {
+    Problem::bad_request("Request_UnsupportedQuery", message)
 }
 
 #[cfg(test)]
@@ -153,8 +192,7 @@ mod tests {
 
     fn found(query: &str) -> Vec<String> {
         let query = Query::parse(query, true).expect("a good query");
-        let users = Directory::default().users;
-        users.into_iter().filter(|user| query.matches(user)).map(|user| user.name).collect()
+        query.found(&Directory::default().users).into_iter().map(|user| user.name.clone()).collect()
     }
 
     #[test]
@@ -163,6 +201,9 @@ mod tests {
         assert_eq!(found("$filter=startswith(mail,'b') or displayName eq 'Alice Archer'").len(), 3);
         assert_eq!(found("$search=\"displayName:canner\""), [""; 0], "words are matched from their beginning");
         assert_eq!(found("$select=id&$top=5").len(), 4);
+        let falling = ["Scanner, second floor", "Bob Baker", "Billing", "Alice Archer"];
+        assert_eq!(found("$orderby=displayName desc"), falling);
+        assert_eq!(found("$search=\"displayName:b\"&$filter=surname eq 'Baker'"), ["Bob Baker"], "both count");
     }
 
     #[test]
@@ -172,10 +213,25 @@ mod tests {
             (search, false, "$search without the ConsistencyLevel header"),
             ("$search=mail:bob", true, "a clause without quotes"),
             ("$filter=contains(mail,'b')", true, "contains does not exist for users"),
+            ("$filter=endswith(mail,'b')&$count=true", false, "endswith without the header"),
+            ("$filter=endswith(mail,'b')", true, "endswith without $count"),
+            ("$filter=mail ne 'b'", false, "ne without the header"),
+            ("$filter=mail eq 'b'&$orderby=displayName&$count=true", false, "filter and order without the header"),
+            ("$filter=mail eq 'b'&$orderby=displayName", true, "filter and order without $count"),
+            ("$orderby=jobTitle", true, "an order that users do not have"),
+            ("$select=shoeSize", true, "a property that users do not have"),
             ("$top=1000", true, "a page over 999"),
+            ("$top=0", true, "a page of nobody"),
             ("$skip=1", true, "$skip is unsupported"),
         ] {
             assert!(Query::parse(query, eventual).is_err(), "{why}");
+        }
+        for (query, eventual, why) in [
+            ("$filter=endswith(mail,'b')&$count=true", true, "with both"),
+            ("$filter=startswith(mail,'b')", false, "a plain filter"),
+            ("$orderby=displayName", false, "an order alone"),
+        ] {
+            assert!(Query::parse(query, eventual).is_ok(), "{why}");
         }
     }
 }

@@ -8,14 +8,14 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use url::Url;
 
-use super::super::directory::{App, Directory};
+use super::super::directory::App;
 use super::super::ledger::SignIn;
 use super::super::post_office::Place;
 use super::super::scope::{self, Scope};
 use super::super::shared::Shared;
-use super::check_tenant;
 use super::form::Form;
 use super::problem::Problem;
+use super::{check_tenant, consent};
 
 /// Longest redirect URI that can be registered.
 const MAX_REDIRECT: usize = 256;
@@ -50,7 +50,7 @@ pub(super) async fn show(
 ) -> Response {
     shared.pause(shared.switches.knobs().identity_latency).await;
     let query = query.unwrap_or_default();
-    let (form, request) = match understand(&shared.directory, &tenant, query.as_bytes()) {
+    let (form, request) = match understand(&shared, &tenant, query.as_bytes()) {
         Ok(understood) => understood,
         Err(refusal) => return refuse(&shared, refusal),
     };
@@ -76,7 +76,7 @@ pub(super) async fn show(
 
 /// POST: somebody pressed a button. Everything is checked again: a form can be changed.
 pub(super) async fn agree(State(shared): State<Arc<Shared>>, Path(tenant): Path<String>, body: String) -> Response {
-    match understand(&shared.directory, &tenant, body.as_bytes()) {
+    match understand(&shared, &tenant, body.as_bytes()) {
         Ok((form, request)) => {
             let address = form.get("practice_sign_in").unwrap_or_default();
             sign_in(&shared, request, address)
@@ -105,7 +105,8 @@ fn sign_in(shared: &Shared, request: Request, address: &str) -> Response {
     redirect(&target)
 }
 
-fn understand(directory: &Directory, tenant: &str, encoded: &[u8]) -> Result<(Form, Request), Refusal> {
+fn understand(shared: &Shared, tenant: &str, encoded: &[u8]) -> Result<(Form, Request), Refusal> {
+    let directory = &shared.directory;
     let page = |problem| Refusal::Page(problem);
     check_tenant(directory, tenant).map_err(page)?;
     let form = Form::parse(encoded).map_err(page)?;
@@ -130,6 +131,7 @@ fn understand(directory: &Directory, tenant: &str, encoded: &[u8]) -> Result<(Fo
     };
     check_flow(&form).map_err(back)?;
     let scopes = form.need("scope").and_then(|scopes| Ok(scope::parse(scopes)?)).map_err(back)?;
+    consent::check(&shared.switches.knobs(), &scopes).map_err(back)?;
     let request = Request {
         client_id: client_id.to_owned(),
         redirect_text: redirect_text.to_owned(),

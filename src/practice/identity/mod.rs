@@ -1,7 +1,9 @@
-//! The identity side: discovery, the authorize page, the token endpoint.
+//! The identity side: discovery, the authorize page, device codes, the token endpoint.
 
 mod authorize;
 mod client;
+mod consent;
+mod device;
 mod form;
 mod problem;
 mod token;
@@ -24,6 +26,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(discovery))
         .route("/{tenant}/oauth2/v2.0/authorize", get(authorize::show).post(authorize::agree))
         .route("/{tenant}/oauth2/v2.0/token", post(token::answer))
+        .route("/{tenant}/oauth2/v2.0/devicecode", post(device::issue))
+        .route("/devicelogin", get(device::show).post(device::agree))
 }
 
 /// The tenant segment of a URL: this tenant, or an alias for "whoever signs in".
@@ -47,6 +51,7 @@ async fn discovery(State(shared): State<Arc<Shared>>, Path(tenant): Path<String>
         "issuer": format!("{origin}/{}/v2.0", shared.directory.tenant_id),
         "authorization_endpoint": format!("{origin}/{tenant}/oauth2/v2.0/authorize"),
         "token_endpoint": format!("{origin}/{tenant}/oauth2/v2.0/token"),
+        "device_authorization_endpoint": format!("{origin}/{tenant}/oauth2/v2.0/devicecode"),
         "token_endpoint_auth_methods_supported": ["client_secret_post", "client_secret_basic"],
         "response_types_supported": ["code"],
         "response_modes_supported": ["query"],

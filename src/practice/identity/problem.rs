@@ -49,6 +49,11 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "unauthorized_client", number, text)
     }
 
+    /// 400 with an error of the device code grant (RFC 8628 section 3.5).
+    pub(super) fn device(error: &'static str, number: u32, text: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, error, number, text)
+    }
+
     /// 400 `unsupported_grant_type`.
     pub(super) fn grant_type(kind: &str) -> Self {
         let text = format!("The grant type '{kind}' is not supported.");

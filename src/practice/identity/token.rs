@@ -12,6 +12,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
+use super::super::codes::Told;
 use super::super::directory::App;
 use super::super::faults::{Fault, TokenFault};
 use super::super::ledger::{Access, Bad, Grant, GrantId, Holder, SignIn, random_text};
@@ -84,6 +85,7 @@ async fn fail(shared: &Shared, fault: TokenFault, line: &Line) -> Response {
         TokenFault::InvalidClient => {
             Problem::client(7_000_222, "The provided client secret keys are expired.").answer(now)
         }
+        TokenFault::Aadsts(number) => Problem::grant(number, "Refused, for practice.").answer(now),
         TokenFault::Throttled(seconds) => Problem::throttled(seconds).answer(now),
         TokenFault::Unavailable => Problem::unavailable().answer(now),
         TokenFault::Hang => {
@@ -115,6 +117,7 @@ impl Desk<'_> {
             "authorization_code" => self.redeem(app),
             "refresh_token" => self.refresh(app),
             "client_credentials" => self.client_credentials(app, tenant),
+            "urn:ietf:params:oauth:grant-type:device_code" => self.device(app),
             other => Err(Problem::grant_type(other)),
         }
     }
@@ -126,10 +129,39 @@ impl Desk<'_> {
         let verifier = self.form.need("code_verifier")?;
         let sign_in = self.shared.ledger().redeem(code, self.shared.clock.now()).map_err(bad_code)?;
         check_code(&sign_in, app, redirect_uri, verifier)?;
+        self.signed_in(app, sign_in, asked.as_deref())
+    }
+
+    /// RFC 8628 section 3.5.
+    fn device(&self, app: &App) -> Result<Value, Problem> {
+        let asked = self.asked()?;
+        let code = self.form.need("device_code")?;
+        let (told, scopes) = self.shared.codes().ask(code, &app.client_id, self.shared.clock.now());
+        let address = match told {
+            Told::Agreed(address) => address,
+            Told::Pending => {
+                let text = "OAuth 2.0 device flow error. Authorization is pending. Continue polling.";
+                return Err(Problem::device("authorization_pending", 70016, text));
+            }
+            Told::TooFast => return Err(Problem::device("slow_down", 70016, "Polling too often.")),
+            Told::Declined => {
+                let text = "The user declined to grant the permissions.";
+                return Err(Problem::device("authorization_declined", 65004, text));
+            }
+            Told::Expired => return Err(Problem::device("expired_token", 70019, "The code has expired.")),
+            Told::Unknown => return Err(Problem::device("bad_verification_code", 70018, "Bad verification code.")),
+        };
+        let (client_id, empty) = (app.client_id.clone(), String::new);
+        let sign_in = SignIn { client_id, redirect_uri: empty(), challenge: empty(), address, scopes, nonce: None };
+        self.signed_in(app, sign_in, asked.as_deref())
+    }
+
+    /// What whoever signed in consented to becomes tokens.
+    fn signed_in(&self, app: &App, sign_in: SignIn, asked: Option<&[Scope]>) -> Result<Value, Problem> {
         let id_token = names(&sign_in.scopes, "openid").then(|| self.id_token(app, &sign_in));
         let wants_refresh = names(&sign_in.scopes, "offline_access");
         let grant = self.shared.ledger().open_grant(sign_in);
-        let mut answer = self.mint(grant, asked.as_deref())?;
+        let mut answer = self.mint(grant, asked)?;
         if wants_refresh {
             let token = self.shared.ledger().new_refresh(grant, self.shared.clock.now());
             answer["refresh_token"] = Value::from(token);

@@ -46,9 +46,10 @@ async fn pipelined_transactions_by_data_and_bdat_are_taken() {
 #[tokio::test]
 async fn wrong_sign_ins_are_caught() {
     let (tenant, clock) = tenant().await;
+    // The first, as long as nothing else is consented to: later tokens of a resource carry all of its consents.
+    let reading = access_token(&tenant, "https://outlook.office.com/IMAP.AccessAsUser.All").await;
     let good = access_token(&tenant, SMTP).await;
     let for_graph = access_token(&tenant, GRAPH).await;
-    let reading = access_token(&tenant, "https://outlook.office.com/IMAP.AccessAsUser.All").await;
     let rows = [
         (xoauth2(SCANNER, &for_graph), "for Graph, not for Exchange", "the wrong audience"),
         (xoauth2(SCANNER, &reading), "does not carry `SMTP.Send`", "a scope missing"),

@@ -6,6 +6,7 @@ mod holding;
 mod leasing;
 mod recovering;
 mod settling;
+mod showing;
 mod spooling;
 mod standing_by;
 

@@ -1,6 +1,10 @@
 //! The token manager against a token endpoint on loopback that answers as told.
 
+mod consent;
+mod device;
 mod lies;
+mod life;
+mod proofs;
 mod refresh;
 mod renewal;
 mod secrets;

@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Form, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
+use axum::routing::any;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use url::Url;
 
 use crate::clock::{Clock, Timestamp};
 use crate::http::{Http, HttpSettings};
@@ -68,13 +69,18 @@ impl Endpoint {
         let url = format!("http://{}/token", listener.local_addr().unwrap());
         let inner = Inner { url, script: Mutex::default(), seen: watch::Sender::new(Vec::new()) };
         let endpoint = Self(Arc::new(inner));
-        let router = Router::new().route("/token", post(answer)).with_state(endpoint.clone());
+        let router = Router::new().fallback(any(answer)).with_state(endpoint.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         endpoint
     }
 
     pub(super) fn url(&self) -> &str {
         &self.0.url
+    }
+
+    /// Another place of the same server.
+    pub(super) fn at(&self, path: &str) -> Url {
+        self.0.url.replace("/token", path).parse().unwrap()
     }
 
     /// The next request that has no reply yet gets this one.
@@ -87,13 +93,33 @@ impl Endpoint {
         self.0.seen.borrow().clone()
     }
 
+    /// Moves the clock on until it was asked `count` times in all, for those who wait by the clock.
+    pub(super) async fn asked_in_time(&self, count: usize, bench: &Bench) {
+        while self.0.seen.borrow().len() < count {
+            bench.clock.advance(Duration::from_secs(1));
+            bench.manager.inner.tick.notify_waiters();
+            tokio::task::yield_now().await;
+        }
+    }
+
     /// Waits until it was asked `count` times in all.
     pub(super) async fn asked(&self, count: usize) {
         self.0.seen.subscribe().wait_for(|seen| seen.len() >= count).await.unwrap();
     }
 }
 
-async fn answer(State(endpoint): State<Endpoint>, Form(fields): Form<Fields>) -> Response {
+async fn answer(
+    State(endpoint): State<Endpoint>,
+    uri: Uri,
+    headers: HeaderMap,
+    Form(mut fields): Form<Fields>,
+) -> Response {
+    fields.insert("@path".into(), uri.path().to_owned());
+    for name in ["authorization", "metadata"] {
+        if let Some(value) = headers.get(name) {
+            fields.insert(format!("@{name}"), value.to_str().unwrap().to_owned());
+        }
+    }
     let reply = endpoint.0.script.lock().unwrap().pop_front();
     let mut number = 0;
     endpoint.0.seen.send_modify(|seen| {
@@ -124,7 +150,16 @@ fn tokens(number: usize, asked: &Fields, changes: &Value) -> Value {
         "expires_in": 3600,
         "scope": asked.get("scope"),
     });
-    if asked["grant_type"] != "client_credentials" {
+    if asked["@path"] == "/devicecode" {
+        answer = json!({
+            "device_code": format!("s3cret-device-{number}"),
+            "user_code": format!("CODE-{number}"),
+            "verification_uri": "https://login.example/device",
+            "interval": 5,
+            "expires_in": 1_000_000_000,
+        });
+    } else if asked.get("grant_type").is_some_and(|kind| kind != "client_credentials" && !kind.ends_with("jwt-bearer"))
+    {
         answer["refresh_token"] = json!(format!("s3cret-refresh-{number}"));
     }
     for (name, value) in changes.as_object().unwrap() {

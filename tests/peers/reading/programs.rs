@@ -170,6 +170,8 @@ fn fetchmail(scene: &Scene<'_>) -> Vec<Vec<u8>> {
 fn mutt(scene: &Scene<'_>) -> Vec<Vec<u8>> {
     let ground = scene.ground;
     let folder = make_maildir(ground, "mutt");
+    // Its usual folder; without it the first key would answer a question about it.
+    std::fs::create_dir_all(ground.path("Mail")).unwrap();
     let config = ground.write(
         "muttrc",
         format!(

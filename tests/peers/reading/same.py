@@ -4,7 +4,8 @@ usage: same.py SEED ROUNDS PORT LOGIN PASSWORD PORT LOGIN PASSWORD
 
 Both mailboxes must begin alike. What differs by nature is made alike before the comparison: times that commands took,
 UIDVALIDITY, the words of the login. The stream is in the manner of Dovecot's ImapTest: pipelined commands, literals of
-both kinds, IDLE, APPEND, FETCH of large and binary parts, cut into pieces of any size.
+both kinds, IDLE, APPEND, FETCH of large and binary parts, cut into pieces of any size. A server may work on pipelined
+commands side by side, so the answers to a group of them are compared whatever their order; APPEND stands alone.
 """
 
 import random
@@ -21,11 +22,12 @@ class Talk:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.unread = b""
         self.heard = b""
+        self.units = []
         self.until(b"\r\n")
         self.heard = b""
         self.send(b'in LOGIN "%s" "%s"\r\n' % (login.encode(), password.encode()), 1 << 20)
         self.until_tag(b"in")
-        self.heard = b""
+        self.heard, self.units = b"", []
 
     def send(self, octets, piece):
         for at in range(0, len(octets), piece):
@@ -48,14 +50,23 @@ class Talk:
         begin = len(self.heard)
         while True:
             self.until(b"\r\n")
-            literal = re.search(rb"\{(\d+)\}\r\n$", self.heard[begin:])
+            literal = re.search(rb"\{(\d+)\}\r\n$", self.heard[-40:])
             if not literal:
-                return self.heard[begin:]
+                unit = self.heard[begin:]
+                self.units.append(unit)
+                # Of what was heard only the counts are looked at again.
+                self.heard = self.heard[:begin] + (unit if len(unit) < 200 else b"")
+                return unit
             count = int(literal.group(1))
             while len(self.unread) < count:
                 self.more()
             self.heard += self.unread[:count]
             self.unread = self.unread[count:]
+
+    def until_tags(self, tags):
+        left = set(tags)
+        while left:
+            left.discard(self.line().split(b" ", 1)[0])
 
     def until_tag(self, tag):
         while not self.line().startswith(tag + b" "):
@@ -122,23 +133,30 @@ def play(talk):
             talk.send(b"DONE\r\n", piece)
             talk.until_tag(tag)
             continue
-        group, last = b"", None
+        group, tags, begin = b"", [], len(talk.units)
         for number in range(dice.randrange(1, 6)):
-            last = b"t%d.%d" % (turn, number)
-            octets, waits = command(dice, last, count)
-            if waits is None:
+            tag = b"t%d.%d" % (turn, number)
+            octets, waits = command(dice, tag, count)
+            if b" APPEND " not in octets[:20]:
                 group += octets
+                tags.append(tag)
                 continue
-            talk.send(group + octets, max(piece, 50))
-            group = b""
-            while not talk.line().startswith(b"+"):
-                pass
-            talk.send(waits, max(piece, 1000))
-        talk.send(group, max(piece, 50) if len(group) > 10_000 else piece)
-        talk.until_tag(last)
+            if group:
+                talk.send(group, piece)
+                talk.until_tags(tags)
+                group, tags = b"", []
+            talk.send(octets, max(piece, 50) if len(octets) < 10_000 else max(piece, 1000))
+            if waits is not None:
+                while not talk.line().startswith(b"+"):
+                    pass
+                talk.send(waits, max(piece, 1000))
+            talk.until_tag(tag)
+        talk.send(group, piece)
+        talk.until_tags(tags)
+        talk.units[begin:] = sorted(talk.units[begin:])
     talk.send(b"out LOGOUT\r\n", 100)
     talk.until_tag(b"out")
-    return talk.heard
+    return b"".join(talk.units)
 
 
 def alike(heard):

@@ -89,7 +89,7 @@ fn a_random_stream_of_commands_gets_the_same_octets_with_and_without_the_gateway
     let identity = Identity::start(&ground, PERSON);
     let upstream = Upstream::start(&ground, identity.port);
     let scene = Scene::open(&ground, &identity, &upstream);
-    let rounds = if std::env::var_os("OXPOST_LONG").is_some() { "2000" } else { "150" };
+    let rounds = if std::env::var_os("OXPOST_LONG").is_some() { "1000" } else { "60" };
     for (seed, other) in [("1", "one@practice.test"), ("2", "two@practice.test")] {
         // Both begin empty; the person's mailbox is emptied in between.
         let _ = std::fs::remove_dir_all(ground.path("mail").join(PERSON));

@@ -7,13 +7,14 @@ use axum::extract::Request;
 use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use http::StatusCode;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::super::Control;
 use super::Problem;
 
 /// What a caller may do. API keys have a list of them.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Scope {
     /// See accounts, messages, holds and events, but no content.
@@ -86,6 +87,17 @@ impl Caller {
             Self::Key { scopes, .. } => scopes.contains(&scope),
         }
     }
+}
+
+/// The operations of `routes`, for the owner alone.
+pub(super) fn for_the_owner(routes: Router<Control>) -> Router<Control> {
+    routes.route_layer(from_fn(|request: Request, next: Next| async move {
+        match request.extensions().get::<Caller>() {
+            Some(Caller::Owner) => Ok(next.run(request).await),
+            _ => Err(Problem::new(StatusCode::FORBIDDEN, "this is for the owner of the control socket alone", None)
+                .hint("use the command line on the machine of the gateway")),
+        }
+    }))
 }
 
 /// The operations of `routes`, for callers that have the scope.

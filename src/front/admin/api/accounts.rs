@@ -3,20 +3,24 @@
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::super::Control;
+use super::super::{Control, test_message};
 use super::access::needs;
 use super::{Body, Problem, Scope};
+use crate::mail::QueueId;
 use crate::queue::Selector;
-use crate::token::{AccountStatus, TokenError};
+use crate::token::{AccountStatus, Finished, SignedIn, TokenError, Warning};
 
 pub(super) fn routes() -> Router<Control> {
     let read = Router::new().route("/accounts", get(accounts));
-    let manage =
-        Router::new().route("/accounts/{account}/sign-in", post(begin_sign_in)).route("/sign-in", post(finish_sign_in));
-    needs(Scope::Read, read).merge(needs(Scope::Manage, manage))
+    let manage = Router::new()
+        .route("/accounts/{account}/sign-in", post(begin_sign_in).delete(forget))
+        .route("/sign-in", post(finish_sign_in));
+    let send = Router::new().route("/accounts/{account}/test", post(send_test));
+    needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Send, send))
 }
 
 /// How an account stands.
@@ -26,6 +30,8 @@ pub struct AccountView {
     pub account: String,
     /// The name of its provider.
     pub provider: String,
+    /// How it gets tokens, as the configuration calls it.
+    pub grant: String,
     /// Where it stands, in words.
     pub state: String,
     /// What is wrong, if anything is.
@@ -36,6 +42,8 @@ pub struct AccountView {
     pub name: Option<String>,
     /// The newest refresh token is not on disk: the program should not be stopped.
     pub unsaved: bool,
+    /// What will go wrong unless somebody does something.
+    pub warnings: Vec<Warning>,
 }
 
 impl From<AccountStatus> for AccountView {
@@ -47,8 +55,10 @@ impl From<AccountStatus> for AccountView {
             hint,
             account: status.account,
             provider: status.provider,
+            grant: status.grant.to_owned(),
             name: status.name,
             unsaved: status.unsaved,
+            warnings: status.warnings,
         }
     }
 }
@@ -83,8 +93,43 @@ pub struct SignInFinished {
     pub account: String,
     /// The name that the provider knows who signed in by, if it said so.
     pub name: Option<String>,
+    /// What to ask about who signed in: another name than the mailbox. Mail waits for the answer.
+    pub question: Option<String>,
+    /// What else to look at.
+    pub notes: Vec<String>,
+    /// The next page to open: the provider wants consent for each resource by itself.
+    pub next: Option<Url>,
     /// Holds that ended with it.
     pub released: usize,
+}
+
+/// A test message to be sent.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestMessage {
+    /// Who gets it.
+    pub to: String,
+    /// The mailbox it leaves from, where the account has a whole domain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+}
+
+/// A test message in the queue.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct TestSent {
+    /// Its queue id.
+    pub id: QueueId,
+}
+
+async fn send_test(
+    State(control): State<Control>,
+    Path(account): Path<String>,
+    Body(request): Body<TestMessage>,
+) -> Result<(StatusCode, Json<TestSent>), Problem> {
+    let setup = control.setup.load_full();
+    let unknown = || Problem::from(TokenError::UnknownAccount(account.clone()));
+    let known = setup.account(&account).ok_or_else(unknown)?;
+    let id = test_message::send(&control, known, &request.to, request.from.as_deref()).await?;
+    Ok((StatusCode::ACCEPTED, Json(TestSent { id })))
 }
 
 async fn accounts(State(control): State<Control>) -> Json<Vec<AccountView>> {
@@ -96,8 +141,14 @@ async fn begin_sign_in(
     Path(account): Path<String>,
     Body(request): Body<BeginSignIn>,
 ) -> Result<Json<SignInBegun>, Problem> {
+    control.tokens.discover(&account).await?;
     let begun = control.tokens.begin_sign_in(&account, request.redirect_uri)?;
     Ok(Json(SignInBegun { url: begun.url, state: begun.state }))
+}
+
+async fn forget(State(control): State<Control>, Path(account): Path<String>) -> Result<StatusCode, Problem> {
+    control.tokens.forget(&account).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 async fn finish_sign_in(
@@ -107,10 +158,23 @@ async fn finish_sign_in(
     finish(&control, &request.url).await.map(Json)
 }
 
-/// Ends a sign-in with the redirected URL; mail that was held for the account goes.
+/// Ends a sign-in with the redirected URL; mail that was held for the account goes, unless there is a question.
 pub(in super::super) async fn finish(control: &Control, redirected: &str) -> Result<SignInFinished, Problem> {
-    let signed_in = control.tokens.finish_from_url(redirected).await?;
-    let selector = Selector::Account(signed_in.account.clone());
-    let released = control.queue.release(selector, "the account was signed in").await?.len();
-    Ok(SignInFinished { account: signed_in.account, name: signed_in.name, released })
+    let Finished { signed_in, next } = control.tokens.finish_or_go_on(redirected).await?;
+    let next = next.map(|next| (next.account, next.url));
+    let Some(signed_in) = signed_in else {
+        let (account, next) = next.unzip();
+        let notes = vec!["the provider wants consent for each resource by itself".to_owned()];
+        let account = account.unwrap_or_default();
+        return Ok(SignInFinished { account, name: None, question: None, notes, next, released: 0 });
+    };
+    let SignedIn { account, name, question, notes } = signed_in;
+    let released = if question.is_none() { release(control, &account).await? } else { 0 };
+    Ok(SignInFinished { account, name, question, notes, next: next.map(|(_, url)| url), released })
+}
+
+/// Mail that was held for the account goes; gives how many mailboxes it was held for.
+pub(super) async fn release(control: &Control, account: &str) -> Result<usize, Problem> {
+    let selector = Selector::Account(account.to_owned());
+    Ok(control.queue.release(selector, "the account was signed in").await?.len())
 }

@@ -1,17 +1,60 @@
-//! The gateway itself.
+//! The gateway itself: how it does, what happened, its configuration.
 
 use axum::extract::State;
-use axum::routing::post;
+use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use super::super::Control;
-use super::access::needs;
-use super::{Problem, Scope};
+use super::access::{for_the_owner, needs};
+use super::{Problem, Query, Scope};
+use crate::queue::Totals;
+use crate::telemetry::{Entry, Hour};
+
+/// Events in one answer.
+const MOST: usize = 1_000;
 
 pub(super) fn routes() -> Router<Control> {
-    needs(Scope::Manage, Router::new().route("/reload", post(reload)))
+    let read = Router::new().route("/overview", get(overview)).route("/events", get(events));
+    let manage = Router::new().route("/reload", post(reload));
+    let owner = Router::new().route("/page-link", post(page_link));
+    needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(for_the_owner(owner))
+}
+
+/// How the gateway does.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Overview {
+    /// Its version.
+    pub version: String,
+    /// Messages by where they stand.
+    pub totals: Totals,
+    /// The last day by the hour, oldest first.
+    pub day: Vec<Hour>,
+}
+
+/// Events, newest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct EventList {
+    /// The events.
+    pub events: Vec<Entry>,
+}
+
+/// Which events.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    account: Option<String>,
+    warnings: bool,
+    limit: Option<usize>,
+}
+
+/// A link that lets into the page, once.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PageLink {
+    /// The link.
+    pub url: Url,
 }
 
 /// What a reload did.
@@ -19,6 +62,26 @@ pub(super) fn routes() -> Router<Control> {
 pub struct Reloaded {
     /// In words.
     pub text: String,
+}
+
+async fn overview(State(control): State<Control>) -> Result<Json<Overview>, Problem> {
+    let totals = control.queue.totals().await?;
+    Ok(Json(Overview { version: env!("CARGO_PKG_VERSION").to_owned(), totals, day: control.journal.day() }))
+}
+
+async fn events(State(control): State<Control>, Query(wanted): Query<Wanted>) -> Json<EventList> {
+    let picked = |entry: &Entry| {
+        (!wanted.warnings || entry.warning) && (wanted.account.is_none() || entry.account == wanted.account)
+    };
+    Json(EventList { events: control.journal.newest(wanted.limit.unwrap_or(MOST).min(MOST), picked) })
+}
+
+async fn page_link(State(control): State<Control>) -> Result<Json<PageLink>, Problem> {
+    let none = || {
+        Problem::new(StatusCode::CONFLICT, "no gateway with a page is running", None)
+            .hint("start it with `oxpost serve`, and see that `enabled` in `[admin]` is not false")
+    };
+    control.links.make().map(|url| Json(PageLink { url })).ok_or_else(none)
 }
 
 async fn reload(State(control): State<Control>) -> Result<Json<Reloaded>, Problem> {

@@ -1,16 +1,23 @@
 //! Messages and holds.
 
 use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use http::StatusCode;
+use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
 use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWriteExt;
+use tokio_util::io::ReaderStream;
 
 use super::super::Control;
 use super::access::needs;
 use super::{Body, Problem, Query, Scope};
 use crate::mail::QueueId;
-use crate::queue::{Detail, Filter, Hold, MailboxKey, QueueError, Selector, Summary};
+use crate::queue::{Detail, Filter, Hold, MailboxKey, MessageCopy, QueueError, Selector, Summary};
+
+/// Octets of a message on their way to whoever downloads it.
+const BUFFER: usize = 64 * 1024;
 
 pub(super) fn routes() -> Router<Control> {
     let read =
@@ -19,7 +26,8 @@ pub(super) fn routes() -> Router<Control> {
         .route("/messages/{id}", axum::routing::delete(drop_message))
         .route("/messages/{id}/retry", post(retry))
         .route("/holds/release", post(release));
-    needs(Scope::Read, read).merge(needs(Scope::Manage, manage))
+    let contents = Router::new().route("/messages/{id}/content", get(read_content));
+    needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Content, contents))
 }
 
 /// Messages in the queue, newest first.
@@ -53,6 +61,35 @@ async fn list(State(control): State<Control>, Query(filter): Query<Filter>) -> R
 async fn show(State(control): State<Control>, Path(id): Path<String>) -> Result<Json<Detail>, Problem> {
     let id = queue_id(&id)?;
     control.queue.show(id).await?.map(Json).ok_or_else(|| QueueError::NoSuchMessage(id).into())
+}
+
+async fn read_content(State(control): State<Control>, Path(id): Path<String>) -> Result<Response, Problem> {
+    content(&control, &id).await
+}
+
+/// A message as a file, as it would be sent. It is hostile, so no browser is to show it in place.
+pub(in super::super) async fn content(control: &Control, id: &str) -> Result<Response, Problem> {
+    let id = queue_id(id)?;
+    let MessageCopy { prefix, mut body } = control.queue.copy(id).await?;
+    let size = prefix.len() as u64 + body.size();
+    let (mut writer, reader) = tokio::io::duplex(BUFFER);
+    // Whoever reads slowly, or goes away, stops the reading of the file. A file that turns out damaged ends short of
+    // the size that was announced, which is an error to every client.
+    tokio::spawn(async move {
+        let mut piece = Some(prefix);
+        while let Some(octets) = piece {
+            if writer.write_all(&octets).await.is_err() {
+                return;
+            }
+            piece = body.chunk().await.unwrap_or_default();
+        }
+    });
+    let headers = [
+        (CONTENT_TYPE, "message/rfc822".to_owned()),
+        (CONTENT_LENGTH, size.to_string()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.eml\"")),
+    ];
+    Ok((headers, axum::body::Body::from_stream(ReaderStream::new(reader))).into_response())
 }
 
 async fn retry(State(control): State<Control>, Path(id): Path<String>) -> Result<StatusCode, Problem> {

@@ -5,19 +5,27 @@ mod access;
 mod accounts;
 mod gateway;
 mod messages;
+mod openapi;
 mod problem;
 mod requests;
 mod sessions;
+mod tokens;
+mod users;
 
 use axum::{Extension, Router};
 
 pub use self::access::{Caller, Scope};
-pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished};
-pub use self::gateway::Reloaded;
+pub(super) use self::accounts::finish;
+pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
+pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::messages::{Holds, Listing, Released};
+pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};
 pub use self::sessions::SessionListing;
+pub(super) use self::tokens::confirm;
+pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
+pub use self::users::PeopleProblem;
 use super::Control;
 
 /// All operations for the owner of the control socket, who is allowed everything.
@@ -33,6 +41,9 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(accounts::routes())
         .merge(gateway::routes())
         .merge(sessions::routes())
+        .merge(users::routes())
+        .merge(openapi::routes())
+        .merge(tokens::routes())
         .fallback(problem::no_such_operation)
         .method_not_allowed_fallback(problem::wrong_method);
     Router::new().nest("/api/v1", operations).with_state(control)

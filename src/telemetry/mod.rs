@@ -1,11 +1,15 @@
 //! The log: set-up, and one line for each event of the closed list in `mail::event`.
 
+mod journal;
+mod words;
+
 use std::io::IsTerminal;
 
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
+pub use self::journal::{Entry, Hour, Journal};
 use crate::mail::{Event, Observer};
 
 /// How log lines look.
@@ -65,6 +69,7 @@ impl Observer for Log {
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }
             | Event::SignInNeeded { .. }
+            | Event::AccountWarning { .. }
             | Event::SignedIn { .. } => {
                 sign_in(event);
             }
@@ -166,6 +171,9 @@ fn sign_in(event: &Event) {
             warn!(account, why, "the renewed refresh token is not on disk yet: do not stop oxpost before it is");
         }
         Event::SignInNeeded { account, why, hint } => warn!(account, why, hint, "sign-in needed"),
+        Event::AccountWarning { account, what, hint, due } => {
+            warn!(account, what, hint, due = due.map(tracing::field::display), "account warning");
+        }
         Event::SignedIn { account, name } => info!(account, name = name.as_deref().unwrap_or(""), "signed in"),
         _ => {}
     }

@@ -1,0 +1,229 @@
+//! Accounts: how they stand, and what can be done.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::{get, post};
+use axum::{Form, Router};
+use http::StatusCode;
+use serde::Deserialize;
+
+use super::Page;
+use super::sign_in::WayBack;
+use super::view::{Frame, Moment, Refusal, Visitor, html};
+use crate::account::{Account, MailboxRule};
+use crate::front::admin::{Control, Problem, Setup, test_message};
+use crate::queue::{Filter, Hold, Selector, Summary};
+use crate::token::{AccountStatus, Provider, ProviderKind, TokenError, Warning};
+
+/// Grants that nobody signs in for.
+const APP_GRANTS: [&str; 4] = ["client-credentials", "service-account", "managed-identity", "refresh-token"];
+
+/// Newest messages on an account's page.
+const NEWEST: u32 = 5;
+
+pub(super) fn routes() -> Router<Page> {
+    Router::new()
+        .route("/accounts", get(list))
+        .route("/accounts/{account}", get(show))
+        .route("/accounts/{account}/test", post(send_test))
+        .route("/accounts/{account}/release", post(release))
+}
+
+/// How an account stands, in the page's words and colours.
+pub(super) struct AccountCard {
+    pub(super) name: String,
+    pub(super) place: String,
+    pub(super) mailbox: String,
+    pub(super) provider: String,
+    pub(super) who: Option<String>,
+    pub(super) words: &'static str,
+    /// `good`, `busy` or `bad`: how it is painted.
+    pub(super) tone: &'static str,
+    pub(super) why: Option<String>,
+    pub(super) hint: Option<String>,
+    /// Somebody must sign in, and a button does it.
+    pub(super) sign_in: bool,
+    pub(super) since: Option<Moment>,
+    pub(super) expires: Option<Moment>,
+    pub(super) unsaved: bool,
+    pub(super) warnings: Vec<Warning>,
+    /// Whoever signed in has another name than the mailbox: somebody must say whether that is meant.
+    pub(super) question: bool,
+    /// A person signs in: there are buttons for it.
+    pub(super) by_person: bool,
+    /// The whole domain is behind it: it has no mailbox of its own.
+    pub(super) whole_domain: bool,
+}
+
+impl AccountCard {
+    fn new(account: &Account, status: Option<AccountStatus>) -> Self {
+        let (words, error) = match &status {
+            Some(status) => (status.words(), status.error.clone()),
+            None => ("is not known", None),
+        };
+        let tone = match &error {
+            None => "good",
+            Some(TokenError::TryLater { .. }) => "busy",
+            Some(_) => "bad",
+        };
+        let sign_in = matches!(error, Some(TokenError::SignInNeeded { .. }));
+        let hint = error.as_ref().and_then(TokenError::hint).map(str::to_owned);
+        let question = hint.as_ref().is_some_and(|hint| hint.contains("--confirm"));
+        // There are buttons for what the hint says of commands.
+        let hint = hint.filter(|_| !sign_in);
+        let status = status.as_ref();
+        Self {
+            place: format!("/accounts/{}", segment(&account.name)),
+            name: account.name.clone(),
+            mailbox: mailbox(&account.mailbox),
+            provider: account.provider.clone(),
+            who: status.and_then(|status| status.name.clone()),
+            question,
+            words,
+            tone,
+            why: error.map(|error| error.why()),
+            hint,
+            sign_in,
+            since: status.and_then(|status| status.since).map(Moment::from),
+            expires: status.and_then(|status| status.expires).map(Moment::from),
+            unsaved: status.is_some_and(|status| status.unsaved),
+            warnings: status.map(|status| status.warnings.clone()).unwrap_or_default(),
+            by_person: status.is_some_and(|status| !APP_GRANTS.contains(&status.grant)),
+            whole_domain: matches!(account.mailbox, MailboxRule::Domain(_)),
+        }
+    }
+
+    /// All of them, those that need somebody first.
+    pub(super) fn all(control: &Control, setup: &Setup) -> Vec<Self> {
+        let mut status = control.tokens.status();
+        let mut cards: Vec<_> = setup
+            .accounts
+            .iter()
+            .map(|account| {
+                let own = status.iter().position(|status| status.account == account.name);
+                Self::new(account, own.map(|at| status.swap_remove(at)))
+            })
+            .collect();
+        cards.sort_by_key(|card| match card.tone {
+            "bad" => 0,
+            "busy" => 1,
+            _ => 2,
+        });
+        cards
+    }
+}
+
+fn mailbox(rule: &MailboxRule) -> String {
+    match rule {
+        MailboxRule::One(address) => address.to_string(),
+        MailboxRule::Domain(domain) => format!("any mailbox of {domain}"),
+    }
+}
+
+/// A name as one segment of a path.
+pub(super) fn segment(name: &str) -> String {
+    url::form_urlencoded::byte_serialize(name.as_bytes()).collect::<String>().replace('+', "%20")
+}
+
+/// The account of this name, with its provider.
+pub(super) fn known<'s>(setup: &'s Setup, name: &str) -> Result<(&'s Arc<Account>, &'s Provider), Refusal> {
+    let account = setup.account(name);
+    account.and_then(|account| Some((account, setup.provider_of(account)?))).ok_or_else(|| {
+        Refusal::new(StatusCode::NOT_FOUND, format!("there is no account `{name}`")).hint("see the list of accounts")
+    })
+}
+
+#[derive(Template)]
+#[template(path = "admin/accounts.html")]
+struct AccountsPage {
+    frame: Frame,
+    cards: Vec<AccountCard>,
+}
+
+async fn list(State(page): State<Page>, visitor: Visitor) -> Response {
+    let cards = AccountCard::all(&page.control, &page.setup());
+    html(&AccountsPage { frame: page.frame(&visitor, "accounts"), cards })
+}
+
+#[derive(Template)]
+#[template(path = "admin/account.html")]
+struct AccountPage {
+    frame: Frame,
+    card: AccountCard,
+    kind: &'static str,
+    /// The browser comes back by itself.
+    by_browser: bool,
+    /// Google gives no mail to device codes.
+    by_code: bool,
+    /// The page under its public name.
+    public: Option<String>,
+    holds: Vec<(Moment, Hold)>,
+    newest: Vec<(Moment, Summary)>,
+}
+
+async fn show(State(page): State<Page>, visitor: Visitor, Path(name): Path<String>) -> Result<Response, Refusal> {
+    let setup = page.setup();
+    let (account, provider) = known(&setup, &name)?;
+    let status = page.control.tokens.status().into_iter().find(|status| status.account == name);
+    let queue = &page.control.queue;
+    let filter = Filter { account: Some(name.clone()), all: true, limit: Some(NEWEST), ..Filter::default() };
+    let newest = queue.list(filter).await.map_err(Problem::from)?;
+    let holds = queue.holds().await.map_err(Problem::from)?;
+    let way = WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site);
+    Ok(html(&AccountPage {
+        frame: page.frame(&visitor, "accounts"),
+        card: AccountCard::new(account, status),
+        kind: match provider.kind {
+            ProviderKind::Microsoft => "Microsoft",
+            ProviderKind::Google => "Google",
+            ProviderKind::Custom => "custom",
+        },
+        by_browser: matches!(way, Some(WayBack::Here(_))),
+        by_code: provider.kind != ProviderKind::Google,
+        public: match way {
+            Some(WayBack::Public(url)) => url.join(&format!("accounts/{}", segment(&name))).ok().map(String::from),
+            _ => None,
+        },
+        holds: holds.into_iter().filter(|hold| hold.account == name).map(|hold| (hold.since.into(), hold)).collect(),
+        newest: newest.into_iter().map(|message| (message.accepted_at.into(), message)).collect(),
+    }))
+}
+
+#[derive(Deserialize)]
+struct Test {
+    to: String,
+    #[serde(default)]
+    from: String,
+}
+
+/// Hands a test message in; its own page follows it.
+async fn send_test(
+    State(page): State<Page>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Form(form): Form<Test>,
+) -> Result<Response, Refusal> {
+    let setup = page.setup();
+    let (account, _) = known(&setup, &name)?;
+    let from = Some(form.from.as_str()).filter(|from| !from.trim().is_empty());
+    let sent = test_message::send(&page.control, account, &form.to, from).await;
+    Ok(match sent {
+        Ok(id) => {
+            let place = format!("/messages/{id}");
+            page.done(&visitor, Ok("the test message is in the queue; this page follows it".to_owned()), &place)
+        }
+        Err(problem) => page.done(&visitor, Err(problem), &format!("/accounts/{}", segment(&name))),
+    })
+}
+
+async fn release(State(page): State<Page>, visitor: Visitor, Path(name): Path<String>) -> Response {
+    let released = page.control.queue.release(Selector::Account(name.clone()), "released on the page").await;
+    let done = released.map_err(Problem::from).map(|released| match released.len() {
+        0 => format!("no mail of {name} was held"),
+        _ => format!("the hold of {name} has ended; its mail is tried now"),
+    });
+    page.done(&visitor, done, &format!("/accounts/{}", segment(&name)))
+}

@@ -1,0 +1,85 @@
+//! The administrator's page: rendered here, without a script from elsewhere, usable without any. The API is served on
+//! the same port, for the page's session and for programs with a key.
+
+mod accounts;
+mod answer;
+mod assets;
+mod certificate;
+mod chart;
+mod entry;
+mod events;
+mod guard;
+mod keys;
+mod listener;
+mod messages;
+mod overview;
+mod people;
+mod sessions;
+mod sign_in;
+mod site;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{get, post};
+use tower_http::limit::RequestBodyLimitLayer;
+
+use self::answer::Returns;
+use self::keys::Keys;
+pub use self::listener::{Peer, serve};
+pub use self::sessions::Links;
+use self::sessions::Sessions;
+use super::{Control, Setup, api};
+
+/// Octets of a request's body: forms and small JSON.
+const MAX_BODY: usize = 64 * 1024;
+
+/// What all requests share.
+#[derive(Clone)]
+struct Page {
+    control: Control,
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    sessions: Sessions,
+    returns: Returns,
+    keys: Keys,
+}
+
+impl Page {
+    fn setup(&self) -> Arc<Setup> {
+        self.control.setup.load_full()
+    }
+}
+
+/// The page and the API as they are served on the page's port; every request comes with the [`Peer`] it is from.
+pub fn page(control: Control) -> Router {
+    let clock = control.clock.clone();
+    let inner =
+        Inner { sessions: Sessions::new(clock.clone()), returns: Returns::new(clock.clone()), keys: Keys::new(clock) };
+    let page = Page { control: control.clone(), inner: Arc::new(inner) };
+    let pages = Router::new()
+        .merge(entry::routes())
+        .merge(overview::routes())
+        .merge(accounts::routes())
+        .merge(sign_in::routes())
+        .merge(messages::routes())
+        .merge(events::routes())
+        .merge(people::routes())
+        .route("/logout", post(entry::leave))
+        .route("/certificate", get(certificate::download))
+        .route("/callback", get(answer::returned))
+        .fallback(view::no_such_page)
+        .with_state(page.clone());
+    pages
+        .merge(api::routes(control))
+        .layer(from_fn_with_state(page, guard::guard))
+        .merge(assets::routes())
+        .layer(from_fn(guard::harden))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+}

@@ -1,0 +1,136 @@
+//! The first page: where programs send their mail to, how the accounts stand, and what happened in the last day.
+
+use std::net::IpAddr;
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+
+use super::accounts::AccountCard;
+use super::chart::{Chart, HEIGHT, WIDTH};
+use super::guard::Visit;
+use super::view::{Frame, Moment, Refusal, Visitor, html};
+use super::{Page, answer, certificate};
+use crate::account::Client;
+use crate::front::admin::{Problem, Setup};
+use crate::front::{ListenerSettings, ListenerTls};
+use crate::queue::{Hold, Totals};
+
+pub(super) fn routes() -> Router<Page> {
+    Router::new().route("/", get(home))
+}
+
+/// What to type into a program or device.
+struct Door {
+    server: String,
+    port: u16,
+    encryption: &'static str,
+    /// How clients come in, a line each.
+    clients: Vec<DoorClient>,
+    reachable: bool,
+}
+
+struct DoorClient {
+    name: String,
+    login: Option<String>,
+    password: &'static str,
+    networks: String,
+    senders: String,
+}
+
+#[derive(Template)]
+#[template(path = "admin/overview.html")]
+struct OverviewPage {
+    frame: Frame,
+    doors: Vec<Door>,
+    cards: Vec<AccountCard>,
+    holds: Vec<(Moment, Hold)>,
+    totals: Totals,
+    chart: Chart,
+    width: u64,
+    height: u64,
+    has_ca: bool,
+}
+
+/// The overview; or a provider's answer, for apps that are registered with `http://localhost`.
+async fn home(State(page): State<Page>, request: Request) -> Result<Response, Refusal> {
+    let Some(visit) = request.extensions().get::<Visit>().cloned() else {
+        return Err(Refusal::new(StatusCode::UNAUTHORIZED, "nobody is signed in"));
+    };
+    if answer::is_answer(request.uri()) {
+        return Ok(answer::returned(State(page), axum::Extension(visit), request).await);
+    }
+    let Visit { site, session: Some(session), live } = visit else {
+        return Ok(axum::response::Redirect::to("/login").into_response());
+    };
+    overview(&page, &Visitor { site, session, live }).await
+}
+
+async fn overview(page: &Page, visitor: &Visitor) -> Result<Response, Refusal> {
+    let setup = page.setup();
+    let queue = &page.control.queue;
+    let holds = queue.holds().await.map_err(Problem::from)?;
+    Ok(html(&OverviewPage {
+        frame: page.frame(visitor, "overview"),
+        doors: setup.submission.listeners.iter().flat_map(|listener| doors(&setup, listener)).collect(),
+        cards: AccountCard::all(&page.control, &setup),
+        holds: holds.into_iter().map(|hold| (hold.since.into(), hold)).collect(),
+        totals: queue.totals().await.map_err(Problem::from)?,
+        chart: Chart::of(&page.control.journal.day()),
+        width: WIDTH,
+        height: HEIGHT,
+        has_ca: certificate::is_ours(&setup),
+    }))
+}
+
+/// One for each port; two addresses of one port are one door to people.
+fn doors(setup: &Setup, listener: &ListenerSettings) -> Vec<Door> {
+    let mut doors: Vec<Door> = Vec::new();
+    for address in &listener.listen {
+        let ip = address.ip().to_canonical();
+        let server = match ip {
+            _ if ip.is_unspecified() => setup.submission.hostname.clone(),
+            _ if ip.is_loopback() => "localhost".to_owned(),
+            IpAddr::V4(ip) => ip.to_string(),
+            IpAddr::V6(ip) => format!("[{ip}]"),
+        };
+        if doors.iter().any(|door| door.server == server && door.port == address.port()) {
+            continue;
+        }
+        let admitted = setup.clients.iter().filter(|client| listener.admits(&client.name));
+        doors.push(Door {
+            server,
+            port: address.port(),
+            encryption: match listener.tls {
+                ListenerTls::None => "none",
+                ListenerTls::StartTls => "STARTTLS (some programs say TLS)",
+                ListenerTls::Implicit => "SSL/TLS from the start",
+                ListenerTls::Auto => "STARTTLS, SSL/TLS or none, as the program likes",
+            },
+            clients: admitted.map(|client| door_client(client)).collect(),
+            reachable: !ip.is_loopback(),
+        });
+    }
+    doors
+}
+
+fn door_client(client: &Client) -> DoorClient {
+    let networks: Vec<String> = client.networks.iter().map(ToString::to_string).collect();
+    let senders: Vec<&str> = client.accounts.iter().map(|account| account.name.as_str()).collect();
+    let login = client.login.as_ref().map(|(login, _)| login.clone());
+    let password = match (&login, client.any_login, networks.is_empty()) {
+        (Some(_), ..) => "the one of its client in the configuration",
+        (None, true, _) => "anything",
+        (None, false, _) => "none",
+    };
+    DoorClient {
+        name: client.name.clone(),
+        login: login.or_else(|| client.any_login.then(|| "anything".to_owned())),
+        password,
+        networks: networks.join(", "),
+        senders: senders.join(", "),
+    }
+}

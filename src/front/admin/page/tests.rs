@@ -1,0 +1,32 @@
+//! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::account::{Account, Clients, MailboxRule};
+use crate::front::admin::{PageSettings, Setup};
+use crate::front::{SubmissionSettings, TlsFiles};
+
+/// A page on localhost:8025.
+pub(super) fn setup() -> Setup {
+    let tls = TlsFiles { folder: PathBuf::from("/nowhere"), certificate: None, key: None, names: Vec::new() };
+    let account = Account {
+        name: "scanner".to_owned(),
+        provider: "contoso".to_owned(),
+        mailbox: MailboxRule::One("scanner@contoso.com".parse().unwrap()),
+    };
+    Setup {
+        submission: SubmissionSettings { hostname: "gateway.test".to_owned(), listeners: Vec::new(), tls },
+        clients: Clients::default(),
+        accounts: vec![Arc::new(account)],
+        providers: Vec::new(),
+        page: PageSettings {
+            listen: vec!["127.0.0.1:8025".parse().unwrap()],
+            wanted: true,
+            tls: false,
+            public_url: None,
+            password: None,
+            keys: Vec::new(),
+        },
+    }
+}

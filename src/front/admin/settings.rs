@@ -1,0 +1,66 @@
+//! What the page is told by configuration, and what it shows of it.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use url::Url;
+
+use super::Scope;
+use crate::account::{Account, Clients, PasswordHash};
+use crate::front::SubmissionSettings;
+use crate::token::Provider;
+
+/// Settings of the page's port.
+#[derive(Clone, Debug)]
+pub struct PageSettings {
+    /// Addresses and ports, resolved; empty: there is no page.
+    pub listen: Vec<SocketAddr>,
+    /// Whether the configuration names the address. A default that is taken is no reason not to start.
+    pub wanted: bool,
+    /// Whether the port speaks HTTPS, with the certificate of the listeners.
+    pub tls: bool,
+    /// Where the page is browsed from elsewhere, through a proxy for instance.
+    pub public_url: Option<Url>,
+    /// The administrator's password; `None`: the page is entered by one-time links.
+    pub password: Option<PasswordHash>,
+    /// API keys.
+    pub keys: Vec<ApiKey>,
+}
+
+/// A key with which a program uses the API.
+#[derive(Clone, Debug)]
+pub struct ApiKey {
+    /// Its name.
+    pub name: String,
+    /// The hash of its secret.
+    pub secret: PasswordHash,
+    /// What it may do.
+    pub scopes: Vec<Scope>,
+}
+
+/// What the configuration says, as the page shows it.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The SMTP listeners and the certificate.
+    pub submission: SubmissionSettings,
+    /// Who may come in.
+    pub clients: Clients,
+    /// All accounts, by name.
+    pub accounts: Vec<Arc<Account>>,
+    /// All providers.
+    pub providers: Vec<Provider>,
+    /// The page itself.
+    pub page: PageSettings,
+}
+
+impl Setup {
+    /// The account of this name.
+    pub fn account(&self, name: &str) -> Option<&Arc<Account>> {
+        self.accounts.iter().find(|account| account.name == name)
+    }
+
+    /// The provider of an account.
+    pub fn provider_of(&self, account: &Account) -> Option<&Provider> {
+        self.providers.iter().find(|provider| provider.name == account.provider)
+    }
+}

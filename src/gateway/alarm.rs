@@ -1,0 +1,188 @@
+//! Tells people of an account that needs them: by mail through the `notify` account, and by a webhook.
+
+use std::sync::Arc;
+
+use mail_builder::MessageBuilder;
+use mail_builder::headers::raw::Raw;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::Running;
+use crate::account::MailboxRule;
+use crate::clock::Timestamp;
+use crate::config::Config;
+use crate::http::{Http, Request};
+use crate::mail::{Address, Envelope, Event, Observer, QueueId, Recipient, ReversePath, SenderPolicy};
+use crate::queue::{NewMessage, Queue, QueueError, Route};
+
+/// Notices that may wait to be sent. More than that at once are not read by anybody.
+const BACKLOG: usize = 64;
+
+/// An account that needs somebody.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Notice {
+    account: String,
+    kind: Kind,
+    what: String,
+    hint: String,
+    due: Option<Timestamp>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// It works still.
+    Warning,
+    /// Its mail waits.
+    SignInNeeded,
+}
+
+/// Passes every event on, and keeps what people must be told.
+pub(super) struct Alarm {
+    next: Arc<dyn Observer>,
+    notices: mpsc::Sender<Notice>,
+}
+
+impl Alarm {
+    /// Around another observer.
+    pub(super) fn around(next: Arc<dyn Observer>) -> (Arc<dyn Observer>, mpsc::Receiver<Notice>) {
+        let (notices, received) = mpsc::channel(BACKLOG);
+        (Arc::new(Self { next, notices }), received)
+    }
+}
+
+impl Observer for Alarm {
+    #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds of event are for people at once")]
+    fn observe(&self, event: &Event) {
+        self.next.observe(event);
+        let notice = match event.clone() {
+            Event::AccountWarning { account, what, hint, due } => {
+                Notice { account, kind: Kind::Warning, what, hint, due }
+            }
+            Event::SignInNeeded { account, why, hint } => {
+                Notice { account, kind: Kind::SignInNeeded, what: why, hint, due: None }
+            }
+            _ => return,
+        };
+        if self.notices.try_send(notice).is_err() {
+            tracing::warn!("too many notices at once: one is in the log alone");
+        }
+    }
+}
+
+/// Sends notices as long as there may be some.
+pub(super) async fn run(mut notices: mpsc::Receiver<Notice>, running: Arc<Running>, queue: Queue, http: Http) {
+    while let Some(notice) = notices.recv().await {
+        let config = running.config.load_full();
+        if let Some(mail) = Mail::of(&config, &notice)
+            && let Err(error) = mail.queue(&queue, running.clock.now()).await
+        {
+            tracing::warn!(account = notice.account, %error, "the notice cannot be sent by mail");
+        }
+        if let Some(url) = &config.notify_webhook
+            && let Err(why) = call(&http, url.clone(), &notice, &config.hostname).await
+        {
+            tracing::warn!(account = notice.account, why, "the webhook did not take the notice");
+        }
+    }
+}
+
+async fn call(http: &Http, url: url::Url, notice: &Notice, hostname: &str) -> Result<(), String> {
+    let body = notice.json(hostname).to_string();
+    let answer = http.send(Request::post(url, "application/json", body)).await.map_err(|error| error.to_string())?;
+    if (200..300).contains(&answer.status) { Ok(()) } else { Err(format!("it answers {}", answer.status)) }
+}
+
+impl Notice {
+    fn json(&self, hostname: &str) -> serde_json::Value {
+        json!({
+            "gateway": hostname,
+            "account": self.account,
+            "kind": match self.kind { Kind::Warning => "warning", Kind::SignInNeeded => "sign-in-needed" },
+            "what": self.what,
+            "hint": self.hint,
+            "due": self.due.map(|due| due.to_string()),
+        })
+    }
+
+    fn subject(&self) -> String {
+        match self.kind {
+            Kind::Warning => format!("oxpost: account {} will need you", self.account),
+            Kind::SignInNeeded => format!("oxpost: account {} needs you, its mail waits", self.account),
+        }
+    }
+}
+
+/// A notice as mail.
+struct Mail<'n> {
+    notice: &'n Notice,
+    route: Route,
+    to: Address,
+    hostname: String,
+}
+
+impl<'n> Mail<'n> {
+    /// `None` if nobody is to be told by mail, or if the account that would tell is the one in trouble.
+    fn of(config: &Config, notice: &'n Notice) -> Option<Self> {
+        let named = config.notify.as_ref()?;
+        if notice.kind == Kind::SignInNeeded && notice.account == *named {
+            return None;
+        }
+        let account = config.accounts.iter().find(|account| account.name == *named)?;
+        let MailboxRule::One(mailbox) = &account.mailbox else { return None };
+        let route = Route {
+            account: account.name.clone(),
+            provider: account.provider.clone(),
+            mailbox: mailbox.clone(),
+            client: "oxpost".to_owned(),
+            sender: SenderPolicy::Keep,
+            reports_to: None,
+        };
+        let to = config.notify_to.clone().unwrap_or_else(|| mailbox.clone());
+        Some(Self { notice, route, to, hostname: config.hostname.clone() })
+    }
+
+    async fn queue(self, queue: &Queue, now: Timestamp) -> Result<(), QueueError> {
+        let id = QueueId::fresh();
+        let (text, message_id) = self.render(&id, now);
+        let mut writer = queue.body_writer();
+        writer.write(&text).await?;
+        let body = writer.finish().await?;
+        let envelope = Envelope::to_one(ReversePath::Mailbox(self.route.mailbox.clone()), Recipient::from(self.to));
+        let (prefix, message_id) = (Vec::new(), Some(message_id));
+        queue
+            .accept(NewMessage {
+                id,
+                envelope,
+                route: self.route,
+                prefix,
+                body,
+                message_id,
+                peer: None,
+                report_about: None,
+            })
+            .await
+            .map(drop)
+    }
+
+    fn render(&self, id: &QueueId, now: Timestamp) -> (Vec<u8>, String) {
+        let Notice { account, what, hint, due, .. } = self.notice;
+        let from = &self.route.mailbox;
+        let message_id = format!("{id}@{}", from.domain());
+        let due = due.map(|due| format!("When: {due}\r\n")).unwrap_or_default();
+        let text = format!(
+            "Account: {account}\r\nGateway: {}\r\n\r\nWhat: {what}\r\n{due}What to do: {hint}\r\n",
+            self.hostname
+        );
+        let message = MessageBuilder::new()
+            .from(("oxpost".to_owned(), from.to_string()))
+            .to(self.to.to_string())
+            .subject(self.notice.subject())
+            .date(now.as_millis() / 1_000)
+            .message_id(message_id.clone())
+            .header("Auto-Submitted", Raw::new("auto-generated"))
+            .text_body(text)
+            .write_to_vec();
+        // Writing into memory does not fail.
+        (message.unwrap_or_default(), format!("<{message_id}>"))
+    }
+}

@@ -1,0 +1,53 @@
+//! The content of any message that still has it, for people: to look at or to keep a copy.
+
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::inner::Inner;
+use super::spool::BodyReader;
+use super::{QueueError, listing};
+use crate::mail::QueueId;
+
+/// A message as it would be sent: our own header lines, then what the client sent.
+#[derive(Debug)]
+pub struct MessageCopy {
+    /// Our own header lines.
+    pub prefix: Vec<u8>,
+    /// What the client sent.
+    pub body: BodyReader,
+}
+
+struct Found {
+    seq: i64,
+    size: u64,
+    spool: Option<String>,
+    prefix: Vec<u8>,
+}
+
+fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
+    let sql = "SELECT seq, size, spool, prefix FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
+    let read = |row: &Row<'_>| {
+        Ok(Found {
+            seq: row.get("seq")?,
+            size: row.get::<_, i64>("size")?.cast_unsigned(),
+            spool: row.get("spool")?,
+            prefix: row.get("prefix")?,
+        })
+    };
+    connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
+}
+
+impl Inner {
+    /// See [`super::Queue::copy`].
+    pub(super) async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
+        let found = self.store.read(move |connection| find(connection, id)).await?;
+        let Some(Found { seq, size, spool, prefix }) = found else { return Err(QueueError::NoContent(id)) };
+        let body = match spool {
+            Some(name) => BodyReader::file(self.spool.path(&name), size).await?,
+            None => {
+                let octets = self.store.read(move |connection| listing::content(connection, seq)).await?;
+                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size)?
+            }
+        };
+        Ok(MessageCopy { prefix, body })
+    }
+}

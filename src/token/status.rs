@@ -1,0 +1,70 @@
+//! How accounts stand, for people.
+
+use std::sync::Arc;
+
+use super::TokenManager;
+use super::error::TokenError;
+use super::manager::Entry;
+use super::standing::Standing;
+use super::warnings::{self, Warning};
+use crate::clock::Timestamp;
+
+/// What to show of an account.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AccountStatus {
+    /// Its name.
+    pub account: String,
+    /// The name of its provider.
+    pub provider: String,
+    /// How it gets tokens, as the configuration calls it.
+    pub grant: &'static str,
+    /// What is wrong, if anything is.
+    pub error: Option<TokenError>,
+    /// Since when.
+    pub since: Option<Timestamp>,
+    /// When the longest-lived access token ends; `None`: none was needed yet.
+    pub expires: Option<Timestamp>,
+    /// Who signed in, as the provider says.
+    pub name: Option<String>,
+    /// The newest refresh token is not on disk: the program should not be stopped.
+    pub unsaved: bool,
+    /// What will go wrong unless somebody does something.
+    pub warnings: Vec<Warning>,
+}
+
+impl AccountStatus {
+    /// Where the account stands, in words.
+    pub fn words(&self) -> &'static str {
+        match (&self.error, self.expires) {
+            (Some(TokenError::TryLater { .. }), _) => "waits for the provider",
+            (Some(TokenError::SignInNeeded { .. }), _) => "must be signed in",
+            (Some(TokenError::Configuration { .. } | TokenError::UnknownAccount(_)), _) => "is set up wrongly",
+            (None, Some(_)) => "works",
+            (None, None) => "is ready",
+        }
+    }
+}
+
+impl TokenManager {
+    /// How all configured accounts stand, by name.
+    pub fn status(&self) -> Vec<AccountStatus> {
+        let now = self.inner.clock.now();
+        let status = |entry: Arc<Entry>| {
+            let state = entry.state();
+            let Standing { error, since, expires, name, life } = state.standing(now)?;
+            let registration = state.registration()?;
+            Some(AccountStatus {
+                account: entry.name.clone(),
+                provider: registration.provider.name.clone(),
+                grant: registration.account.grant.word(),
+                error,
+                since,
+                expires,
+                name,
+                unsaved: state.unsaved().is_some(),
+                warnings: warnings::of(&registration, life, now),
+            })
+        };
+        self.entries().into_iter().filter_map(status).collect()
+    }
+}

@@ -1,0 +1,136 @@
+//! The life of a token: many callers, warnings ahead of time, another sealing key, tokens for programs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::sync::Semaphore;
+
+use super::support::{Bench, Reply, google, imported, key};
+use crate::mail::Event;
+use crate::token::{Grant, Provider, Purpose, SealingKey, TokenError};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[tokio::test]
+async fn a_hundred_callers_with_an_expired_token_make_exactly_one_refresh() {
+    let bench = Bench::new(imported()).await;
+    bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+    bench.clock.advance(Duration::from_secs(3600));
+    let gate = Arc::new(Semaphore::new(0));
+    bench.endpoint.reply(Reply::Gated(Arc::clone(&gate), Box::new(Reply::Tokens(json!({})))));
+    let call = || {
+        let manager = bench.manager.clone();
+        tokio::spawn(async move { manager.access_token("scanner", Purpose::Smtp).await })
+    };
+    let callers: Vec<_> = (0..100).map(|_| call()).collect();
+    bench.endpoint.asked(2).await;
+    gate.add_permits(1);
+    for caller in callers {
+        assert_eq!(caller.await.unwrap().unwrap().secret.expose(), "s3cret-access-2");
+    }
+    assert_eq!(bench.endpoint.seen().len(), 2);
+}
+
+#[tokio::test]
+async fn a_network_that_fails_for_weeks_discards_no_grant_and_warns_in_time() {
+    let bench = Bench::new(imported()).await;
+    bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+    for _ in 0..15 {
+        bench.clock.advance(DAY);
+        bench.endpoint.reply(Reply::Raw(503, Vec::new(), Vec::new()));
+        let refused = bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap_err();
+        assert!(matches!(refused, TokenError::TryLater { .. }), "{refused:?}");
+    }
+    let status = &bench.manager.status()[0];
+    let warning = &status.warnings[0];
+    assert!(warning.what.contains("for 15 days") && warning.hint.contains("oxpost login scanner"), "{warning:?}");
+    assert_eq!(warning.due, Some(bench.clock.now().plus(DAY * 75)), "Microsoft: 90 days");
+    bench.clock.advance(DAY);
+    bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+    assert_eq!(bench.manager.status()[0].warnings, []);
+}
+
+#[tokio::test]
+async fn the_end_of_a_secret_and_of_a_sign_in_is_told_a_month_ahead_and_once_a_week() {
+    let start = Bench::new(imported()).await.clock.now();
+    let bench = Bench::with(imported(), |provider| provider.secret_expires = Some(start.plus(DAY * 40))).await;
+    let stopped = || async {
+        let stop = tokio_util::sync::CancellationToken::new();
+        stop.cancel();
+        bench.manager.clone().renew_in_background(stop).await;
+    };
+    let told =
+        || bench.witness.count(|event| matches!(event, Event::AccountWarning { what, .. } if what.contains("secret")));
+    let table = [(0, 0, "too early"), (11, 1, "29 days ahead"), (1, 1, "told already"), (7, 2, "a week later")];
+    for (days, times, why) in table {
+        bench.clock.advance(DAY * days);
+        stopped().await;
+        assert_eq!(told(), times, "{why}");
+    }
+    let warning = bench.manager.status()[0].warnings[0].clone();
+    assert!(warning.what.contains("ends on") && warning.due == Some(start.plus(DAY * 40)), "{warning:?}");
+    bench.clock.advance(DAY * 30);
+    assert!(bench.manager.status()[0].warnings[0].what.contains("ended on"));
+}
+
+#[tokio::test]
+async fn googles_test_mode_is_warned_of_from_the_first_day() {
+    let token_url = Bench::new(imported()).await.endpoint.url().to_owned();
+    let test_mode = |provider: &mut Provider| {
+        let own = provider.token_url.clone();
+        *provider = Provider { test_mode: true, token_url: own, ..google(&token_url) };
+    };
+    let bench = Bench::with(Grant::AuthorizationCode, test_mode).await.signed_in().await;
+    let warning = bench.manager.status()[0].warnings[0].clone();
+    assert_eq!(warning.due, Some(bench.clock.now().plus(DAY * 7)));
+    assert!(warning.hint.contains("publish the app"), "{warning:?}");
+    // What the provider says itself counts more, and is kept over a restart.
+    bench.endpoint.reply(Reply::Tokens(json!({ "refresh_token_expires_in": 86_400 })));
+    let begun = bench.manager.begin_sign_in("scanner", "http://localhost:1/".parse().unwrap()).unwrap();
+    bench.manager.finish_sign_in(&begun.state, "code").await.unwrap();
+    let reopened = bench.reopened(&bench.settings, key(1)).await;
+    assert_eq!(reopened.status()[0].warnings[0].due, Some(bench.clock.now().plus(DAY)));
+}
+
+#[tokio::test]
+async fn a_new_key_seals_what_is_there_and_what_comes() {
+    let bench = Bench::new(Grant::AuthorizationCode).await;
+    let path = bench.folder().join("key");
+    let file = SealingKey::load_or_create(&path).unwrap();
+    let manager = bench.reopened(&bench.settings, file.clone()).await;
+    let begun = manager.begin_sign_in("scanner", "http://localhost:1/".parse().unwrap()).unwrap();
+    manager.finish_sign_in(&begun.state, "code").await.unwrap();
+    let rotated = manager.rotate_key().await.unwrap();
+    assert_eq!((rotated.sealed, rotated.closed), (1, 0));
+    let old = bench.reopened(&bench.settings, file).await;
+    let refused = old.access_token("scanner", Purpose::Graph).await.unwrap_err();
+    assert!(refused.to_string().contains("another key"), "{refused}");
+    let new = bench.reopened(&bench.settings, SealingKey::load_or_create(&path).unwrap()).await;
+    new.access_token("scanner", Purpose::Smtp).await.unwrap();
+    manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+
+    // A crash after the new key was written, and before anything was sealed with it: the next start brings it to its end.
+    let both = SealingKey::load_or_create(&path).unwrap().with_a_new_one().unwrap();
+    assert!(both.has_older());
+    let started = bench.reopened(&bench.settings, SealingKey::load_or_create(&path).unwrap()).await;
+    started.access_token("scanner", Purpose::Smtp).await.unwrap();
+    let alone = SealingKey::load_or_create(&path).unwrap();
+    assert!(!alone.has_older());
+    bench.reopened(&bench.settings, alone).await.access_token("scanner", Purpose::Smtp).await.unwrap();
+    // One that we do not keep is not ours to exchange.
+    let refused = bench.manager.rotate_key().await.unwrap_err().to_string();
+    assert!(refused.contains("`$OXPOST_KEY`"), "{refused}");
+}
+
+#[tokio::test]
+async fn a_program_gets_a_token_with_its_scope_and_what_is_left_of_it() {
+    let bench = Bench::new(imported()).await;
+    let first = bench.manager.token_for_program("scanner", Purpose::Imap).await.unwrap();
+    assert_eq!((first.left, first.token.scope.contains("IMAP.AccessAsUser.All")), (Duration::from_secs(3600), true));
+    bench.clock.advance(Duration::from_secs(100));
+    let second = bench.manager.token_for_program("scanner", Purpose::Imap).await.unwrap();
+    assert_eq!((second.left.as_secs(), bench.endpoint.seen().len()), (3500, 1), "from memory");
+    let refused = bench.manager.token_for_program("scanner", Purpose::Gmail).await.unwrap_err();
+    assert!(matches!(&refused, TokenError::Configuration { hint, .. } if hint.contains("`graph`")), "{refused:?}");
+}
