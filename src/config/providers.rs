@@ -380,6 +380,6 @@ fn submission(
 
 /// A name or an address, without a port.
 pub(super) fn is_host(host: &str) -> bool {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-    !host.is_empty() && host.chars().all(fine) && host.parse::<std::net::SocketAddr>().is_err()
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!host.is_empty() && host.chars().all(fine)) || host.parse::<std::net::IpAddr>().is_ok()
 }

@@ -230,7 +230,9 @@ mod tests {
         for mechanism in [Mechanism::XOAuth2, Mechanism::OAuthBearer] {
             let message = match mechanism {
                 Mechanism::OAuthBearer => oauthbearer("a=b,c@d.example", &token),
-                _ => super::super::xoauth2("a=b,c@d.example", &token),
+                Mechanism::XOAuth2 | Mechanism::Plain | Mechanism::Login => {
+                    super::super::xoauth2("a=b,c@d.example", &token)
+                }
             };
             let turn = said(Exchange::begin(mechanism).respond(message.unwrap().expose()));
             assert_eq!(turn, Ok("token a=b,c@d.example abc.def".to_owned()), "{}", mechanism.name());

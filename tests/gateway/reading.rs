@@ -11,8 +11,9 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::ServerConfig;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
 use crate::house::{ALICE, House, LOGIN, PASSWORD, Plan, SCANNER, account, letter, network_client};
@@ -66,20 +67,10 @@ impl Scripted {
         let kept = Arc::clone(&sessions);
         tokio::spawn(async move {
             while let Ok((tcp, _)) = listener.accept().await {
-                let Ok(mut stream) = tls.accept(tcp).await else { continue };
-                let (mut heard, mut answers) = (String::new(), VecDeque::from(answers.to_vec()));
-                stream.write_all(greeting.as_bytes()).await.unwrap();
-                stream.flush().await.unwrap();
-                let mut buffer = [0; 8192];
-                while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-                    let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
-                    heard.push_str(&text);
-                    let Some(answer) = answers.pop_front() else { continue };
-                    let tag = text.split(' ').next().unwrap_or_default();
-                    stream.write_all(answer.replace('@', tag).replace("%ECHO%", &text).as_bytes()).await.unwrap();
-                    stream.flush().await.unwrap();
+                if let Ok(stream) = tls.accept(tcp).await {
+                    let heard = dialogue(stream, greeting, answers).await;
+                    kept.lock().unwrap().push(heard);
                 }
-                kept.lock().unwrap().push(heard);
             }
         });
         Self { port, ca: ca_pem, sessions }
@@ -92,6 +83,27 @@ impl Scripted {
     fn count(&self) -> usize {
         self.sessions.lock().unwrap().len()
     }
+}
+
+/// One session of a scripted server, and what it heard.
+async fn dialogue(
+    mut stream: TlsStream<TcpStream>,
+    greeting: &'static str,
+    answers: &'static [&'static str],
+) -> String {
+    let (mut heard, mut answers) = (String::new(), VecDeque::from(answers.to_vec()));
+    stream.write_all(greeting.as_bytes()).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut buffer = [0; 8192];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+        heard.push_str(&text);
+        let Some(answer) = answers.pop_front() else { continue };
+        let tag = text.split(' ').next().unwrap_or_default();
+        stream.write_all(answer.replace('@', tag).replace("%ECHO%", &text).as_bytes()).await.unwrap();
+        stream.flush().await.unwrap();
+    }
+    heard
 }
 
 async fn imap(house: &House) -> Client {
@@ -183,9 +195,9 @@ async fn a_lost_sign_in_is_told_with_its_remedy_and_the_id_of_the_log() {
     let (mut client, answer) = log_in(&house, LOGIN).await;
     assert!(answer.starts_with("a NO [UNAVAILABLE] "), "{answer}");
     assert!(answer.contains("oxpost login scanner"), "{answer}");
-    let refused = |event: &Event| match event {
-        Event::SessionRefused { session, failure, .. } => Some((session.clone(), failure.reason)),
-        _ => None,
+    let refused = |event: &Event| {
+        let Event::SessionRefused { session, failure, .. } = event else { return None };
+        Some((session.clone(), failure.reason))
     };
     let (id, reason) = house.events.first("the refusal", refused).await;
     assert!(answer.ends_with(&format!("[session {id}]")), "{answer}");

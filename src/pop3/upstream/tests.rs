@@ -86,10 +86,13 @@ fn a_login_is_two_lines_and_its_refusal_is_told() {
     }
 }
 
+/// Whether TLS runs, what the server says, how it ends, and why it is in the table.
+type Misbehaviour = (bool, &'static [&'static str], Result<(), Trouble>, &'static str);
+
 #[test]
 fn a_server_that_misbehaves_gets_no_login_out_of_it() {
     let no = |text: &str| Err(Trouble::OutOfPlace(text.to_owned()));
-    let table: [(bool, &[&str], Result<(), Trouble>, &str); 13] = [
+    let table: [Misbehaviour; 13] = [
         (true, &["-ERR full\r\n"], refused(Stage::Greeting, "full", None), "no greeting"),
         (true, &["* OK IMAP\r\n"], no("* OK IMAP"), "another protocol"),
         (true, &["+OK hi\r\n+OK\r\n"], Err(Trouble::Unsolicited), "an answer in advance"),
