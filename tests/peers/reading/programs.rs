@@ -21,11 +21,12 @@ fn maildir(folder: &Path) -> Vec<Vec<u8>> {
     all
 }
 
-/// A message with LF line ends, from its own first header line on. mbsync and offlineimap mark what they carry.
+/// A message with LF line ends, from its own first header line on. mbsync, offlineimap and mutt mark what they carry.
 fn bare(message: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(message).replace("\r\n", "\n");
     let at = text.find("From: ").unwrap_or_else(|| panic!("no message: {text}"));
-    let marked = |line: &&str| line.starts_with("X-TUID: ") || line.starts_with("X-OfflineIMAP: ");
+    const MARKS: [&str; 4] = ["X-TUID: ", "X-OfflineIMAP: ", "Content-Length: ", "Lines: "];
+    let marked = |line: &&str| MARKS.iter().any(|mark| line.starts_with(mark));
     let lines: Vec<_> = text[at..].trim_end().lines().filter(|line| !marked(line)).collect();
     lines.join("\n").into_bytes()
 }
