@@ -14,6 +14,7 @@ mod reach;
 mod report;
 mod send;
 mod serve;
+mod session;
 mod table;
 mod token;
 mod try_it;
@@ -88,6 +89,9 @@ enum Command {
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Show who is reading, and end a session.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
     /// Make the hash of a local password, for a client's `password`.
     Password,
 }
@@ -118,6 +122,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::User(command) => user::run(&config, command),
         Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
+        Command::Session(command) => session::run(&config, command),
         Command::Password => password::run(),
     };
     match done {

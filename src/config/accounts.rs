@@ -1,5 +1,6 @@
 //! `[account.NAME]`: whose mail it is, how it gets tokens, and its ways out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fault::KeyPath;
@@ -7,8 +8,10 @@ use super::file::{self, Kind, WayOut};
 use super::providers::{Service, Services};
 use super::quantity::SizeText;
 use super::reader::Reader;
+use super::reading;
 use crate::account::{Account, MailboxRule};
 use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpWay, Way};
+use crate::front::ReadingServers;
 use crate::mail::{Address, Domain};
 use crate::token::{AccountSettings, Grant, Purpose};
 
@@ -18,6 +21,7 @@ pub(super) struct Read {
     pub(super) accounts: Vec<Arc<Account>>,
     pub(super) grants: Vec<AccountSettings>,
     pub(super) ways: Vec<AccountWays>,
+    pub(super) reading: HashMap<String, ReadingServers>,
 }
 
 /// Reads all accounts. One with a fault that leaves nothing to build is left out.
@@ -37,7 +41,12 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         let sign_in_as = sign_in_as(reader, &at, typed);
         let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
         let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
+        let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
+        let shared = reading::shared(reader, &at, typed);
         let Some(mailbox) = mailbox else { continue };
+        if !typed.read.is_empty() {
+            read.reading.insert(name.clone(), servers);
+        }
         let address = match &mailbox {
             MailboxRule::One(address) => Some(address.clone()),
             MailboxRule::Domain(_) => None,
@@ -46,7 +55,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().map(purpose).chain(directory(reader, name)).collect(),
+            purposes: ways.iter().map(purpose).chain(for_reading).chain(directory(reader, name)).collect(),
             drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
@@ -59,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             limits: limits.pace,
             mailbox: address,
         });
-        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox }));
+        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox, shared }));
     }
     if reader.file.account.is_empty() && !reader.is_faulty(&KeyPath::root().key("account")) {
         let remedy = "write a `[provider.NAME]` and an `[account.NAME]`";
@@ -194,7 +203,7 @@ fn ways(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &O
     };
     let key = at.key("send");
     let chosen = typed.send.as_deref().unwrap_or(usual);
-    if chosen.is_empty() && (0..4).all(|index| !reader.is_faulty(&key.item(index))) {
+    if chosen.is_empty() && typed.read.is_empty() && (0..4).all(|index| !reader.is_faulty(&key.item(index))) {
         reader.fault(key.clone(), "there is no way out", "write at least one, such as `send = [\"smtp\"]`");
     }
     let mut ways: Vec<Way> = Vec::new();

@@ -7,7 +7,7 @@ mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Protocol, Route, Tls};
 pub use page::{Admin, ApiKey};
-pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayOut};
+pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayIn, WayOut};
 
 use std::collections::BTreeMap;
 

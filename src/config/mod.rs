@@ -18,6 +18,7 @@ mod proofs;
 mod providers;
 mod quantity;
 mod reader;
+mod reading;
 pub mod reference;
 mod routing;
 mod shape;
@@ -29,6 +30,7 @@ pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
 pub use file::{LogFormat, LogLevel};
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -105,6 +107,8 @@ pub struct Config {
     pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// Where each account that is read has its servers.
+    pub reading: HashMap<String, front::ReadingServers>,
     /// The page.
     pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
@@ -204,6 +208,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        reading: read.reading,
         directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),

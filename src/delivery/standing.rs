@@ -97,6 +97,7 @@ pub(super) fn word(attempt: &Attempt) -> Word {
         | Reason::MailboxFull
         | Reason::DailyLimit
         | Reason::SenderBlocked
+        | Reason::ReadingDisabled
         | Reason::NoWayOut
         | Reason::SenderRefused
         | Reason::RecipientRefused

@@ -12,6 +12,7 @@ mod disk;
 mod guessing;
 mod listeners;
 mod page;
+mod reading;
 mod relay;
 mod routing;
 mod secrets;
