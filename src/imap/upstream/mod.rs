@@ -2,7 +2,7 @@
 //!
 //! Whoever drives it writes [`Upstream::output`], feeds what comes back to [`Upstream::receive`], and does what
 //! [`Upstream::step`] names. Nothing that the server says before it has said OK to *our* tag is ever passed on, and the
-//! tag cannot be guessed: a server that answers in advance gains nothing (docs/decisions/0012).
+//! tag cannot be guessed: a server that answers in advance gains nothing (docs/decisions/0014).
 
 mod response;
 #[cfg(test)]
