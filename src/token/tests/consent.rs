@@ -68,12 +68,14 @@ async fn another_name_is_a_question_and_no_token_leaves_before_its_answer() {
     let asked = bench.endpoint.seen().len();
     let held = bench.manager.access_token("scanner", Purpose::Graph).await.unwrap_err();
     assert!(matches!(&held, TokenError::SignInNeeded { hint, .. } if hint.contains("--confirm")), "{held:?}");
-    assert_eq!(bench.manager.status()[0].error.as_ref(), Some(&held));
+    let status = &bench.manager.status()[0];
+    assert_eq!((status.error.as_ref(), status.question, status.is_app), (Some(&held), true, false));
     let reopened = bench.reopened(&bench.settings, key(1)).await;
     assert_eq!(reopened.access_token("scanner", Purpose::Graph).await.unwrap_err(), held, "a restart is no answer");
     assert_eq!(bench.endpoint.seen().len(), asked, "nothing was asked for meanwhile");
 
     bench.manager.confirm("scanner").await.unwrap();
+    assert!(!bench.manager.status()[0].question);
     bench.manager.access_token("scanner", Purpose::Graph).await.unwrap();
     assert!(bench.manager.confirm("scanner").await.is_err(), "there is no question any more");
     let reopened = bench.reopened(&bench.settings, key(1)).await;
@@ -136,4 +138,20 @@ async fn what_is_forgotten_is_gone_from_disk_and_memory() {
         "{refused:?}"
     );
     assert_eq!(bench.manager.forget("nobody").await.unwrap_err(), TokenError::UnknownAccount("nobody".into()));
+}
+
+#[tokio::test]
+async fn an_imported_refresh_token_is_a_persons_and_the_machines_are_not() {
+    let table = [
+        (imported(), false),
+        (Grant::RefreshToken(None), false),
+        (Grant::AuthorizationCode, false),
+        (Grant::DeviceCode, false),
+        (Grant::ClientCredentials, true),
+        (Grant::ManagedIdentity, true),
+    ];
+    for (grant, is_app) in table {
+        let word = grant.word();
+        assert_eq!(Bench::new(grant).await.manager.status()[0].is_app, is_app, "{word}");
+    }
 }
