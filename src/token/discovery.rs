@@ -17,6 +17,8 @@ pub(super) struct Endpoints {
     pub(super) device: Option<Url>,
     /// The issuer's own name, for comparison with `iss` (RFC 9207 section 2.4).
     pub(super) issuer: Option<String>,
+    /// Every answer of the authorization endpoint names the issuer (RFC 9207 section 3).
+    pub(super) names_itself: bool,
 }
 
 /// What an issuer says of itself.
@@ -26,6 +28,7 @@ pub(super) struct Found {
     authorize: Option<Url>,
     token: Option<Url>,
     device: Option<Url>,
+    names_itself: bool,
 }
 
 impl Endpoints {
@@ -37,6 +40,7 @@ impl Endpoints {
                 token: token.clone(),
                 device: provider.device_url.clone().or_else(|| derived_device(provider)),
                 issuer: None,
+                names_itself: false,
             }),
             (Some(_), _) | (None, None) => None,
         }
@@ -54,6 +58,8 @@ impl Endpoints {
             token,
             device: device.or_else(|| derived_device(provider)),
             issuer: Some(found.issuer.clone()),
+            // Where the page was written by hand, nobody said that it does.
+            names_itself: found.names_itself && provider.authorize_url.is_none(),
         })
     }
 }
@@ -115,6 +121,7 @@ fn read(name: &str, asked: &str, body: &Value) -> Result<Found, Refusal> {
         authorize: endpoint("authorization_endpoint"),
         token: endpoint("token_endpoint"),
         device: endpoint("device_authorization_endpoint"),
+        names_itself: body.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
     })
 }
 

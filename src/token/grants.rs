@@ -15,7 +15,7 @@ use super::discovery::Endpoints;
 use super::error::TokenError;
 use super::explain::ErrorWords;
 use super::provider::{self, Resource};
-use super::registration::Registration;
+use super::registration::{Era, Registration};
 use crate::clock::Timestamp;
 use crate::secret::Secret;
 
@@ -68,6 +68,7 @@ pub struct Finished {
 /// What a sign-in asks for, and of whom.
 pub(super) struct Request {
     pub(super) registration: Arc<Registration>,
+    pub(super) era: Era,
     pub(super) endpoints: Endpoints,
     /// The resources to consent to; the code is redeemed for the first.
     pub(super) resources: Vec<Resource>,
@@ -112,6 +113,11 @@ impl SignIns {
             why: format!("the sign-in of `{account}` took longer than `sign_in_timeout`"),
             hint: format!("start it again: `oxpost login {account}`"),
         })
+    }
+
+    /// Ends those of an account.
+    pub(super) fn forget(&mut self, account: &str) {
+        self.0.retain(|_, pending| pending.request.registration.account.name != account);
     }
 
     fn make_room(&mut self, now: Timestamp) {
@@ -240,11 +246,27 @@ fn not_a_redirect(why: &str) -> TokenError {
 
 impl Pending {
     /// Refuses a redirect of another provider (mix-up, RFC 9700 section 4.4): it is the issuer's own name if that is
-    /// known, else issuer and sign-in page share a server.
+    /// known, else issuer and sign-in page share a server. One that says that it always names itself must have done so
+    /// (RFC 9207 section 2.4).
     pub(super) fn check_issuer(&self, issuer: Option<&str>) -> Result<(), TokenError> {
-        let Some(issuer) = issuer else { return Ok(()) };
         let Request { registration, endpoints, .. } = &self.request;
         let Registration { account, provider } = &**registration;
+        let Some(issuer) = issuer else {
+            if !endpoints.names_itself {
+                return Ok(());
+            }
+            return Err(TokenError::SignInNeeded {
+                why: format!(
+                    "the answer to the sign-in of `{}` does not say that it is from `{}`, which that provider always \
+                     says",
+                    account.name, provider.name
+                ),
+                hint: format!(
+                    "start over with `oxpost login {}`, and paste the whole address if you paste it",
+                    account.name
+                ),
+            });
+        };
         let same_server = || {
             let sent = Url::parse(issuer).map(|issuer| provider::server(&issuer)).ok();
             sent.is_some() && sent == endpoints.authorize.as_ref().map(provider::server)

@@ -53,9 +53,9 @@ impl AccountState {
             }
             TokenState::Active { root, renewed, access, obstacles } => {
                 let valid = access.values().filter(|issued| issued.token.expires > now);
-                let standing = obstacles
-                    .values()
-                    .filter_map(|obstacle| obstacle.error(&addressee, now).map(|error| (error, obstacle.since)));
+                let own = obstacles.iter().filter(|(resource, _)| registration.is_for(resource));
+                let standing = own
+                    .filter_map(|(_, obstacle)| obstacle.error(&addressee, now).map(|error| (error, obstacle.since)));
                 let unanswered = unanswered(&registration, root).map(|error| (error, *renewed));
                 let question = unanswered.is_some();
                 // As callers hear it: before the answer nothing else counts.
