@@ -2,11 +2,11 @@
 //! section 4, RFC 8414 section 3).
 
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::explain::Refusal;
 use super::settings::Provider;
-use crate::http::{Http, Request};
+use crate::http::{Http, Request, may_have_secrets};
 use crate::mail::failure::one_line;
 
 /// The endpoints of a provider.
@@ -115,7 +115,7 @@ fn read(name: &str, asked: &str, body: &Value) -> Result<Found, Refusal> {
         let why = format!("`{name}`: the issuer calls itself `{}` and not `{asked}`", one_line(issuer));
         return Err(Refusal::setup(why, "write the provider's `issuer` exactly as the issuer itself does"));
     }
-    let endpoint = |key: &str| text(key).and_then(|url| Url::parse(url).ok()).filter(is_safe);
+    let endpoint = |key: &str| text(key).and_then(|url| Url::parse(url).ok()).filter(may_have_secrets);
     Ok(Found {
         issuer: issuer.to_owned(),
         authorize: endpoint("authorization_endpoint"),
@@ -123,16 +123,6 @@ fn read(name: &str, asked: &str, body: &Value) -> Result<Found, Refusal> {
         device: endpoint("device_authorization_endpoint"),
         names_itself: body.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
     })
-}
-
-fn is_safe(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
-use url::{Host, Url};
+use url::Url;
 
 use super::discovery::Endpoints;
 use super::error::TokenError;
@@ -17,6 +17,7 @@ use super::explain::ErrorWords;
 use super::provider::{self, Resource};
 use super::registration::{Era, Registration};
 use crate::clock::Timestamp;
+use crate::http::is_loopback;
 use crate::secret::Secret;
 
 /// Sign-ins that may be under way at once; beyond it the one that ends first makes room.
@@ -135,13 +136,13 @@ impl SignIns {
 pub(super) fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
     match &registration.provider.redirect_uri {
         // A loopback address without a port is registered for any port (RFC 8252 section 7.3).
-        Some(configured) if is_loopback(configured) && configured.port().is_none() && is_loopback(&offered) => {
+        Some(configured) if is_listened_on(configured) && configured.port().is_none() && is_listened_on(&offered) => {
             let mut url = configured.clone();
             let _only_without_a_host = url.set_port(offered.port());
             return Ok(url);
         }
         Some(configured) => return Ok(configured.clone()),
-        None if is_loopback(&offered) => return Ok(offered),
+        None if is_listened_on(&offered) => return Ok(offered),
         None => {}
     }
     Err(TokenError::Configuration {
@@ -150,14 +151,9 @@ pub(super) fn allowed_redirect(registration: &Registration, offered: Url) -> Res
     })
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    is_here && url.scheme() == "http"
+/// Where a listener of this machine can be: without TLS.
+fn is_listened_on(url: &Url) -> bool {
+    url.scheme() == "http" && is_loopback(url)
 }
 
 fn authorization_url(request: &Request, redirect_uri: &Url, state: &str, verifier: &Secret) -> Result<Url, TokenError> {
