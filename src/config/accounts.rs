@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::fault::KeyPath;
 use super::file::{self, Kind, WayOut};
-use super::providers::{Service, Services};
+use super::providers::{Service, Services, provider_kind};
 use super::quantity::SizeText;
 use super::reader::Reader;
 use crate::account::{Account, MailboxRule};
@@ -37,6 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         let sign_in_as = sign_in_as(reader, &at, typed);
         let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
         let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
+        let tokens_for = tokens_for(reader, &at, typed, service);
         let Some(mailbox) = mailbox else { continue };
         let address = match &mailbox {
             MailboxRule::One(address) => Some(address.clone()),
@@ -46,7 +47,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().map(purpose).chain(directory(reader, name)).collect(),
+            purposes: ways.iter().map(purpose).chain(directory(reader, name)).chain(tokens_for).collect(),
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
         });
@@ -70,6 +71,22 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
 /// Looking people up is asked for at the sign-in of the account that does it, and of no other.
 fn directory(reader: &Reader<'_>, account: &str) -> Option<Purpose> {
     (reader.file.directory.account.as_deref() == Some(account)).then_some(Purpose::Directory)
+}
+
+/// What programs get tokens for.
+fn tokens_for(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: &Service) -> Vec<Purpose> {
+    let key = at.key("tokens_for");
+    for (index, purpose) in typed.tokens_for.iter().enumerate() {
+        let word = purpose.word();
+        if typed.tokens_for[..index].contains(purpose) {
+            reader.fault(key.item(index), format!("`{word}` stands here already"), "take it out");
+        } else if !purpose.exists_at(provider_kind(service.kind)) {
+            let provider = typed.provider.as_deref().unwrap_or_default();
+            let cause = format!("the provider `{provider}` has nothing that a token for `{word}` opens");
+            reader.fault(key.item(index), cause, "take it out");
+        }
+    }
+    typed.tokens_for.clone()
 }
 
 const fn purpose(way: &Way) -> Purpose {

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::quantity::DurationText;
 use super::{Limits, OneOrMany};
+use crate::token::Purpose;
 
 /// A secret that is kept outside this file: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -234,6 +235,10 @@ pub struct Account {
     /// The ways out, in order of preference. Without it: `graph`, then `smtp` for Microsoft, `smtp` for all others.
     #[schemars(example = ["graph", "smtp"])]
     pub send: Option<Vec<WayOut>>,
+    /// What programs get tokens for, beside the ways out: the sign-in asks for the permission. Without it, such a token
+    /// can be had only where the permission was given otherwise.
+    #[schemars(example = ["imap"])]
+    pub tokens_for: Vec<Purpose>,
     /// Limits of this account, where they differ from `[limits]`.
     #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
     pub limits: Limits,
@@ -248,6 +253,7 @@ impl Default for Account {
             sign_in_as: None,
             refresh_token: None,
             send: None,
+            tokens_for: Vec::new(),
             limits: Limits::default(),
         }
     }
