@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::fault::KeyPath;
 use super::file::{self, Kind, WayOut};
-use super::providers::{Service, Services};
+use super::providers::{Service, Services, provider_kind};
 use super::quantity::SizeText;
 use super::reader::Reader;
 use super::reading;
@@ -43,6 +43,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
         let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
         let shared = reading::shared(reader, &at, typed);
+        let tokens_for = tokens_for(reader, &at, typed, service);
         let Some(mailbox) = mailbox else { continue };
         if !typed.read.is_empty() {
             read.reading.insert(name.clone(), servers);
@@ -55,7 +56,13 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().map(purpose).chain(for_reading).chain(directory(reader, name)).collect(),
+            purposes: ways
+                .iter()
+                .map(purpose)
+                .chain(for_reading)
+                .chain(directory(reader, name))
+                .chain(tokens_for)
+                .collect(),
             drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
@@ -80,6 +87,22 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
 /// Looking people up is asked for at the sign-in of the account that does it, and of no other.
 fn directory(reader: &Reader<'_>, account: &str) -> Option<Purpose> {
     (reader.file.directory.account.as_deref() == Some(account)).then_some(Purpose::Directory)
+}
+
+/// What programs get tokens for.
+fn tokens_for(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: &Service) -> Vec<Purpose> {
+    let key = at.key("tokens_for");
+    for (index, purpose) in typed.tokens_for.iter().enumerate() {
+        let word = purpose.word();
+        if typed.tokens_for[..index].contains(purpose) {
+            reader.fault(key.item(index), format!("`{word}` stands here already"), "take it out");
+        } else if !purpose.exists_at(provider_kind(service.kind)) {
+            let provider = typed.provider.as_deref().unwrap_or_default();
+            let cause = format!("the provider `{provider}` has nothing that a token for `{word}` opens");
+            reader.fault(key.item(index), cause, "take it out");
+        }
+    }
+    typed.tokens_for.clone()
 }
 
 const fn purpose(way: &Way) -> Purpose {

@@ -195,7 +195,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
-        reader.known_account(KeyPath::root().key("notify"), name);
+        check_notify(reader, name);
     }
     let notify_to = file.notify_to.as_ref().and_then(|to| notify_to(reader, to));
     let webhook = file.notify_webhook.as_ref();
@@ -221,6 +221,18 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         routing,
         submission,
         page,
+    }
+}
+
+/// Notices are sent from the account's own mailbox.
+fn check_notify(reader: &mut Reader<'_>, name: &str) {
+    let key = KeyPath::root().key("notify");
+    let mailbox = reader.file.account.get(name).and_then(|account| account.mailbox.as_deref());
+    if reader.known_account(key.clone(), name)
+        && let Some(mailbox) = mailbox.filter(|mailbox| mailbox.starts_with("*@"))
+    {
+        let cause = format!("the account `{name}` is for `{mailbox}`, so it has no mailbox to send notices from");
+        reader.fault(key, cause, "name an account with one mailbox; `notify_to` says who gets the notices");
     }
 }
 

@@ -7,10 +7,11 @@ use url::Url;
 use super::fault::KeyPath;
 use super::file::{self, Cloud, Kind, OneOrMany, UpstreamTls};
 use super::proofs;
-use super::reader::{Reader, is_loopback};
+use super::reader::Reader;
 use super::reading;
 use crate::delivery::SmtpTls;
 use crate::front::ReadingServers;
+use crate::http::may_have_secrets;
 use crate::token::{Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.
@@ -310,7 +311,7 @@ fn refuse_own_parameters(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Pr
     }
 }
 
-const fn provider_kind(kind: Kind) -> ProviderKind {
+pub(super) const fn provider_kind(kind: Kind) -> ProviderKind {
     match kind {
         Kind::Microsoft => ProviderKind::Microsoft,
         Kind::Google => ProviderKind::Google,
@@ -354,7 +355,7 @@ fn tenant<'t>(reader: &mut Reader<'_>, at: &KeyPath, typed: &'t file::Provider) 
 fn redirect_uri(reader: &mut Reader<'_>, at: KeyPath, typed: &str) -> Option<Url> {
     let remedy = "write the redirect URI as it is registered with the provider, such as `http://localhost`";
     let url: Url = reader.parsed(at.clone(), typed, remedy)?;
-    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
+    if may_have_secrets(&url) {
         return Some(url);
     }
     reader.fault(at, format!("`{typed}` is neither https nor on this machine; providers refuse it"), remedy);

@@ -5,6 +5,7 @@ mod control;
 mod deliverer;
 mod page;
 mod parts;
+mod signed_in;
 mod ways;
 
 use std::io;
@@ -15,12 +16,12 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
+pub use self::signed_in::SignedIn;
 use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -34,9 +35,7 @@ use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
 use crate::net::{ServerTls, listen};
-use crate::queue::{Queue, Selector};
 use crate::telemetry::Journal;
-use crate::token::TokenManager;
 
 /// How long open sessions get to end when the program stops; clients that wait longer send again.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -146,7 +145,7 @@ impl Gateway {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
-        tasks.spawn(until(stop_delivery.clone(), release_signed_in(parts.tokens.clone(), parts.queue.clone())));
+        tasks.spawn(until(stop_delivery.clone(), SignedIn::of(&parts).release()));
         let sending = alarm::run(notices, Arc::clone(&running), parts.queue.clone(), parts.http.clone());
         tasks.spawn(until(stop_delivery.clone(), sending));
         let router = router(control.clone());
@@ -254,21 +253,6 @@ impl Running {
                 Ok(restart)
             })
         })
-    }
-}
-
-/// Mail that was held for an account goes when somebody has typed its code.
-async fn release_signed_in(tokens: TokenManager, queue: Queue) {
-    let mut names = tokens.subscribe();
-    loop {
-        let selector = match names.recv().await {
-            Ok(account) => Selector::Account(account),
-            Err(RecvError::Lagged(_)) => Selector::All,
-            Err(RecvError::Closed) => return,
-        };
-        if let Err(error) = queue.release(selector, "the account was signed in").await {
-            tracing::warn!(%error, "held mail cannot be released now; it is probed later");
-        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::quantity::DurationText;
 use super::{Limits, OneOrMany};
+use crate::token::Purpose;
 
 /// A secret that is kept outside this file: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -277,6 +278,10 @@ pub struct Account {
     /// Mailboxes of others that whoever signs in may read as well. A client names the one it wants as its login.
     #[schemars(example = ["info@contoso.com"])]
     pub shared: Vec<String>,
+    /// What programs get tokens for, beside the ways out: the sign-in asks for the permission. Without it, such a token
+    /// can be had only where the permission was given otherwise.
+    #[schemars(example = ["imap"])]
+    pub tokens_for: Vec<Purpose>,
     /// Limits of this account, where they differ from `[limits]`.
     #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
     pub limits: Limits,
@@ -295,6 +300,7 @@ impl Default for Account {
             save_copy: true,
             read: Vec::new(),
             shared: Vec::new(),
+            tokens_for: Vec::new(),
             limits: Limits::default(),
         }
     }

@@ -216,6 +216,11 @@ async fn a_key_opens_what_it_was_given_and_nothing_else() {
     let table = [
         (with(Method::GET, "/api/v1/accounts", &key), StatusCode::OK, "what it was given"),
         (with(Method::GET, "/api/v1/overview", &key), StatusCode::OK, "what it was given"),
+        (
+            with(Method::GET, "/api/v1/accounts/scanner/device-sign-in", &key),
+            StatusCode::FORBIDDEN,
+            "whoever sees the code can sign in somebody else",
+        ),
         (with(Method::POST, "/api/v1/reload", &key), StatusCode::FORBIDDEN, "it may only read"),
         (with(Method::POST, "/api/v1/page-link", &key), StatusCode::FORBIDDEN, "for the owner alone"),
         (with(Method::GET, "/api/v1/accounts", "reader.wrong"), StatusCode::UNAUTHORIZED, "a wrong secret"),
