@@ -12,6 +12,7 @@ mod guard;
 mod keys;
 mod listener;
 mod messages;
+mod onward;
 mod overview;
 mod people;
 mod sessions;
