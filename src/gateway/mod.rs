@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
 use crate::front::ListenerTls;
-use crate::front::admin::{Control, Reload, Setup, router};
+use crate::front::admin::{Control, Reload, router};
 use crate::front::submission::{Door, Rules, Submission};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
@@ -96,7 +96,7 @@ struct Running {
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
-    setup: Arc<ArcSwap<Setup>>,
+    shown: page::Shown,
 }
 
 impl Gateway {
@@ -114,7 +114,8 @@ impl Gateway {
         let commands = bind_control(&control_socket)?;
 
         let mut control = parts.control(&config, clock.clone(), journal, None);
-        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), Arc::clone(&control.setup)))?;
+        let shown = page::Shown::new(&control, &page_sockets);
+        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), shown))?;
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
@@ -188,7 +189,7 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        (tls, setup): (Option<ServerTls>, Arc<ArcSwap<Setup>>),
+        (tls, shown): (Option<ServerTls>, page::Shown),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
@@ -202,7 +203,7 @@ impl Running {
             clock: clock.clone(),
         };
         let config = ArcSwap::from_pointee(config);
-        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
+        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls, shown })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -222,7 +223,7 @@ impl Running {
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
-                this.setup.store(Arc::new(control::setup(&new)));
+                this.shown.swap(control::setup(&new));
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })
