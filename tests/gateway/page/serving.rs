@@ -1,6 +1,10 @@
 //! The page's port: what a reload changes of it, who asks when a proxy stands before it, and what each key may do.
 
-use super::{Desk, tables};
+use http::StatusCode;
+use oxpost::account::password;
+use oxpost::secret::Secret;
+
+use super::{Desk, PASSWORD, tables};
 use crate::house::Plan;
 
 #[tokio::test]
@@ -33,4 +37,39 @@ async fn a_reload_shows_no_listener_that_is_not_open_yet() {
     desk.house.write(&Plan { tables: tables(""), listeners, ..Plan::default() });
     desk.control().reload.unwrap()().await.unwrap();
     assert!(!browser.text("/").await.contains("STARTTLS"), "it waits for a restart");
+}
+
+#[tokio::test]
+async fn attack_lock_out_behind_a_proxy_guessing_shuts_the_guesser_out_alone() {
+    let hash = password::hash(&Secret::new(PASSWORD)).unwrap();
+    let desk = Desk::open(&format!("proxies = [\"127.0.0.0/8\"]\npassword = \"{hash}\"")).await;
+    let log_in = |password: &'static str, seen_from: &'static str| {
+        desk.form("/login", &[("password", password)]).header("x-forwarded-for", seen_from).send()
+    };
+    let mut slowed = false;
+    for number in 0..25 {
+        // Whatever the guesser writes before it, the proxy adds the address it sees.
+        let seen_from = if number % 2 == 0 { "203.0.113.9" } else { "198.51.100.1, 203.0.113.9" };
+        slowed |= log_in("guess", seen_from).await.unwrap().status() == StatusCode::TOO_MANY_REQUESTS;
+    }
+    assert!(slowed, "brute force");
+    assert_eq!(log_in(PASSWORD, "203.0.113.9").await.unwrap().status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(log_in(PASSWORD, "198.51.100.1").await.unwrap().status(), StatusCode::SEE_OTHER, "the administrator");
+}
+
+#[tokio::test]
+async fn attack_lock_out_a_link_lets_in_while_passwords_are_guessed() {
+    let desk = Desk::with_password().await;
+    let mut said = String::new();
+    for _ in 0..25 {
+        let request = desk.form("/login", &[("password", "guess")]);
+        // Nobody said that there is a proxy: this header is the guesser's own.
+        let answer = request.header("x-forwarded-for", "198.51.100.1").send().await.unwrap();
+        if answer.status() == StatusCode::TOO_MANY_REQUESTS {
+            said = answer.text().await.unwrap();
+        }
+    }
+    assert!(said.contains("oxpost page"), "the way in that is left: {said}");
+    let entered = desk.form("/enter", &[("key", &desk.key())]).send().await.unwrap();
+    assert_eq!(entered.status(), StatusCode::SEE_OTHER);
 }

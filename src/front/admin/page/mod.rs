@@ -8,6 +8,7 @@ mod certificate;
 mod chart;
 mod entry;
 mod events;
+mod forwarded;
 mod guard;
 mod keys;
 mod listener;
