@@ -20,7 +20,7 @@ mod sessions;
 mod sign_in;
 mod site;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod view;
 
 use std::sync::Arc;
