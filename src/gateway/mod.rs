@@ -27,7 +27,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
-use crate::front::admin::{Control, Reload, Setup, router};
+use crate::front::admin::{Control, Reload, router};
 use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
 use crate::front::submission::{Door, Rules, Submission};
 use crate::front::{ListenerTls, Protocol};
@@ -97,13 +97,7 @@ struct Running {
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
-    setup: Arc<ArcSwap<Setup>>,
-}
-
-/// What the running parts share with those who look at them.
-struct Shown {
-    setup: Arc<ArcSwap<Setup>>,
-    reading: ReadingSessions,
+    shown: page::Shown,
 }
 
 impl Gateway {
@@ -121,8 +115,8 @@ impl Gateway {
         let commands = bind_control(&control_socket)?;
 
         let mut control = parts.control(&config, clock.clone(), journal, None);
-        let shown = Shown { setup: Arc::clone(&control.setup), reading: control.reading.clone() };
-        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), shown))?;
+        let shared = (tls.clone(), page::Shown::new(&control, &page_sockets), control.reading.clone());
+        let running = Running::wire(&parts, config, clock, observer, shared)?;
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
@@ -202,7 +196,7 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        (tls, Shown { setup, reading }): (Option<ServerTls>, Shown),
+        (tls, shown, reading): (Option<ServerTls>, page::Shown, ReadingSessions),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
@@ -227,7 +221,7 @@ impl Running {
         };
         let config = ArcSwap::from_pointee(config);
         let (submission, reading) = (Arc::new(submission), Arc::new(reading));
-        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
+        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls, shown })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -248,7 +242,7 @@ impl Running {
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
-                this.setup.store(Arc::new(control::setup(&new)));
+                this.shown.swap(control::setup(&new));
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })

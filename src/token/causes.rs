@@ -25,7 +25,8 @@ pub(super) struct Cause<Code: 'static> {
     pub(super) remedy: &'static str,
 }
 
-const SIGN_IN: &str = "run `oxpost login {account}`";
+/// The whole remedy where a sign-in is enough.
+pub(super) const SIGN_IN: &str = "run `oxpost login {account}`";
 const WAIT: &str = "nothing to do: oxpost tries again by itself";
 const ADMIN_THEN_SIGN_IN: &str = "the tenant's administrator must allow it; then run `oxpost login {account}`";
 

@@ -187,7 +187,7 @@ fn plan(rules: &Rules) -> Option<Plan> {
     }
     let send_as =
         ["a@b.example", "jürgen@b.example", "scanner@b.example", "starttls@b.example"].map(str::to_owned).to_vec();
-    Some(Plan { tables, accounts, listeners: vec![listener], clients, send_as, reading_server: None })
+    Some(Plan { tables, accounts, listeners: vec![listener], clients, send_as, ..Plan::default() })
 }
 
 /// The same for reading.

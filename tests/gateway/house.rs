@@ -50,6 +50,8 @@ pub(crate) struct Plan {
     pub(crate) clients: String,
     /// Addresses that the mailbox `SCANNER` has the right to send as, beside those it has anyhow.
     pub(crate) send_as: Vec<String>,
+    /// The name that [`BOB`] has in the directory, if another one.
+    pub(crate) bob: Option<String>,
     /// A server for reading in place of the practice tenant's: its port, and the certificate to trust (PEM).
     pub(crate) reading_server: Option<(u16, String)>,
 }
@@ -64,6 +66,7 @@ impl Default for Plan {
             listeners: vec!["tls = \"none\"".to_owned()],
             clients: network_client("rewrite") + &login_client(),
             send_as: Vec::new(),
+            bob: None,
             reading_server: None,
         }
     }
@@ -114,6 +117,13 @@ impl Events {
         found.unwrap().iter().find_map(pick).unwrap()
     }
 
+    /// Waits until everything so far is as `enough` wants it.
+    pub(crate) async fn until(&self, what: &str, enough: impl Fn(&[Event]) -> bool) {
+        let mut events = self.0.subscribe();
+        let waited = timeout(PATIENCE, events.wait_for(|events| enough(events))).await;
+        assert!(waited.is_ok(), "waited in vain: {what}; what happened: {:#?}", self.all());
+    }
+
     /// How many events `pick` takes.
     pub(crate) fn count(&self, pick: impl Fn(&Event) -> bool) -> usize {
         self.0.borrow().iter().filter(|event| pick(event)).count()
@@ -149,6 +159,10 @@ impl House {
         let clock = Clock::manual(Clock::system().now());
         let mut settings = practice::Settings { clock: clock.clone(), ..practice::Settings::default() };
         settings.directory.users[0].send_as.extend(plan.send_as.clone());
+        let bob = settings.directory.users.iter_mut().find(|user| user.address == BOB);
+        if let (Some(bob), Some(name)) = (bob, &plan.bob) {
+            bob.name.clone_from(name);
+        }
         let tenant = Tenant::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let other_ca = plan.reading_server.as_ref().map_or("", |(_, ca)| ca);

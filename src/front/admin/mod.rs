@@ -2,6 +2,7 @@
 //! socket, or straight to the router when no gateway runs.
 
 mod api;
+mod own_message;
 mod page;
 mod settings;
 pub mod test_message;
@@ -17,6 +18,7 @@ pub use self::api::{
     Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing, SignInBegun,
     SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
+pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};
 use super::reading::ReadingSessions;

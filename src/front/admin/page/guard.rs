@@ -1,6 +1,8 @@
 //! What every request passes before a page or an operation sees it: the name it asks for, who it is from, and, if it
 //! changes something, that it comes from a form of ours.
 
+use std::net::SocketAddr;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -11,6 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::forwarded::asker;
 use super::keys::Checked;
 use super::sessions::Session;
 use super::site::{Kind, Site, cookie};
@@ -41,6 +44,8 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let setup = page.setup();
+    let asker = asker(request.headers(), peer.ip(), &setup.page.proxies);
+    request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::new(asker, peer.port()))));
     let is_api = request.uri().path().starts_with("/api/");
     let Some(site) = Site::of(request.headers(), &setup) else { return foreign_name(is_api) };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -49,7 +54,7 @@ pub(super) async fn guard(
         return Redirect::temporary(&format!("http://localhost:{}{rest}", site.port)).into_response();
     }
     if let Some(key) = bearer(request.headers()).filter(|_| is_api) {
-        return match page.inner.keys.key(&setup, peer.ip(), key).await {
+        return match page.inner.keys.key(&setup, asker, key).await {
             Checked::Right(caller) => {
                 request.extensions_mut().insert(caller);
                 next.run(request).await

@@ -8,17 +8,19 @@ mod certificate;
 mod chart;
 mod entry;
 mod events;
+mod forwarded;
 mod guard;
 mod keys;
 mod listener;
 mod messages;
+mod onward;
 mod overview;
 mod people;
 mod sessions;
 mod sign_in;
 mod site;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod view;
 
 use std::sync::Arc;

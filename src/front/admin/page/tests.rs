@@ -8,7 +8,7 @@ use crate::front::admin::{PageSettings, Setup};
 use crate::front::{SubmissionSettings, TlsFiles};
 
 /// A page on localhost:8025.
-pub(super) fn setup() -> Setup {
+pub(in super::super) fn setup() -> Setup {
     let tls = TlsFiles { folder: PathBuf::from("/nowhere"), certificate: None, key: None, names: Vec::new() };
     let account = Account {
         name: "scanner".to_owned(),
@@ -26,6 +26,7 @@ pub(super) fn setup() -> Setup {
             wanted: true,
             tls: false,
             public_url: None,
+            proxies: Vec::new(),
             password: None,
             keys: Vec::new(),
         },
