@@ -9,7 +9,7 @@ use super::machine::loopback;
 use super::providers::Services;
 use super::reader::Reader;
 use crate::account::{Client, Clients};
-use crate::front::{ListenerSettings, ListenerTls, SubmissionSettings, TlsFiles};
+use crate::front::{ListenerSettings, ListenerTls, Mode, SubmissionSettings, TlsFiles};
 
 /// Reads all listeners, and refuses those that would be useless or open.
 pub(super) fn read(reader: &mut Reader<'_>, clients: &Clients) -> Vec<ListenerSettings> {
@@ -42,6 +42,7 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
             Tls::Implicit => ListenerTls::Implicit,
             Tls::Auto => ListenerTls::Auto,
         },
+        mode: mode(reader, at, typed),
         auto_wait: reader.duration(at.key("auto_wait"), &typed.auto_wait),
         allow_clear_auth: typed.allow_clear_auth,
         strict_line_ends: typed.strict_line_ends,
@@ -51,6 +52,19 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
         max_octets: typed.max_size.as_ref().map(|size| reader.size(at.key("max_size"), size)),
         max_recipients: count(typed.max_recipients),
         clients: typed.clients.clone(),
+    }
+}
+
+fn mode(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Mode {
+    let usual = file::Listener::default().answer_within;
+    match typed.mode {
+        file::Mode::Direct => Mode::Direct(reader.time_to_wait(at.key("answer_within"), &typed.answer_within)),
+        file::Mode::Queue if typed.answer_within != usual => {
+            let cause = "nobody waits for the provider on this listener";
+            reader.fault(at.key("answer_within"), cause, "set `mode = \"direct\"`, or take it out");
+            Mode::Queue
+        }
+        file::Mode::Queue => Mode::Queue,
     }
 }
 

@@ -4,4 +4,4 @@ pub mod admin;
 mod settings;
 pub mod submission;
 
-pub use settings::{ListenerSettings, ListenerTls, SubmissionSettings, TlsFiles};
+pub use settings::{ListenerSettings, ListenerTls, Mode, SubmissionSettings, TlsFiles};
