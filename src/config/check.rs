@@ -12,7 +12,7 @@ use super::quantity::{duration_words, size_words};
 use super::{Config, KeySource};
 use crate::account::{Account, Client, MailboxRule};
 use crate::delivery::{AccountWays, Limits, SmtpTls, Way};
-use crate::front::{ListenerSettings, ListenerTls, ReadingServer, ReadingServers, UpstreamTls};
+use crate::front::{ListenerSettings, ListenerTls, Mode, ReadingServer, ReadingServers, UpstreamTls};
 use crate::mail::{Address, SenderPolicy};
 use crate::token::Grant;
 
@@ -125,6 +125,9 @@ fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {
         (ListenerTls::Implicit, false) => "logins are taken",
     };
     let mut lines = vec![format!("{tls}; {reach}; {logins}")];
+    if let Mode::Direct(patience) = listener.mode {
+        lines.push(format!("direct: a client waits {} at most for the provider's answer", duration_words(patience)));
+    }
     let admitted: Vec<&Client> = admitted(config, listener).collect();
     if admitted.is_empty() {
         lines.push("nobody may use it".to_owned());

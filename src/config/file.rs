@@ -5,7 +5,7 @@ mod doors;
 mod page;
 mod sign_in;
 
-pub use doors::{Client, LineEndings, Listener, Protocol, Route, Tls};
+pub use doors::{Client, LineEndings, Listener, Mode, Protocol, Route, Tls};
 pub use page::{Admin, ApiKey};
 pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayIn, WayOut};
 

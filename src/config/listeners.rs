@@ -10,7 +10,7 @@ use super::machine::loopback;
 use super::providers::Services;
 use super::reader::Reader;
 use crate::account::{Client, Clients};
-use crate::front::{ListenerSettings, ListenerTls, Protocol, SubmissionSettings, TlsFiles};
+use crate::front::{ListenerSettings, ListenerTls, Mode, Protocol, SubmissionSettings, TlsFiles};
 
 /// Reads all listeners, and refuses those that would be useless or open.
 pub(super) fn read(reader: &mut Reader<'_>, clients: &Clients) -> Vec<ListenerSettings> {
@@ -50,6 +50,7 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
             Tls::Implicit => ListenerTls::Implicit,
             Tls::Auto => ListenerTls::Auto,
         },
+        mode: mode(reader, at, typed, protocol),
         auto_wait: reader.duration(at.key("auto_wait"), &typed.auto_wait),
         allow_clear_auth: typed.allow_clear_auth,
         strict_line_ends: typed.strict_line_ends,
@@ -73,6 +74,23 @@ fn idle_timeout(reader: &mut Reader<'_>, at: KeyPath, typed: &file::Listener, pr
         (Some(text), Protocol::Imap | Protocol::Pop3) => reader.time_to_wait(at, text),
         (None, Protocol::Imap | Protocol::Smtp) => minutes(35),
         (None, Protocol::Pop3) => minutes(11),
+    }
+}
+
+fn mode(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener, protocol: Protocol) -> Mode {
+    let usual = file::Listener::default().answer_within;
+    match typed.mode {
+        file::Mode::Direct if protocol != Protocol::Smtp => {
+            reader.fault(at.key("mode"), "only listeners for `smtp` take messages", "take it out");
+            Mode::Queue
+        }
+        file::Mode::Direct => Mode::Direct(reader.time_to_wait(at.key("answer_within"), &typed.answer_within)),
+        file::Mode::Queue if typed.answer_within != usual => {
+            let cause = "nobody waits for the provider on this listener";
+            reader.fault(at.key("answer_within"), cause, "set `mode = \"direct\"`, or take it out");
+            Mode::Queue
+        }
+        file::Mode::Queue => Mode::Queue,
     }
 }
 

@@ -185,13 +185,17 @@ impl Carrier {
     /// Writes down what became of an attempt; with `go_on` the next message of the mailbox is leased by the same
     /// write. While it cannot be written it stays here, and the message is not sent again.
     pub(super) async fn settle(&self, lease: Lease, attempt: Attempt, go_on: bool) -> Option<Lease> {
-        let verdict = self.queue.verdict(&lease, &attempt);
+        let mut verdict = self.queue.verdict(&lease, &attempt);
+        let refusal = self.queue.answer(&lease, &attempt, &mut verdict);
         let report = self.report(&lease, &verdict).await;
         let settled = if go_on {
             self.queue.settle_and_lease(lease, attempt, verdict, report).await
         } else {
             self.queue.settle(lease, attempt, verdict, report).await.map(|()| None)
         };
+        if let Some(refusal) = refusal {
+            refusal.say();
+        }
         match settled {
             Ok(next) => next,
             Err(unsettled) => {

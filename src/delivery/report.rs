@@ -7,9 +7,9 @@ use crate::queue::{Lease, NewMessage, QueueError, Route, Verdict};
 
 impl Carrier {
     /// The report about what a verdict says failed, ready to be settled with it; `None` if there is nothing to report
-    /// or nobody to tell. A report is never answered by another.
+    /// or nobody to tell, or if the client hears of it itself. A report is never answered by another.
     pub(super) async fn report(&self, lease: &Lease, verdict: &Verdict) -> Option<NewMessage> {
-        if verdict.failed.is_empty() {
+        if verdict.failed.is_empty() || verdict.removed {
             return None;
         }
         if let Some(about) = lease.report_about {

@@ -6,5 +6,6 @@ mod settings;
 pub mod submission;
 
 pub use settings::{
-    ListenerSettings, ListenerTls, Protocol, ReadingServer, ReadingServers, SubmissionSettings, TlsFiles, UpstreamTls,
+    ListenerSettings, ListenerTls, Mode, Protocol, ReadingServer, ReadingServers, SubmissionSettings, TlsFiles,
+    UpstreamTls,
 };

@@ -40,6 +40,15 @@ impl Protocol {
     }
 }
 
+/// When a client hears what became of its message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// At once: the message is in the queue.
+    Queue,
+    /// When the provider has answered, or after this long: then the message is in the queue. Default 45 s.
+    Direct(Duration),
+}
+
 /// One place where clients come in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListenerSettings {
@@ -47,6 +56,8 @@ pub struct ListenerSettings {
     pub protocol: Protocol,
     /// Addresses and ports, resolved; never empty.
     pub listen: Vec<SocketAddr>,
+    /// When a client hears what became of its message.
+    pub mode: Mode,
     /// How TLS begins.
     pub tls: ListenerTls,
     /// With [`ListenerTls::Auto`], how long to wait for a TLS hello. Default 1 s.

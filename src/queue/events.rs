@@ -7,6 +7,10 @@ use crate::mail::{Event, Failure, Observer, Outcome};
 
 /// Tells what became of the recipients: one event for those that were relayed, one for each failure that others share.
 pub(super) fn tell(observer: &dyn Observer, settlement: &Settlement, settled: &Settled, now: Timestamp) {
+    if settlement.verdict.removed {
+        // The client is told, and whoever tells it says so.
+        return holds(observer, settlement, settled);
+    }
     let fates = &settlement.verdict.recipients;
     relayed(observer, settlement, now);
     let outstanding = fates.iter().zip(&settlement.attempt.outcomes).filter_map(|(fate, outcome)| match fate {

@@ -67,6 +67,8 @@ pub(super) fn retry(
     }
     let sql = "UPDATE message SET not_before = 0 WHERE lane = ?1 AND state < 2 AND not_before > 0";
     connection.prepare_cached(sql)?.execute([found.lane])?;
+    let sql = "UPDATE lane SET not_before = 0 WHERE id = ?1 AND not_before > 0";
+    connection.prepare_cached(sql)?.execute([found.lane])?;
     Ok(Ok((found.key, found.lane)))
 }
 
@@ -93,17 +95,24 @@ pub(super) fn drop_message(
 pub(super) fn purge(connection: &Connection, before: Timestamp) -> rusqlite::Result<(usize, Vec<String>)> {
     let old = old_messages(connection, before)?;
     for (seq, _) in &old {
-        for sql in [
-            "DELETE FROM body WHERE message = ?1",
-            "DELETE FROM recipient WHERE message = ?1",
-            "DELETE FROM attempt WHERE message = ?1",
-            "DELETE FROM note WHERE message = ?1",
-            "DELETE FROM message WHERE seq = ?1",
-        ] {
-            connection.prepare_cached(sql)?.execute([seq])?;
-        }
+        remove_rows(connection, *seq)?;
     }
     Ok((old.len(), old.into_iter().filter_map(|(_, spool)| spool).collect()))
+}
+
+/// Removes everything that the database has of a message.
+pub(super) fn remove_rows(connection: &Connection, seq: i64) -> rusqlite::Result<()> {
+    for sql in [
+        "DELETE FROM body WHERE message = ?1",
+        "DELETE FROM recipient WHERE message = ?1",
+        "DELETE FROM attempt WHERE message = ?1",
+        "DELETE FROM note WHERE message = ?1",
+        "DELETE FROM pending WHERE message = ?1",
+        "DELETE FROM message WHERE seq = ?1",
+    ] {
+        connection.prepare_cached(sql)?.execute([seq])?;
+    }
+    Ok(())
 }
 
 /// Messages were accepted in the order of their rows, so the search ends at the first one that is too young.

@@ -72,6 +72,13 @@ pub(super) struct Gate {
     pub(super) failure: Failure,
 }
 
+impl Gate {
+    /// Whether a message may go as a probe now.
+    pub(super) fn is_probe_due(&self, now: Timestamp) -> bool {
+        !self.probing && self.next_probe.is_some_and(|at| at <= now)
+    }
+}
+
 pub(super) fn gate(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Gate>> {
     let sql = "SELECT next_probe, probes, probing, failure FROM hold WHERE lane = ?1";
     let read = |row: &Row<'_>| {

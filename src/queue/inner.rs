@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use tokio::sync::oneshot;
+
+use super::direct::{self, Answer, Clients};
 use super::lanes::{Lanes, Standby};
 use super::lease::{self, Offer, Taken};
 use super::room::Room;
@@ -10,7 +13,7 @@ use super::settle::{self, Settlement};
 use super::spool::{BodyReader, Content, Spool};
 use super::{Lease, MailboxKey, NewMessage, QueueError, Settings, events, recover};
 use crate::clock::Clock;
-use crate::mail::{Event, Observer, QueueId};
+use crate::mail::{Event, Failure, Observer, QueueId};
 use crate::store::{Store, StoreError};
 
 pub(super) struct Inner {
@@ -21,12 +24,17 @@ pub(super) struct Inner {
     pub(super) spool: Arc<Spool>,
     pub(super) room: Room,
     pub(super) lanes: Lanes,
+    pub(super) clients: Clients,
 }
 
 impl Inner {
     pub(super) async fn recover(&self) -> Result<(), QueueError> {
         let now = self.clock.now();
         let next = now.plus(self.settings.unknown_retry);
+        let dropped = self.store.write(direct::recover).await?;
+        if dropped > 0 {
+            tracing::info!(messages = dropped, "dropped what was never tried and whose clients never heard 250");
+        }
         for found in self.store.write(move |connection| recover::leases(connection, now, next)).await? {
             self.observer.observe(&Event::Deferred {
                 id: found.id,
@@ -46,23 +54,51 @@ impl Inner {
     }
 
     pub(super) async fn accept(&self, message: NewMessage) -> Result<QueueId, QueueError> {
+        let id = message.id;
+        self.make(message, None).await.map(|_| id)
+    }
+
+    /// Makes a message durable and tells its mailbox. With a `client` that waits it is pending, and a hold refuses it:
+    /// the failure.
+    pub(super) async fn make(
+        &self,
+        message: NewMessage,
+        client: Option<oneshot::Sender<Answer>>,
+    ) -> Result<Option<Failure>, QueueError> {
         let now = self.clock.now();
         let row = Row::new(&message);
-        let (id, key, event) = (message.id, row.key.clone(), accepted(&message));
+        let (id, key, mut event) = (message.id, row.key.clone(), Some(accepted(&message)));
         let standby = self.lanes.lane(&key).standby();
         let draft = standby.is_some().then(|| lease::draft(&message, row.content.clone(), now));
         let file = message.body.hand_over(id, &self.spool.recent);
         let take = standby.is_some();
-        let insert = move |connection: &_| {
-            if take { lease::accept(connection, &row, now) } else { Ok((row.insert(connection, now)?, None)) }
+        let waits = client.is_some();
+        let insert = move |connection: &_| match (waits, take) {
+            (true, take) => direct::insert(connection, &row, now, take),
+            (false, true) => lease::accept(connection, &row, now).map(Ok),
+            (false, false) => Ok(Ok((row.insert(connection, now)?, None))),
         };
+        if let Some((client, event)) = client.zip(event.take_if(|_| waits)) {
+            self.clients.wait(id, client, event);
+        }
         match self.store.write(insert).await {
-            Ok((lane, taken)) => {
-                self.observer.observe(&event);
+            Ok(Ok((lane, taken))) => {
+                if let Some(event) = event {
+                    self.observer.observe(&event);
+                }
                 self.hand_out(&key, lane, taken, standby.zip(draft));
-                Ok(id)
+                Ok(None)
+            }
+            Ok(Err(held)) => {
+                self.clients.forget(id);
+                self.spool.recent.forget(id);
+                if let Some(file) = file {
+                    file.discard();
+                }
+                Ok(Some(held))
             }
             Err(error) => {
+                self.clients.forget(id);
                 self.spool.recent.forget(id);
                 // After a failed flush or a closed store nobody knows whether the row is on the disk.
                 let unclear = matches!(error, StoreError::Suspect(_) | StoreError::Closed);

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::hold::{self, Gate};
 use super::message::{Lease, Record};
 use super::rows::{self, FAILED, HELD_SO_FAR, LEASED, OUTSTANDING, Row as NewRow, WAITING};
 use super::rows::{damaged, from_json, optional_json, parsed, queue_id, time};
 use super::spool::Content;
-use super::{NewMessage, Settings, hold};
+use super::{NewMessage, Settings};
 use crate::clock::Timestamp;
 use crate::mail::{Address, BodyType, Envelope, Failure, QueueId, Reason, Recipient, ReversePath};
 
@@ -79,9 +80,10 @@ fn begin_attempt(
 
 /// What the database says of a message that was leased as it was accepted.
 pub(super) struct Taken {
-    seq: i64,
+    pub(super) seq: i64,
     lane: i64,
     releases: i64,
+    probe: bool,
 }
 
 /// Makes a message for which somebody stands by: leased, unless its lane is held or was asked to wait. The first value
@@ -92,11 +94,25 @@ pub(super) fn accept(connection: &Connection, row: &NewRow, now: Timestamp) -> r
         row.insert_as(connection, lane, WAITING, now)?;
         return Ok((lane, None));
     }
+    Ok((lane, Some(take(connection, row, lane, None, now)?)))
+}
+
+/// Makes a message that is leased already, as a probe if its lane is held.
+pub(super) fn take(
+    connection: &Connection,
+    row: &NewRow,
+    lane: i64,
+    gate: Option<&Gate>,
+    now: Timestamp,
+) -> rusqlite::Result<Taken> {
     let seq = row.insert_as(connection, lane, LEASED, now)?;
     begin_attempt(connection, (seq, 1), lane, now)?;
+    if let Some(gate) = gate {
+        hold::probe(connection, lane, seq, gate, now)?;
+    }
     let releases =
         connection.prepare_cached("SELECT releases FROM lane WHERE id = ?1")?.query_row([lane], |row| row.get(0))?;
-    Ok((lane, Some(Taken { seq, lane, releases })))
+    Ok(Taken { seq, lane, releases, probe: gate.is_some() })
 }
 
 /// The lease of a message that is about to be accepted, but for what only the database knows.
@@ -130,7 +146,8 @@ pub(super) fn draft(message: &NewMessage, content: Content, now: Timestamp) -> L
 
 impl Taken {
     pub(super) fn complete(self, mut draft: Lease) -> Lease {
-        let Self { seq, lane, releases } = self;
+        let Self { seq, lane, releases, probe } = self;
+        draft.probe = probe;
         (draft.record.seq, draft.record.lane, draft.record.releases) = (seq, lane, releases);
         draft
     }
@@ -138,10 +155,11 @@ impl Taken {
 
 /// The end of the longest wait that the remote asked for. It asked the mailbox, not the message that happened to be
 /// under way, so all of its mail waits.
-fn asked_to_wait(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Timestamp>> {
-    let sql = "SELECT max(not_before) FROM message WHERE lane = ?1 AND finished_at IS NULL AND not_before > 0";
-    let at: Option<i64> = connection.prepare_cached(sql)?.query_row([lane], |row| row.get(0))?;
-    Ok(at.map(Timestamp::from_millis))
+pub(super) fn asked_to_wait(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Timestamp>> {
+    let sql = "SELECT max(not_before, coalesce((SELECT max(not_before) FROM message
+        WHERE lane = ?1 AND finished_at IS NULL AND not_before > 0), 0)) FROM lane WHERE id = ?1";
+    let at: i64 = connection.prepare_cached(sql)?.query_row([lane], |row| row.get(0))?;
+    Ok((at > 0).then(|| Timestamp::from_millis(at)))
 }
 
 /// Up to `limit` waiting messages whose time is up.

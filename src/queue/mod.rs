@@ -5,6 +5,7 @@
 
 mod content;
 mod day;
+mod direct;
 mod error;
 mod events;
 mod handling;
@@ -35,6 +36,7 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use content::MessageCopy;
 pub use day::HourOfMail;
+pub use direct::{Answer, Refusal};
 pub use error::QueueError;
 pub use hold::{Hold, Selector, is_probed};
 pub use lanes::Standby;
@@ -49,6 +51,7 @@ pub use verdict::{Fate, Verdict};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::{Attempt, Event, Observer, QueueId};
 use crate::store::{Store, StoreError};
+use direct::Clients;
 use inner::Inner;
 use lanes::Lanes;
 use lease::Offer;
@@ -84,7 +87,8 @@ impl Queue {
     ) -> Result<Self, QueueError> {
         let spool = Arc::new(Spool::open(&settings)?);
         let room = Room::new(settings.reserve_octets, settings.reserve_percent);
-        let inner = Inner { store, settings, clock, observer, spool, room, lanes: Lanes::new() };
+        let (lanes, clients) = (Lanes::new(), Clients::default());
+        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients };
         inner.recover().await?;
         Ok(Self { inner: Arc::new(inner) })
     }

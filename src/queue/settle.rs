@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{FAILED, OUTSTANDING, REFUSED, RELAYED, Row, TAKEN, WAITING, json};
 use super::verdict::{Fate, Verdict};
-use super::{Lease, NewMessage, QueueError, hold};
+use super::{Lease, NewMessage, QueueError, direct, handling, hold};
 use crate::clock::Timestamp;
 use crate::mail::{Attempt, BackendKind, Outcome};
 
@@ -106,7 +106,7 @@ impl AttemptResult {
 
 /// What else changed with a settlement.
 pub(super) struct Settled {
-    /// The message is relayed to all; its content is no longer named by any row.
+    /// The message is relayed to all, or removed; its content is no longer named by any row.
     pub(super) done: bool,
     /// The mailbox is held now; when it is probed.
     pub(super) held: Option<Option<Timestamp>>,
@@ -118,10 +118,15 @@ pub(super) struct Settled {
 
 pub(super) fn write(connection: &Connection, settlement: &Settlement, now: Timestamp) -> rusqlite::Result<Settled> {
     let Settlement { lease, attempt, verdict, report } = settlement;
-    end_attempt(connection, settlement, now)?;
-    recipients(connection, lease, verdict, now)?;
-    let done = message(connection, lease, verdict, now)?;
     let record = &lease.record;
+    let done = if verdict.removed {
+        remove(connection, lease, verdict)?
+    } else {
+        end_attempt(connection, settlement, now)?;
+        recipients(connection, lease, verdict, now)?;
+        direct::keep(connection, record.seq)?;
+        message(connection, lease, verdict, now)?
+    };
     let mut settled = Settled { done, held: None, released: None, report_lane: None };
     if lease.probe {
         hold::probed(connection, record.lane, record.seq)?;
@@ -171,6 +176,16 @@ fn recipients(connection: &Connection, lease: &Lease, verdict: &Verdict, now: Ti
         update.execute((lease.record.seq, position, state, failure, receipt, now.as_millis()))?;
     }
     Ok(())
+}
+
+/// Removes the message, but not the wait that the remote asked its mailbox for. `true`: no row names its content.
+fn remove(connection: &Connection, lease: &Lease, verdict: &Verdict) -> rusqlite::Result<bool> {
+    handling::remove_rows(connection, lease.record.seq)?;
+    if let Some(not_before) = verdict.not_before {
+        let sql = "UPDATE lane SET not_before = max(not_before, ?2) WHERE id = ?1";
+        connection.prepare_cached(sql)?.execute((lease.record.lane, not_before.as_millis()))?;
+    }
+    Ok(true)
 }
 
 /// The state of the message follows from those of its recipients. `true`: all are relayed.

@@ -3,8 +3,19 @@
 use crate::store::Migration;
 
 /// The queue's tables, step by step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { part: "queue", version: 1, sql: VERSION_1 }, Migration { part: "queue", version: 2, sql: VERSION_2 }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { part: "queue", version: 1, sql: VERSION_1 },
+    Migration { part: "queue", version: 2, sql: VERSION_2 },
+    Migration { part: "queue", version: 3, sql: VERSION_3 },
+];
+
+/// `pending`: messages whose clients wait for the provider's answer, so that they are not ours yet.
+///
+/// `lane.not_before`: the wait that the remote asked for with a message that is gone.
+const VERSION_3: &str = "
+CREATE TABLE pending (message INTEGER PRIMARY KEY);
+ALTER TABLE lane ADD COLUMN not_before INTEGER NOT NULL DEFAULT 0;
+";
 
 /// `note`: what an attempt writes down between its steps, such as the id of a draft at the provider.
 const VERSION_2: &str = "

@@ -32,6 +32,8 @@ pub struct Verdict {
     pub hold: Option<Failure>,
     /// Whether the attempt counts. It does not if it came to nothing but a hold.
     pub counts: bool,
+    /// Whether the message is removed without a trace, because nobody took it and its client, which waits, is told so.
+    pub removed: bool,
 }
 
 pub(super) fn judge(lease: &Lease, attempt: &Attempt, settings: &Settings, now: Timestamp, jitter: Jitter) -> Verdict {
@@ -58,6 +60,7 @@ pub(super) fn judge(lease: &Lease, attempt: &Attempt, settings: &Settings, now: 
         failed: failed.collect(),
         hold: outcomes.iter().find_map(|(_, outcome)| held(outcome)).cloned(),
         counts: outcomes.iter().any(|(_, outcome)| held(outcome).is_none()),
+        removed: false,
         recipients,
     }
 }

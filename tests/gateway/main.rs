@@ -8,6 +8,7 @@ mod house;
 mod clear_text;
 mod commands;
 mod dialogues;
+mod direct;
 mod disk;
 mod guessing;
 mod listeners;

@@ -15,6 +15,11 @@ pub struct Listener {
     pub protocol: Protocol,
     /// Address and port, or a list of them. `localhost`: this machine alone; `0.0.0.0` and `[::]`: every address.
     pub listen: OneOrMany,
+    /// When a client hears what became of its message.
+    pub mode: Mode,
+    /// With `mode = "direct"`: how long a client waits for the provider's answer. After that it gets 250, and the
+    /// message goes the queue's way. Less than the client's own patience.
+    pub answer_within: DurationText,
     /// How TLS begins.
     pub tls: Tls,
     /// With `tls = "auto"`: how long to wait for a TLS hello before greeting in clear.
@@ -51,6 +56,8 @@ impl Default for Listener {
         Self {
             protocol: Protocol::Smtp,
             listen: OneOrMany::One("localhost:2525".to_owned()),
+            mode: Mode::Queue,
+            answer_within: "45 s".into(),
             tls: Tls::StartTls,
             auto_wait: "1 s".into(),
             allow_clear_auth: false,
@@ -76,6 +83,16 @@ pub enum Protocol {
     Imap,
     /// POP3: mail is fetched.
     Pop3,
+}
+
+/// When a client hears what became of its message.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// At once: the message is in the queue, and trouble at the provider is not the client's.
+    Queue,
+    /// When the provider has answered: what the provider refuses is refused to the client, and not kept.
+    Direct,
 }
 
 /// How TLS begins on a listener.

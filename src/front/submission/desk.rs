@@ -11,8 +11,9 @@ use super::replies as ours;
 use super::rules::{Leave, Rules};
 use crate::account::Client;
 use crate::account::password::{Login, Verdict};
+use crate::front::settings::Mode;
 use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy};
-use crate::queue::NewMessage;
+use crate::queue::{Answer, NewMessage, QueueError};
 use crate::smtp::{
     AuthResult, AuthRule, Credentials, MailRequest, Options, RcptRequest, RcptTarget, Reply, Session, replies,
 };
@@ -181,16 +182,16 @@ impl Desk {
         self.transaction = None;
     }
 
-    /// The end of data: 250 only once the message is durable.
+    /// The end of data: 250 only once the message is durable, and on a direct listener the provider's answer.
     pub(super) async fn end_of_body(&mut self, session: &Session) -> Reply {
         let Some(transaction) = self.transaction.take() else { return replies::MAIL_FIRST };
         match self.accept(transaction, session).await {
-            Ok(id) => ours::queued(id),
+            Ok(reply) => reply,
             Err(reply) => self.refused(reply, "the message is not taken"),
         }
     }
 
-    async fn accept(&self, mut transaction: Transaction, session: &Session) -> Result<QueueId, Reply> {
+    async fn accept(&self, mut transaction: Transaction, session: &Session) -> Result<Reply, Reply> {
         let Some(intake) = transaction.intake.take() else { return Err(replies::MAIL_FIRST) };
         let Received { body, found } = intake.finish().await?;
         let route = transaction.leave.route;
@@ -215,7 +216,22 @@ impl Desk {
         let message_id = Some(found.message_id.unwrap_or_else(|| made_message_id(id, &route.mailbox)));
         let peer = Some(self.peer);
         let message = NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about: None };
-        submission.queue.accept(message).await.map_err(|error| storing_failed(&error))
+        self.hand_in(message).await.map_err(|error| storing_failed(&error))?
+    }
+
+    /// Into the queue, or to the provider while the client waits.
+    async fn hand_in(&self, message: NewMessage) -> Result<Result<Reply, Reply>, QueueError> {
+        let (id, queue) = (message.id, &self.door.submission.queue);
+        let account = message.route.account.clone();
+        let patience = match self.door.settings.mode {
+            Mode::Queue => return Ok(Ok(ours::queued(queue.accept(message).await?))),
+            Mode::Direct(patience) => patience,
+        };
+        Ok(match queue.hand_over(message, tokio::time::sleep(patience)).await? {
+            Answer::Relayed => Ok(ours::relayed(id)),
+            Answer::Queued => Ok(ours::queued(id)),
+            Answer::Refused(failure) => Err(ours::not_relayed(&failure, &account)),
+        })
     }
 
     fn refused(&self, reply: Reply, why: &str) -> Reply {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::account::NoMailbox;
-use crate::mail::{Address, EnhancedStatusCode, QueueId};
+use crate::mail::{Address, EnhancedStatusCode, Failure, QueueId};
 use crate::queue::QueueError;
 use crate::smtp::{Reply, replies};
 
@@ -29,6 +29,17 @@ const QUEUED: Reply = Reply::new(250, status(2, 0, 0), "queued");
 /// The message is durable.
 pub(super) fn queued(id: QueueId) -> Reply {
     QUEUED.saying(&format!("queued as {id}"))
+}
+
+/// The provider took the message for all recipients.
+pub(super) fn relayed(id: QueueId) -> Reply {
+    QUEUED.saying(&format!("relayed as {id}"))
+}
+
+/// Nobody took the message: the provider's words and the next step.
+pub(super) fn not_relayed(failure: &Failure, account: &str) -> Reply {
+    let reply = Reply::from(failure);
+    reply.saying(&format!("{}; {}", reply.text(), failure.reason.hint(account)))
 }
 
 /// Larger than any way out of the account carries.

@@ -1,6 +1,7 @@
 //! The queue on a real store, with a clock that the test moves.
 
 mod accepting;
+mod direct;
 mod handling;
 mod holding;
 mod leasing;
