@@ -109,7 +109,7 @@ fn networks(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Client, taken: 
 }
 
 /// An address alone is a network of one.
-fn network(reader: &mut Reader<'_>, at: KeyPath, text: &str) -> Option<IpNet> {
+pub(super) fn network(reader: &mut Reader<'_>, at: KeyPath, text: &str) -> Option<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(IpNet::from(address));
     }

@@ -12,6 +12,7 @@ mod disk;
 mod guessing;
 mod listeners;
 mod page;
+mod proxy;
 mod relay;
 mod secrets;
 mod sign_in;
