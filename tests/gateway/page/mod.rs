@@ -1,6 +1,7 @@
 //! The page as browsers, programs with a key and attackers meet it. `attacks.rs` has the rows of docs/security.md.
 
 mod attacks;
+mod watch;
 
 use std::time::Duration;
 
@@ -41,7 +42,11 @@ fn tables(more: &str) -> String {
 
 impl Desk {
     async fn open(more: &str) -> Self {
-        let house = House::not_signed_in(Plan { tables: tables(more), ..Plan::default() }).await;
+        Self::of(tables(more)).await
+    }
+
+    async fn of(tables: String) -> Self {
+        let house = House::not_signed_in(Plan { tables, ..Plan::default() }).await;
         let place = house.control().links.page().unwrap();
         let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
         Self { house, place, http }

@@ -20,6 +20,7 @@ mod site;
 #[cfg(test)]
 mod tests;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -78,8 +79,9 @@ pub fn page(control: Control) -> Router {
         .with_state(page.clone());
     pages
         .merge(api::routes(control))
-        .layer(from_fn_with_state(page, guard::guard))
+        .layer(from_fn_with_state(page.clone(), guard::guard))
         .merge(assets::routes())
+        .merge(watch::routes(page))
         .layer(from_fn(guard::harden))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
 }

@@ -27,6 +27,7 @@ pub(super) fn setup() -> Setup {
             public_url: None,
             password: None,
             keys: Vec::new(),
+            watch_from: Vec::new(),
         },
     }
 }
