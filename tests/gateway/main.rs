@@ -5,12 +5,15 @@
 mod client;
 mod house;
 
+mod backup;
 mod clear_text;
 mod commands;
 mod dialogues;
 mod disk;
 mod guessing;
+mod history;
 mod listeners;
+mod ownership;
 mod page;
 mod proxy;
 mod relay;
