@@ -127,7 +127,10 @@ mod tests {
     #[test]
     fn a_day_is_that_of_utc() {
         let (from, until) = Timestamp::day("2026-11-21").unwrap();
-        assert_eq!((from.to_string().as_str(), until.to_string().as_str()), ("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"));
+        assert_eq!(
+            (from.to_string().as_str(), until.to_string().as_str()),
+            ("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z")
+        );
         for text in ["", "today", "2026-13-01", "21.11.2026"] {
             assert_eq!(Timestamp::day(text), None, "{text}");
         }

@@ -76,8 +76,13 @@ fn path(arguments: &HistoryArguments, limit: usize, before: Option<&str>) -> Str
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &limit.to_string());
     let HistoryArguments { text, client, account, day, .. } = arguments;
-    let rest =
-        [("search", text.as_deref()), ("client", client.as_deref()), ("account", account.as_deref()), ("day", day.as_deref()), ("before", before)];
+    let rest = [
+        ("search", text.as_deref()),
+        ("client", client.as_deref()),
+        ("account", account.as_deref()),
+        ("day", day.as_deref()),
+        ("before", before),
+    ];
     for (name, value) in rest {
         if let Some(value) = value {
             query.append_pair(name, value);

@@ -4,7 +4,7 @@
 //! connection without an octet too many, so that TLS or the client's first words stay where they are.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use proxy_header::{ParseConfig, Protocol, ProxyHeader};
@@ -39,6 +39,14 @@ pub enum NotIntroduced {
     /// The client has as many sessions as one address may have.
     #[error("`{0}` has too many sessions")]
     TooMany(IpAddr),
+}
+
+impl NotIntroduced {
+    /// Tells the log of a connection that is closed for it.
+    pub fn tell(&self, from: SocketAddr) {
+        let hint = "have the proxy send a PROXY header, or take its address out of `proxy_from`";
+        tracing::warn!(peer = %from, why = %self, hint, "a connection from a proxy was closed");
+    }
 }
 
 /// Reads a header off the connection. `None`: the proxy speaks for itself (a health check), or does not know for whom.
@@ -160,12 +168,11 @@ mod tests {
             (binary_header(0x21, 0x00, &[]), None, "unspecified"),
         ];
         for (header, expected, why) in table {
-            for behind in [b"".as_slice(), b"EHLO x\r\n", &[0x16, 3, 1, 2, 0, 1]] {
-                for piece in [1, 7, 4096] {
-                    let octets = [header.as_slice(), behind].concat();
-                    let (found, left) = read(&octets, piece).await;
-                    assert_eq!((found, left.as_slice()), (Ok(expected), behind), "{why}, in pieces of {piece}");
-                }
+            let behind = [b"".as_slice(), b"EHLO x\r\n", &[0x16, 3, 1, 2, 0, 1]];
+            for (behind, piece) in behind.into_iter().flat_map(|behind| [(behind, 1), (behind, 7), (behind, 4096)]) {
+                let octets = [header.as_slice(), behind].concat();
+                let (found, left) = read(&octets, piece).await;
+                assert_eq!((found, left.as_slice()), (Ok(expected), behind), "{why}, in pieces of {piece}");
             }
         }
     }

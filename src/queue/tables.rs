@@ -3,7 +3,18 @@
 use crate::store::Migration;
 
 /// The queue's tables, step by step.
-pub const MIGRATIONS: &[Migration] = &[Migration { part: "queue", version: 1, sql: VERSION_1 }];
+pub const MIGRATIONS: &[Migration] =
+    &[Migration { part: "queue", version: 1, sql: VERSION_1 }, Migration { part: "queue", version: 2, sql: VERSION_2 }];
+
+/// `note`: what an attempt writes down between its steps, such as the id of a draft at the provider.
+const VERSION_2: &str = "
+CREATE TABLE note (
+    message INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (message, key)
+) WITHOUT ROWID;
+";
 
 /// `lane`: one row for each (provider, mailbox). `held` is the time in milliseconds that ended holds took, so that the
 /// hold time of any message is a difference and ending a hold touches no message. `releases` counts ended holds: an

@@ -11,11 +11,7 @@ use super::{BUSY_TIMEOUT, StoreError, create};
 ///
 /// # Errors
 /// [`StoreError::Open`] if there is no database, `to` exists or cannot be written; otherwise what SQLite says.
-pub fn copy<T>(
-    from: &Path,
-    to: &Path,
-    look: impl FnOnce(&Connection) -> rusqlite::Result<T>,
-) -> Result<T, StoreError> {
+pub fn copy<T>(from: &Path, to: &Path, look: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T, StoreError> {
     let failed = |path: &Path, why: String| StoreError::Open { path: path.to_owned(), why };
     if to.exists() {
         return Err(failed(to, "it is there already".to_owned()));

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
-use self::figures::{AccountLabel, ClientLabel, Figures, WayLabel, WhyLabel};
 pub use self::figures::{AccountFigures, Standing};
+use self::figures::{AccountLabel, ClientLabel, Figures, SessionLabel, WayLabel, WhyLabel};
 use crate::mail::failure::BackendKind;
 use crate::mail::{Event, Failure, Reason};
 
@@ -67,7 +67,11 @@ impl Metrics {
             }
             Event::Refused { reply, .. } => {
                 let temporary = reply.starts_with('4');
-                if temporary { figures.refused_for_now.inc() } else { figures.refused.inc() };
+                if temporary {
+                    figures.refused_for_now.inc()
+                } else {
+                    figures.refused.inc()
+                };
             }
             Event::LoginRefused { .. } => {
                 figures.logins_refused.inc();
@@ -94,13 +98,51 @@ impl Metrics {
             Event::Unreported { .. } => {
                 figures.unreported.inc();
             }
-            Event::TokenRenewed { account, .. } => one(&figures.tokens_renewed, account),
-            Event::TokenDeferred { account, .. } => one(&figures.tokens_deferred, account),
-            Event::TokenUnsaved { account, .. } => one(&figures.tokens_unsaved, account),
-            Event::SignInNeeded { account, .. } => one(&figures.sign_ins_needed, account),
-            Event::AccountWarning { account, .. } => one(&figures.warnings, account),
-            Event::SignedIn { account, .. } => one(&figures.signed_in, account),
+            Event::WayRefused { account, backend, failure, .. } => {
+                figures.ways_refused.get_or_create(&why(account, Some(*backend), failure)).inc();
+            }
+            Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::SessionRefused { .. } => {
+                reading(figures, event);
+            }
+            Event::TokenRenewed { .. }
+            | Event::TokenDeferred { .. }
+            | Event::TokenUnsaved { .. }
+            | Event::SignInNeeded { .. }
+            | Event::AccountWarning { .. }
+            | Event::SignedIn { .. } => sign_in(figures, event),
         }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the caller matches exhaustively and sends the rest here")]
+fn reading(figures: &Figures, event: &Event) {
+    let label = |protocol: &&'static str, account: &str| SessionLabel { protocol, account: account.to_owned() };
+    match event {
+        Event::SessionOpened { protocol, account, .. } => {
+            figures.sessions_opened.get_or_create(&label(protocol, account)).inc();
+        }
+        Event::SessionClosed { protocol, account, up, down, .. } => {
+            let label = label(protocol, account);
+            figures.sessions_closed.get_or_create(&label).inc();
+            figures.session_octets.get_or_create(&label).inc_by(up.saturating_add(*down));
+        }
+        Event::SessionRefused { protocol, account, .. } => {
+            figures.sessions_refused.get_or_create(&label(protocol, account)).inc();
+        }
+        _ => {}
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the caller matches exhaustively and sends the rest here")]
+fn sign_in(figures: &Figures, event: &Event) {
+    match event {
+        Event::TokenRenewed { account, .. } => one(&figures.tokens_renewed, account),
+        Event::TokenDeferred { account, .. } => one(&figures.tokens_deferred, account),
+        Event::TokenUnsaved { account, .. } => one(&figures.tokens_unsaved, account),
+        Event::SignInNeeded { account, .. } => one(&figures.sign_ins_needed, account),
+        Event::AccountWarning { account, .. } => one(&figures.warnings, account),
+        Event::SignedIn { account, .. } => one(&figures.signed_in, account),
+        _ => {}
     }
 }
 

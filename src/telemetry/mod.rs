@@ -64,9 +64,12 @@ impl Observer for Log {
                 message(event)
             }
             Event::Refused { .. } | Event::LoginRefused { .. } => refusal(event),
-            Event::Held { .. } | Event::Released { .. } | Event::Reported { .. } | Event::Unreported { .. } => {
-                aftermath(event)
-            }
+            Event::WayRefused { .. }
+            | Event::Held { .. }
+            | Event::Released { .. }
+            | Event::Reported { .. }
+            | Event::Unreported { .. } => aftermath(event),
+            Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::SessionRefused { .. } => reading(event),
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }
@@ -133,9 +136,32 @@ fn aftermath(event: &Event) {
         Event::Held { id, account, mailbox, failure, probe } => {
             warn!(%id, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
         }
+        Event::WayRefused { account, mailbox, backend, failure, until } => {
+            let hint = failure.reason.hint(account);
+            warn!(account, mailbox, %backend, why = %failure, %until, hint, "way refused; the account's other ways are used");
+        }
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),
         Event::Unreported { about, why } => warn!(%about, why, "failure cannot be reported by mail"),
+        _ => {}
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller matches exhaustively and sends each kind to its function"
+)]
+fn reading(event: &Event) {
+    match event {
+        Event::SessionOpened { session, protocol, client, account, mailbox, peer } => {
+            info!(session, protocol, client, account, mailbox, %peer, "session opened");
+        }
+        Event::SessionClosed { session, protocol, client, account, mailbox, why, up, down, millis } => {
+            info!(session, protocol, client, account, mailbox, why, up, down, millis, "session closed");
+        }
+        Event::SessionRefused { session, protocol, client, account, mailbox, peer, failure, hint } => {
+            warn!(session, protocol, client, account, mailbox, %peer, why = %failure, hint, "session refused");
+        }
         _ => {}
     }
 }

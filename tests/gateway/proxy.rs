@@ -94,9 +94,8 @@ async fn limits_and_guesses_count_for_the_client_and_not_for_the_proxy() {
     assert!(second.reply().await.starts_with("421"), "the printer has its session");
     let mut other = through(&house, version_1("198.51.100.7")).await.greeted().await;
     assert!(other.log_in(LOGIN, "wrong").await.starts_with("535"));
-    let guessed_by = |event: &Event| match event {
-        Event::LoginRefused { peer: Some(peer), .. } => Some(peer.to_string()),
-        _ => None,
+    let guessed_by = |event: &Event| {
+        if let Event::LoginRefused { peer: Some(peer), .. } = event { Some(peer.to_string()) } else { None }
     };
     assert_eq!(house.events.first("a refused login", guessed_by).await, "198.51.100.7");
     let mut check = through(&house, b"\r\n\r\n\0\r\nQUIT\n\x20\x00\x00\x00").await;

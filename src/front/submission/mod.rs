@@ -83,10 +83,7 @@ impl Door {
         let peer = match permit.introduce(&mut tcp, from.ip()).await {
             Ok(peer) => peer,
             Err(NotIntroduced::TooMany(client)) => return say_full(&tcp, client),
-            Err(why) => {
-                let hint = "have the proxy send a PROXY header, or take its address out of `proxy_from`";
-                return tracing::warn!(peer = %from, %why, hint, "a connection from a proxy was closed");
-            }
+            Err(why) => return why.tell(from),
         };
         let span = tracing::info_span!("smtp", %peer, port = from.port());
         let serving = async move {

@@ -110,7 +110,11 @@ async fn content_that_is_not_what_was_accepted_fails_alone() {
         assert_eq!(desk.state(id).await, State::Failed, "{why}");
         let aside = desk.folder.path().join("quarantine").join(&name);
         assert!(std::fs::symlink_metadata(desk.spool().join(&name)).is_err(), "{why}: it is out of the way");
-        assert_eq!(std::fs::symlink_metadata(aside).is_ok(), why != "missing", "{why}: it is put aside, not thrown away");
+        assert_eq!(
+            std::fs::symlink_metadata(aside).is_ok(),
+            why != "missing",
+            "{why}: it is put aside, not thrown away"
+        );
     }
     let fine = desk.accept(&["b@x.example"]).await;
     assert_eq!(desk.attempt(relayed()).await, fine);

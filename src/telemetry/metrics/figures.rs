@@ -37,6 +37,12 @@ pub(super) struct WhyLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct SessionLabel {
+    pub(super) protocol: &'static str,
+    pub(super) account: String,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 struct StateLabel {
     state: &'static str,
 }
@@ -85,6 +91,11 @@ pub(super) struct Figures {
     pub(super) released: PerAccount,
     pub(super) reported: Counter,
     pub(super) unreported: Counter,
+    pub(super) ways_refused: Family<WhyLabel, Counter>,
+    pub(super) sessions_opened: Family<SessionLabel, Counter>,
+    pub(super) sessions_closed: Family<SessionLabel, Counter>,
+    pub(super) sessions_refused: Family<SessionLabel, Counter>,
+    pub(super) session_octets: Family<SessionLabel, Counter>,
     pub(super) tokens_renewed: PerAccount,
     pub(super) tokens_deferred: PerAccount,
     pub(super) tokens_unsaved: PerAccount,
@@ -98,6 +109,7 @@ impl Figures {
     pub(super) fn registered(registry: &mut Registry) -> Self {
         let figures = Self::default();
         figures.register_mail(registry);
+        figures.register_reading(registry);
         figures.register_accounts(registry);
         figures
     }
@@ -118,15 +130,36 @@ impl Figures {
         to.register("mailboxes_held", "Holds that began or went on after a probe", self.held.clone());
         to.register("mailboxes_released", "Holds that ended", self.released.clone());
         to.register("reports", "Reports about failures that were queued", self.reported.clone());
+        to.register("ways_refused", "Times that a way out was closed to a mailbox", self.ways_refused.clone());
         to.register("reports_impossible", "Failures that nobody can be told of by mail", self.unreported.clone());
+    }
+
+    fn register_reading(&self, to: &mut Registry) {
+        to.register("sessions_opened", "Reading sessions that were logged in", self.sessions_opened.clone());
+        to.register("sessions_closed", "Reading sessions that ended", self.sessions_closed.clone());
+        let refused = self.sessions_refused.clone();
+        to.register(
+            "sessions_refused",
+            "Reading clients that could not be let in though their password is right",
+            refused,
+        );
+        to.register("session_octets", "Octets of reading sessions that ended, both ways", self.session_octets.clone());
     }
 
     fn register_accounts(&self, to: &mut Registry) {
         to.register("tokens_renewed", "Access tokens that were issued", self.tokens_renewed.clone());
-        to.register("tokens_deferred", "Tries to get an access token that failed for now", self.tokens_deferred.clone());
+        to.register(
+            "tokens_deferred",
+            "Tries to get an access token that failed for now",
+            self.tokens_deferred.clone(),
+        );
         let unsaved = self.tokens_unsaved.clone();
         to.register("tokens_unsaved", "Renewed refresh tokens that could not be written at once", unsaved);
-        to.register("sign_ins_needed", "Times that an account was found to need a sign-in", self.sign_ins_needed.clone());
+        to.register(
+            "sign_ins_needed",
+            "Times that an account was found to need a sign-in",
+            self.sign_ins_needed.clone(),
+        );
         to.register("account_notices", "Warnings about accounts that were given ahead of time", self.warnings.clone());
         to.register("sign_ins", "Sign-ins that succeeded", self.signed_in.clone());
     }
@@ -180,7 +213,8 @@ impl Standing {
         oldest.set(self.oldest.as_secs_f64());
         to.register("queue_oldest_seconds", "Age of the oldest message that has not come to its end", oldest);
         to.register("holds", "Mailboxes whose mail is held", set(Gauge::default(), self.holds));
-        let (attention, warnings) = (Family::<AccountLabel, Gauge>::default(), Family::<AccountLabel, Gauge>::default());
+        let (attention, warnings) =
+            (Family::<AccountLabel, Gauge>::default(), Family::<AccountLabel, Gauge>::default());
         for of in &self.accounts {
             let label = AccountLabel { account: of.account.clone() };
             attention.get_or_create(&label).set(i64::from(of.needs_somebody));

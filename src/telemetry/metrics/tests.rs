@@ -9,22 +9,30 @@ use crate::mail::{QueueId, Reason};
 const DASHBOARD: &str = include_str!("../../../packaging/grafana-dashboard.json");
 const RULES: &str = include_str!("../../../packaging/prometheus-rules.yml");
 
-/// Every kind of event, with the line that it must move to 1.
-fn one_of_each() -> Vec<(Event, &'static str)> {
-    let (id, at) = (QueueId::fresh(), Timestamp::from_millis(0));
-    let (account, mailbox, why) = ("a".to_owned(), "a@x.example".to_owned(), "why".to_owned());
-    let failure = |reason| Failure::new(reason, "words of a provider");
-    let (backend, attempt, recipients) = (BackendKind::Graph, 1, 2);
+/// An event, with the line that it must move to 1.
+type Row = (Event, &'static str);
+
+/// Every kind of event.
+fn one_of_each() -> Vec<Row> {
+    [at_the_door(), of_attempts(), of_accounts(), of_sessions()].concat()
+}
+
+fn failure(reason: Reason) -> Failure {
+    Failure::new(reason, "words of a provider")
+}
+
+fn at_the_door() -> Vec<Row> {
+    let why = "why".to_owned();
     vec![
         (
             Event::Accepted {
-                id,
+                id: QueueId::fresh(),
                 client: "c".into(),
                 peer: None,
-                account: account.clone(),
-                mailbox: mailbox.clone(),
+                account: "a".into(),
+                mailbox: "a@x.example".into(),
                 reverse_path: "<>".into(),
-                recipients,
+                recipients: 2,
                 octets: 5,
                 message_id: None,
             },
@@ -38,7 +46,15 @@ fn one_of_each() -> Vec<(Event, &'static str)> {
             Event::Refused { client: "c".into(), peer: None, reply: "452 full".into(), why: why.clone() },
             "oxpost_commands_deferred_total 1",
         ),
-        (Event::LoginRefused { peer: None, login: "x".into(), why: why.clone() }, "oxpost_logins_refused_total 1"),
+        (Event::LoginRefused { peer: None, login: "x".into(), why }, "oxpost_logins_refused_total 1"),
+    ]
+}
+
+fn of_attempts() -> Vec<Row> {
+    let (id, at) = (QueueId::fresh(), Timestamp::from_millis(0));
+    let (account, mailbox, why) = ("a".to_owned(), "a@x.example".to_owned(), "why".to_owned());
+    let (backend, attempt, recipients) = (BackendKind::Graph, 1, 2);
+    vec![
         (
             Event::Relayed {
                 id,
@@ -85,11 +101,25 @@ fn one_of_each() -> Vec<(Event, &'static str)> {
             "oxpost_mailboxes_held_total{account=\"a\",backend=\"none\",reason=\"sign_in_needed\"} 1",
         ),
         (
-            Event::Released { account: account.clone(), mailbox, why: why.clone() },
-            "oxpost_mailboxes_released_total{account=\"a\"} 1",
+            Event::WayRefused {
+                account: account.clone(),
+                mailbox: mailbox.clone(),
+                backend,
+                failure: failure(Reason::SmtpAuthDisabled),
+                until: at,
+            },
+            "oxpost_ways_refused_total{account=\"a\",backend=\"graph\",reason=\"smtp_auth_disabled\"} 1",
         ),
+        (Event::Released { account, mailbox, why: why.clone() }, "oxpost_mailboxes_released_total{account=\"a\"} 1"),
         (Event::Reported { id, about: id, to: "x".into() }, "oxpost_reports_total 1"),
-        (Event::Unreported { about: id, why: why.clone() }, "oxpost_reports_impossible_total 1"),
+        (Event::Unreported { about: id, why }, "oxpost_reports_impossible_total 1"),
+    ]
+}
+
+fn of_accounts() -> Vec<Row> {
+    let at = Timestamp::from_millis(0);
+    let (account, why) = ("a".to_owned(), "why".to_owned());
+    vec![
         (
             Event::TokenRenewed { account: account.clone(), resource: "r".into(), expires: at },
             "oxpost_tokens_renewed_total{account=\"a\"} 1",
@@ -111,6 +141,52 @@ fn one_of_each() -> Vec<(Event, &'static str)> {
             "oxpost_account_notices_total{account=\"a\"} 1",
         ),
         (Event::SignedIn { account, name: None }, "oxpost_sign_ins_total{account=\"a\"} 1"),
+    ]
+}
+
+fn of_sessions() -> Vec<Row> {
+    let (session, client, account, mailbox) =
+        ("s".to_owned(), "c".to_owned(), "a".to_owned(), "a@x.example".to_owned());
+    let (protocol, peer) = ("imap", "192.0.2.1".parse().unwrap());
+    vec![
+        (
+            Event::SessionOpened {
+                session: session.clone(),
+                protocol,
+                client: client.clone(),
+                account: account.clone(),
+                mailbox: mailbox.clone(),
+                peer,
+            },
+            "oxpost_sessions_opened_total{protocol=\"imap\",account=\"a\"} 1",
+        ),
+        (
+            Event::SessionRefused {
+                session: session.clone(),
+                protocol,
+                client: client.clone(),
+                account: account.clone(),
+                mailbox: mailbox.clone(),
+                peer,
+                failure: failure(Reason::SignInNeeded),
+                hint: String::new(),
+            },
+            "oxpost_sessions_refused_total{protocol=\"imap\",account=\"a\"} 1",
+        ),
+        (
+            Event::SessionClosed {
+                session,
+                protocol,
+                client,
+                account,
+                mailbox,
+                why: String::new(),
+                up: 3,
+                down: 4,
+                millis: 5,
+            },
+            "oxpost_sessions_closed_total{protocol=\"imap\",account=\"a\"} 1",
+        ),
     ]
 }
 
@@ -172,7 +248,12 @@ fn no_client_and_no_provider_makes_a_series() {
     for number in 0..50 {
         let (login, words) = (format!("guess {number}"), format!("words {number}"));
         metrics.count(&Event::LoginRefused { peer: None, login, why: words.clone() });
-        metrics.count(&Event::Refused { client: "c".into(), peer: None, reply: format!("55{number}"), why: words.clone() });
+        metrics.count(&Event::Refused {
+            client: "c".into(),
+            peer: None,
+            reply: format!("55{number}"),
+            why: words.clone(),
+        });
         let failure = Failure::new(Reason::Rejected, words);
         let (id, account) = (QueueId::fresh(), "a".to_owned());
         metrics.count(&Event::Failed { id, account, backend: None, attempt: number, recipients: 1, failure });

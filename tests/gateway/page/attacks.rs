@@ -196,7 +196,9 @@ async fn attack_bodies_too_large_or_malformed_are_refused() {
         ),
     ];
     for (request, expected, why) in table {
-        assert_eq!(request.send().await.unwrap().status(), expected, "{why}");
+        let answer = request.send().await.unwrap();
+        assert_eq!(answer.status(), expected, "{why}");
+        assert!(answer.headers().contains_key("content-security-policy"), "{why}");
     }
 }
 

@@ -413,3 +413,39 @@ async fn the_certificate_is_there_for_programs_that_check() {
     assert_eq!(pem, std::fs::read_to_string(desk.house.ca()).unwrap());
     assert_eq!(desk.get("/certificate").send().await.unwrap().headers()["location"], "/login");
 }
+
+#[tokio::test]
+async fn the_owner_of_the_control_socket_gets_a_link() {
+    let desk = Desk::open("").await;
+    let answer = desk.house.post("/api/v1/page-link", "").await;
+    let link: Url = answer["url"].as_str().unwrap().parse().unwrap();
+    assert_eq!(link.origin().ascii_serialization(), desk.origin());
+    let key = link.query_pairs().next().unwrap().1.into_owned();
+    assert_eq!(desk.form("/enter", &[("key", &key)]).send().await.unwrap().status(), StatusCode::SEE_OTHER);
+}
+
+#[tokio::test]
+async fn under_its_public_name_the_page_is_what_the_browser_comes_back_to() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let tables = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"https://mail.contoso.com\"\n");
+    let house = House::not_signed_in(Plan { tables, ..Plan::default() }).await;
+    let place = house.control().links.page().unwrap();
+    assert_eq!(place.as_str(), "https://mail.contoso.com/");
+    let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
+    let desk = Desk { house, place, http };
+    let as_public = |method: Method, path: &str| {
+        let request = desk.http.request(method, format!("http://127.0.0.1:{port}{path}"));
+        request.header("host", "mail.contoso.com").header("origin", "https://mail.contoso.com")
+    };
+    let entered = as_public(Method::POST, "/enter").form(&[("key", desk.key())]).send().await.unwrap();
+    let set = entered.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(set.starts_with("__Host-oxpost_443=") && set.contains("; Secure"), "{set}");
+    let page = as_public(Method::GET, "/accounts/scanner").header("cookie", cookie(&entered)).send().await.unwrap();
+    let csrf = csrf(&page.text().await.unwrap());
+    let onward = as_public(Method::POST, "/accounts/scanner/sign-in").form(&[("csrf", csrf)]);
+    let onward = onward.header("cookie", cookie(&entered)).send().await.unwrap();
+    let set = onward.headers()["set-cookie"].to_str().unwrap().to_owned();
+    assert!(set.contains("SameSite=Lax; Path=/callback; Max-Age=600; Secure"), "{set}");
+    let page = onward.text().await.unwrap();
+    assert!(page.contains("redirect_uri=https%3A%2F%2Fmail.contoso.com%2Fcallback"), "{page}");
+}

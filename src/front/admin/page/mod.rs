@@ -82,6 +82,6 @@ pub fn page(control: Control) -> Router {
         .layer(from_fn_with_state(page.clone(), guard::guard))
         .merge(assets::routes())
         .merge(watch::routes(page))
-        .layer(from_fn(guard::harden))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(from_fn(guard::harden))
 }

@@ -14,6 +14,7 @@ pub(super) fn setup() -> Setup {
         name: "scanner".to_owned(),
         provider: "contoso".to_owned(),
         mailbox: MailboxRule::One("scanner@contoso.com".parse().unwrap()),
+        shared: Vec::new(),
     };
     Setup {
         submission: SubmissionSettings { hostname: "gateway.test".to_owned(), listeners: Vec::new(), tls },

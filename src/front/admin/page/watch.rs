@@ -40,7 +40,11 @@ async fn admit(
     let Some(site) = Site::of(request.headers(), &setup) else { return foreign_name(true) };
     let Some(key) = bearer(request.headers()) else {
         let direct = !came_through_a_proxy(&site, request.headers());
-        return if direct && is_watcher(&setup, peer.ip()) { next.run(request).await } else { refused().into_response() };
+        return if direct && is_watcher(&setup, peer.ip()) {
+            next.run(request).await
+        } else {
+            refused().into_response()
+        };
     };
     match page.inner.keys.key(&setup, peer.ip(), key).await {
         Checked::Right(caller) if caller.may(Scope::Read) => next.run(request).await,
@@ -58,7 +62,9 @@ fn is_watcher(setup: &Setup, peer: IpAddr) -> bool {
 /// Behind a proxy on this machine everybody seems to come from loopback.
 fn came_through_a_proxy(site: &Site, headers: &HeaderMap) -> bool {
     site.kind == Kind::Public
-        || headers.contains_key(FORWARDED) || headers.contains_key(VIA) || headers.contains_key("x-forwarded-for")
+        || headers.contains_key(FORWARDED)
+        || headers.contains_key(VIA)
+        || headers.contains_key("x-forwarded-for")
 }
 
 fn refused() -> Problem {
