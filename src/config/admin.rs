@@ -35,6 +35,7 @@ pub(super) fn read(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> P
         proxies: proxies(reader, &at, typed),
         password,
         keys: keys(reader),
+        watch_from: watchers(reader, &at, typed),
     }
 }
 
@@ -75,6 +76,11 @@ fn proxies(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Admin) -> Vec<Ip
     let key = at.key("proxies");
     let networks = typed.proxies.iter().enumerate();
     networks.filter_map(|(index, text)| network(reader, key.item(index), text)).collect()
+}
+
+fn watchers(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Admin) -> Vec<IpNet> {
+    let each = typed.watch_from.iter().enumerate();
+    each.filter_map(|(index, text)| network(reader, at.key("watch_from").item(index), text)).collect()
 }
 
 fn password(reader: &mut Reader<'_>, at: KeyPath, hash: &str) -> PasswordHash {

@@ -4,6 +4,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::clients::network;
 use super::fault::KeyPath;
 use super::file::{self, Tls};
 use super::machine::loopback;
@@ -60,7 +63,22 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
         max_octets: typed.max_size.as_ref().map(|size| reader.size(at.key("max_size"), size)),
         max_recipients: count(typed.max_recipients),
         clients: typed.clients.clone(),
+        proxy_from: proxies(reader, at, typed),
     }
+}
+
+fn proxies(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (index, text) in typed.proxy_from.iter().enumerate() {
+        let key = at.key("proxy_from").item(index);
+        let Some(network) = network(reader, key.clone(), text) else { continue };
+        if network.prefix_len() == 0 {
+            let cause = format!("`{text}` is everybody, so everybody could say who they are");
+            reader.fault(key, cause, "write the addresses of the proxies alone");
+        }
+        networks.push(network);
+    }
+    networks
 }
 
 /// RFC 9051 section 5.4 asks for 30 minutes at least, RFC 1939 section 3 for 10.

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// How TLS begins on a listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListenerTls {
@@ -80,6 +82,8 @@ pub struct ListenerSettings {
     pub max_recipients: usize,
     /// Names of the clients that may use it; empty: all of them.
     pub clients: Vec<String>,
+    /// Networks of proxies: who connects from there must say for whom, with a PROXY header.
+    pub proxy_from: Vec<IpNet>,
 }
 
 impl ListenerSettings {
@@ -88,9 +92,9 @@ impl ListenerSettings {
         self.clients.is_empty() || self.clients.iter().any(|name| name == client)
     }
 
-    /// Whether other machines can reach it.
+    /// Whether other machines can reach it, by themselves or through a proxy.
     pub fn is_reachable(&self) -> bool {
-        self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback())
+        !self.proxy_from.is_empty() || self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback())
     }
 }
 

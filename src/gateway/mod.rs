@@ -1,6 +1,7 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
 mod alarm;
+mod backup;
 mod control;
 mod deliverer;
 mod page;
@@ -19,6 +20,7 @@ use tokio::net::{TcpListener, UnixListener};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::backup::{BackupError, backup};
 pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
 pub use self::signed_in::SignedIn;

@@ -4,6 +4,7 @@ pub mod certificate;
 pub mod connect;
 pub mod hello;
 pub mod listener;
+pub mod proxy;
 pub mod splice;
 pub mod stream;
 pub mod tls;

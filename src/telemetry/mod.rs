@@ -1,6 +1,8 @@
-//! The log: set-up, and one line for each event of the closed list in `mail::event`.
+//! The log: set-up, and one line for each event of the closed list in `mail::event`; the newest events in memory; the
+//! figures for monitoring.
 
 mod journal;
+mod metrics;
 mod words;
 
 use std::io::IsTerminal;
@@ -10,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 pub use self::journal::{Entry, Hour, Journal};
+pub use self::metrics::{AccountFigures, Metrics, OPEN_METRICS, Standing};
 use crate::mail::{Event, Observer};
 
 /// How log lines look.

@@ -298,3 +298,21 @@ async fn a_gateway_that_stops_says_goodbye_before_a_login_and_nothing_after_it()
         |event: &Event| matches!(event, Event::SessionClosed { why, .. } if why == "the gateway stops").then_some(());
     house.events.first("the session is ended", drained).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_behind_a_proxy_is_known_by_its_own_address() {
+    let listeners = plan().listeners.into_iter().map(|keys| keys + "\nproxy_from = [\"127.0.0.5\"]").collect();
+    let house = House::start(Plan { listeners, ..plan() }).await;
+    for door in [IMAP, POP3] {
+        let mut without = Client::connect_from("127.0.0.5", house.listener(door)).await;
+        without.send("a NOOP\r\n").await;
+        assert_eq!(without.line().await, None, "a proxy says for whom it comes");
+    }
+    let mut client = Client::connect_from("127.0.0.5", house.listener(IMAP)).await;
+    client.send("PROXY TCP4 203.0.113.9 127.0.0.1 54321 143\r\n").await;
+    assert!(client.line().await.unwrap().starts_with("* OK"));
+    client.send(format!("a LOGIN {LOGIN} {PASSWORD}\r\n")).await;
+    let peer =
+        |event: &Event| if let Event::SessionOpened { peer, .. } = event { Some(peer.to_string()) } else { None };
+    assert_eq!(house.events.first("the program reads", peer).await, "203.0.113.9");
+}

@@ -31,6 +31,10 @@ pub struct Listener {
     /// Names of the clients that may use it. Without it: all of them.
     #[schemars(example = ["floor-2-printers"])]
     pub clients: Vec<String>,
+    /// Networks of proxies such as HAProxy. Who connects from there must send a PROXY header (version 1 or 2) first, and
+    /// the client it names counts for `networks`, limits, log and `Received`. From anywhere else no header is taken.
+    #[schemars(example = ["192.0.2.10"])]
+    pub proxy_from: Vec<String>,
     /// Sessions at once.
     #[schemars(range(min = 1))]
     pub max_sessions: u32,
@@ -63,6 +67,7 @@ impl Default for Listener {
             allow_clear_auth: false,
             strict_line_ends: false,
             clients: Vec::new(),
+            proxy_from: Vec::new(),
             max_sessions: 1_000,
             max_sessions_per_address: 100,
             max_recipients: 1_000,

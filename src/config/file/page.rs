@@ -30,6 +30,9 @@ pub struct Admin {
     /// entered by one-time links: one in the log at each start, more by `oxpost page`.
     #[schemars(example = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$...")]
     pub password: Option<String>,
+    /// Networks from which `/metrics`, `/healthz` and `/readyz` may be read without a key. From elsewhere, and through
+    /// `public_url` or another proxy, they need an API key with the scope `read`.
+    pub watch_from: Vec<String>,
 }
 
 impl Default for Admin {
@@ -41,6 +44,7 @@ impl Default for Admin {
             public_url: None,
             proxies: Vec::new(),
             password: None,
+            watch_from: vec!["127.0.0.0/8".to_owned(), "::1".to_owned()],
         }
     }
 }

@@ -28,6 +28,8 @@ pub struct PageSettings {
     pub password: Option<PasswordHash>,
     /// API keys.
     pub keys: Vec<ApiKey>,
+    /// Networks from which monitoring may read figures and health without a key.
+    pub watch_from: Vec<IpNet>,
 }
 
 /// A key with which a program uses the API.

@@ -10,7 +10,7 @@ mod joined;
 mod sessions;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ use crate::clock::{Clock, Timestamp};
 use crate::mail::{Failure, Observer};
 use crate::net::connect::Connector;
 use crate::net::hello::Sniffer;
-use crate::net::{Limits, ServerTls};
+use crate::net::proxy::NotIntroduced;
+use crate::net::{Limits, Permit, ServerTls};
 use crate::token::TokenManager;
 
 /// Mailboxes whose provider asked for a pause, at most; beyond it those whose time is over go, then all.
@@ -116,6 +117,7 @@ impl Door {
     /// A listener with its settings; `tls` is needed unless they say none.
     pub fn new(reading: Arc<Reading>, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
         let limits = Limits::new(settings.max_sessions, settings.max_sessions_per_address);
+        let limits = limits.behind(settings.proxy_from.clone());
         Self { reading, settings, tls, limits, sniffer: Sniffer::default() }
     }
 
@@ -127,25 +129,39 @@ impl Door {
                 () = stopping.cancelled() => return,
             };
             let Some(permit) = permit else {
-                self.say_full(&tcp, peer);
+                self.say_full(&tcp, peer.ip());
                 continue;
             };
-            let span = tracing::info_span!("reading", protocol = self.settings.protocol.name(), %peer);
             let (door, stopping) = (Arc::clone(&self), stopping.clone());
-            let session = async move {
-                let _permit = permit;
-                // What a login needs is boxed and gone before the long part begins: thousands of sessions idle there.
-                let joined = Box::pin(Connection::serve(door, tcp, peer.ip(), stopping)).await;
-                if let Some(joined) = joined {
-                    joined.carry().await;
-                }
-            };
-            sessions.spawn(session.instrument(span));
+            sessions.spawn(door.session(tcp, peer, permit, stopping));
         }
     }
 
+    async fn session(
+        self: Arc<Self>,
+        mut tcp: TcpStream,
+        from: SocketAddr,
+        mut permit: Permit,
+        stopping: CancellationToken,
+    ) {
+        let peer = match permit.introduce(&mut tcp, from.ip()).await {
+            Ok(peer) => peer,
+            Err(NotIntroduced::TooMany(client)) => return self.say_full(&tcp, client),
+            Err(why) => return why.tell(from),
+        };
+        let span = tracing::info_span!("reading", protocol = self.settings.protocol.name(), %peer, port = from.port());
+        let serving = async move {
+            // What a login needs is boxed and gone before the long part begins: thousands of sessions idle there.
+            let joined = Box::pin(Connection::serve(self, tcp, peer, stopping)).await;
+            if let Some(joined) = joined {
+                joined.carry().await;
+            }
+        };
+        serving.instrument(span).await;
+    }
+
     /// A full house says so in one write that cannot block, and hangs up.
-    fn say_full(&self, tcp: &TcpStream, peer: SocketAddr) {
+    fn say_full(&self, tcp: &TcpStream, peer: IpAddr) {
         let words = dialogue::goodbye(self.settings.protocol, "Too many sessions, try again later");
         let _best_effort = tcp.try_write(&words);
         tracing::warn!(%peer, protocol = self.settings.protocol.name(), "too many sessions; a connection was refused");

@@ -3,6 +3,7 @@
 mod attacks;
 mod serving;
 mod signing_in;
+mod watch;
 
 use std::time::Duration;
 
@@ -47,7 +48,11 @@ fn tables(more: &str) -> String {
 
 impl Desk {
     async fn open(more: &str) -> Self {
-        let house = House::not_signed_in(Plan { tables: tables(more), ..Plan::default() }).await;
+        Self::with(tables(more)).await
+    }
+
+    async fn with(tables: String) -> Self {
+        let house = House::not_signed_in(Plan { tables, ..Plan::default() }).await;
         let port = house.control().links.page().unwrap().port().unwrap();
         Self::of(house, port)
     }

@@ -107,19 +107,19 @@ async fn from_a_form_of_ours(request: Request, site: &Site, session: Option<&Ses
     if is_form && has_token { Ok(Request::from_parts(parts, Body::from(body))) } else { Err(elsewhere()) }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-fn foreign_name(is_api: bool) -> Response {
+pub(super) fn foreign_name(is_api: bool) -> Response {
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this page is not known by the name it was asked for")
         .hint("open it as `http://localhost:PORT`, or set `public_url` in `[admin]`")
         .answer(is_api)
 }
 
-fn wrong_key() -> Problem {
+pub(super) fn wrong_key() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "there is no such API key", None)
         .hint("send `Authorization: Bearer NAME.SECRET` with a key of the configuration")
 }

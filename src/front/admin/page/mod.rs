@@ -22,6 +22,7 @@ mod site;
 #[cfg(test)]
 pub(super) mod tests;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -80,8 +81,9 @@ pub fn page(control: Control) -> Router {
         .with_state(page.clone());
     pages
         .merge(api::routes(control))
-        .layer(from_fn_with_state(page, guard::guard))
+        .layer(from_fn_with_state(page.clone(), guard::guard))
         .merge(assets::routes())
+        .merge(watch::routes(page))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(from_fn(guard::harden))
 }

@@ -29,6 +29,7 @@ pub(in super::super) fn setup() -> Setup {
             proxies: Vec::new(),
             password: None,
             keys: Vec::new(),
+            watch_from: Vec::new(),
         },
     }
 }
