@@ -19,7 +19,7 @@ use oxpost::mail::{Event, Reason};
 use oxpost::practice::{
     APP_CLIENT_ID, APP_CLIENT_SECRET, Fault, PUBLIC_CLIENT_ID, RecipientFault, Rotation, Rule, TokenFault,
 };
-use oxpost::queue::Filter;
+use oxpost::queue::{Filter, Summary};
 use oxpost::secret::Secret;
 use oxpost::telemetry;
 use oxpost::token::Purpose;
@@ -321,6 +321,14 @@ async fn signed_in_twice(house: &House, recorder: &Recorder) -> Vec<(&'static st
     secrets
 }
 
+async fn assert_pages_are_silent(browser: &Browser, messages: &[Summary], secrets: &[(&'static str, String)]) {
+    let places = ["/", "/accounts", "/accounts/scanner", "/accounts/bob", "/messages?state=all", "/people", "/events"];
+    let messages: Vec<_> = messages.iter().map(|message| format!("/messages/{}", message.id)).collect();
+    for place in places.into_iter().chain(messages.iter().map(String::as_str)) {
+        assert_silent(place, browser.shown(place).await.as_bytes(), secrets);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_ever_told() {
     let logged = Logged::default();
@@ -390,11 +398,7 @@ async fn no_secret_is_ever_told() {
         assert!(status.is_success(), "{place}: {status}");
         assert_silent(&place, answer.as_bytes(), &secrets);
     }
-    let places = ["/", "/accounts", "/accounts/scanner", "/accounts/bob", "/messages?state=all", "/people", "/events"];
-    let messages: Vec<_> = all.iter().map(|message| format!("/messages/{}", message.id)).collect();
-    for place in places.into_iter().chain(messages.iter().map(String::as_str)) {
-        assert_silent(place, browser.shown(place).await.as_bytes(), &secrets);
-    }
+    assert_pages_are_silent(&browser, &all, &secrets).await;
     let told = browser.told("/api/v1/accounts", &format!("reader.{API_KEY}")).await;
     assert_silent("the answer to a program", told.as_bytes(), &secrets);
     let (_, answer) = house.get("/api/v1/accounts/scanner/token?for=smtp").await;
