@@ -227,13 +227,18 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
 /// Notices are sent from the account's own mailbox.
 fn check_notify(reader: &mut Reader<'_>, name: &str) {
     let key = KeyPath::root().key("notify");
-    let mailbox = reader.file.account.get(name).and_then(|account| account.mailbox.as_deref());
-    if reader.known_account(key.clone(), name)
-        && let Some(mailbox) = mailbox.filter(|mailbox| mailbox.starts_with("*@"))
-    {
-        let cause = format!("the account `{name}` is for `{mailbox}`, so it has no mailbox to send notices from");
-        reader.fault(key, cause, "name an account with one mailbox; `notify_to` says who gets the notices");
+    if !reader.known_account(key.clone(), name) {
+        return;
     }
+    let Some(account) = reader.file.account.get(name) else { return };
+    let mailbox = account.mailbox.as_deref().unwrap_or_default();
+    let why = match &account.send {
+        _ if mailbox.starts_with("*@") => format!("is for `{mailbox}`, so it has no mailbox to send notices from"),
+        Some(ways) if ways.is_empty() => "has no way out, so it cannot send notices".to_owned(),
+        Some(_) | None => return,
+    };
+    let remedy = "name an account with one mailbox and a way out; `notify_to` says who gets the notices";
+    reader.fault(key, format!("the account `{name}` {why}"), remedy);
 }
 
 fn notify_to(reader: &mut Reader<'_>, to: &str) -> Option<Address> {

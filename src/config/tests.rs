@@ -39,6 +39,14 @@ fn smtp_host(config: &Config) -> String {
 }
 
 #[test]
+fn the_sign_in_asks_for_what_programs_get_tokens_for() {
+    let purposes = |account: &str| microsoft("", account).token.accounts[0].purposes.clone();
+    let out = [Purpose::Graph, Purpose::Smtp];
+    assert_eq!(purposes(""), out);
+    assert_eq!(purposes("tokens_for = ['ews', 'imap']"), [&out[..], &[Purpose::Ews, Purpose::Imap]].concat());
+}
+
+#[test]
 fn the_cloud_decides_every_endpoint() {
     let table = [
         ("global", "login.microsoftonline.com", "graph.microsoft.com", "smtp.office365.com", "outlook.office.com"),
