@@ -1,6 +1,7 @@
 //! The doors: what clients and administrators speak to.
 
 pub mod admin;
+mod entrance;
 pub mod reading;
 mod settings;
 pub mod submission;

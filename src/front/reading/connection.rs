@@ -15,15 +15,12 @@ use super::desk::{Desk, Inside};
 use super::dialogue::{Front, FrontOptions, Wish, goodbye};
 use super::enter::keep_alive;
 use super::joined::Joined;
-use crate::front::settings::ListenerTls;
-use crate::net::hello::{self, begins_tls};
-use crate::net::{ServerTls, Stream};
+use crate::front::entrance::NoTls;
+use crate::net::Stream;
 use crate::sasl::Credentials;
 
 /// Octets read at once.
 const READ: usize = 4 * 1024;
-/// How long a client may take for a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a client may take to accept an answer.
 const WRITE: Duration = Duration::from_secs(60);
 /// Errors a client may make without logging in.
@@ -40,6 +37,15 @@ enum End {
     TimedOut,
     #[error("TLS failed: {0}")]
     Tls(String),
+}
+
+impl From<NoTls> for End {
+    fn from(error: NoTls) -> Self {
+        match error {
+            NoTls::TimedOut => Self::TimedOut,
+            NoTls::Failed(why) => Self::Tls(why),
+        }
+    }
 }
 
 /// One connection and what belongs to it.
@@ -93,9 +99,9 @@ impl Connection {
         let _nodelay = tcp.set_nodelay(true);
         keep_alive(&tcp);
         let desk = Desk::open(&door, peer);
-        let stream = door.greet_with(tcp, peer).await?;
+        let stream = door.entrance.greet_with(tcp, peer).await?;
         let options = FrontOptions {
-            starttls: door.offers_starttls(),
+            starttls: door.entrance.offers_starttls(),
             clear_logins: door.settings.allow_clear_auth,
             own_tokens: desk.takes_own_tokens(),
             max_errors: MAX_ERRORS,
@@ -131,9 +137,8 @@ impl Connection {
                     return Ok(None);
                 }
             };
-            if first && self.desk.door.notes_late_tls(&self.stream, self.desk.peer, &buffer[..count]) {
-                let words = "the first TLS client of an address that came in clear so far; the next try succeeds";
-                return Err(End::Tls(words.to_owned()));
+            if first {
+                self.desk.door.entrance.refuse_late_tls(&self.stream, self.desk.peer, &buffer[..count])?;
             }
             first = false;
             self.front.receive(&buffer[..count]);
@@ -183,11 +188,7 @@ impl Connection {
     }
 
     async fn start_tls(&mut self) -> Result<(), End> {
-        let Some(tls) = self.desk.door.tls.clone() else { return Err(End::Tls("no certificate".to_owned())) };
-        let Stream::Clear(tcp) = std::mem::replace(&mut self.stream, Stream::Closed) else {
-            return Err(End::Tls("STARTTLS within TLS".to_owned()));
-        };
-        self.stream = handshake(&tls, tcp, self.desk.peer).await?;
+        self.desk.door.entrance.start_tls(&mut self.stream, self.desk.peer).await?;
         self.front.tls_started();
         Ok(())
     }
@@ -205,48 +206,5 @@ impl Connection {
         self.write(&goodbye(self.desk.door.settings.protocol, words)).await?;
         let _closed = timeout(WRITE, self.stream.shutdown()).await;
         Ok(())
-    }
-}
-
-impl Door {
-    fn offers_starttls(&self) -> bool {
-        self.tls.is_some() && matches!(self.settings.tls, ListenerTls::StartTls | ListenerTls::Auto)
-    }
-
-    /// Whether the client began TLS although it was greeted in clear, because its address never did before.
-    fn notes_late_tls(&self, stream: &Stream, peer: IpAddr, first: &[u8]) -> bool {
-        let late = self.settings.tls == ListenerTls::Auto && !stream.is_tls() && begins_tls(first);
-        if late {
-            self.sniffer.speaks_tls(peer);
-        }
-        late
-    }
-
-    /// The stream to greet a client on: under TLS if the listener or the client begins so.
-    async fn greet_with(&self, tcp: TcpStream, peer: IpAddr) -> Result<Stream, End> {
-        let tls_now = match self.settings.tls {
-            ListenerTls::None | ListenerTls::StartTls => false,
-            ListenerTls::Implicit => true,
-            ListenerTls::Auto => self.sniffer.is_tls(&tcp, peer, self.settings.auto_wait).await,
-        };
-        match &self.tls {
-            Some(tls) if tls_now => handshake(tls, tcp, peer).await,
-            _ => Ok(Stream::Clear(tcp)),
-        }
-    }
-}
-
-/// A TLS handshake as the server; one that fails is logged with what to do about it.
-async fn handshake(tls: &ServerTls, tcp: TcpStream, peer: IpAddr) -> Result<Stream, End> {
-    let version = timeout(HANDSHAKE, hello::peek_version(&tcp)).await.ok().flatten();
-    match timeout(HANDSHAKE, tls.acceptor().accept(tcp)).await {
-        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
-        Ok(Err(error)) => {
-            let offered = version.map_or_else(|| "no TLS hello".to_owned(), |v| v.to_string());
-            let hint = crate::net::tls::remedy(&error, version.is_some_and(hello::HelloVersion::is_too_old));
-            tracing::warn!(%peer, offered, %error, hint, "TLS hello cannot be served");
-            Err(End::Tls(error.to_string()))
-        }
-        Err(_) => Err(End::TimedOut),
     }
 }

@@ -22,13 +22,13 @@ use tracing::Instrument;
 
 use self::connection::Connection;
 pub use self::sessions::{ReadingSessions, SessionView};
+use super::entrance::Entrance;
 use super::settings::{ListenerSettings, Protocol, ReadingServers};
 use crate::account::Clients;
 use crate::account::password::Passwords;
 use crate::clock::{Clock, Timestamp};
 use crate::mail::{Failure, Observer};
 use crate::net::connect::Connector;
-use crate::net::hello::Sniffer;
 use crate::net::proxy::NotIntroduced;
 use crate::net::{Limits, Permit, ServerTls};
 use crate::token::TokenManager;
@@ -108,9 +108,8 @@ impl Reading {
 pub struct Door {
     reading: Arc<Reading>,
     settings: ListenerSettings,
-    tls: Option<ServerTls>,
+    entrance: Entrance,
     limits: Limits,
-    sniffer: Sniffer,
 }
 
 impl Door {
@@ -118,7 +117,8 @@ impl Door {
     pub fn new(reading: Arc<Reading>, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
         let limits = Limits::new(settings.max_sessions, settings.max_sessions_per_address);
         let limits = limits.behind(settings.proxy_from.clone());
-        Self { reading, settings, tls, limits, sniffer: Sniffer::default() }
+        let entrance = Entrance::new(&settings, tls);
+        Self { reading, settings, entrance, limits }
     }
 
     /// Serves a socket until `stopping`; open sessions are tracked and end by themselves.

@@ -13,13 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::{Door, replies as ours};
 use crate::account::LineEndings;
-use crate::net::{Stream, hello, proxy};
+use crate::front::entrance::NoTls;
+use crate::net::{Stream, proxy};
 use crate::smtp::{Action, Reply, Session, replies};
 
 /// Octets read at once.
 const READ: usize = 16 * 1024;
-/// How long a client may take for a TLS handshake.
-const HANDSHAKE: Duration = Duration::from_secs(30);
 /// How long a client may take to accept a reply.
 const WRITE: Duration = Duration::from_secs(60);
 /// While content is received: the slowest rate that is still served, in octets a second, after a first allowance.
@@ -45,6 +44,15 @@ pub(super) enum End {
     /// A PROXY header from somebody who is no proxy of ours.
     #[error("a PROXY header came from an address that is not in `proxy_from` of this listener")]
     Stranger,
+}
+
+impl From<NoTls> for End {
+    fn from(error: NoTls) -> Self {
+        match error {
+            NoTls::TimedOut => Self::TimedOut,
+            NoTls::Failed(why) => Self::Tls(why),
+        }
+    }
 }
 
 /// One connection and what belongs to it.
@@ -77,7 +85,7 @@ impl Connection {
         stopping: CancellationToken,
     ) -> Result<(), End> {
         let _nodelay = tcp.set_nodelay(true);
-        let stream = door.greet_with(tcp, peer).await?;
+        let stream = door.entrance.greet_with(tcp, peer).await?;
         let Some((desk, session)) = Desk::open(&door, peer, stream.is_tls()) else {
             return turn_away(stream, peer).await;
         };
@@ -104,13 +112,8 @@ impl Connection {
             if self.session.hello().is_none() && proxy::begins_header(&buffer[..count]) {
                 return Err(End::Stranger);
             }
-            if self.session.hello().is_none()
-                && !self.stream.is_tls()
-                && self.door.notes_late_tls(self.peer, &buffer[..count])
-            {
-                return Err(End::Tls(
-                    "the first TLS client of an address that came in clear so far; the next try succeeds".to_owned(),
-                ));
+            if self.session.hello().is_none() {
+                self.door.entrance.refuse_late_tls(&self.stream, self.peer, &buffer[..count])?;
             }
             self.session.receive(&buffer[..count]);
         }
@@ -183,13 +186,7 @@ impl Connection {
     }
 
     async fn start_tls(&mut self) -> Result<(), End> {
-        let Some(tls) = self.door.tls.clone() else {
-            return Err(End::Tls("no certificate".to_owned()));
-        };
-        let Stream::Clear(tcp) = std::mem::replace(&mut self.stream, Stream::Closed) else {
-            return Err(End::Tls("STARTTLS within TLS".to_owned()));
-        };
-        self.stream = handshake(&tls, tcp, self.peer).await?;
+        self.door.entrance.start_tls(&mut self.stream, self.peer).await?;
         self.session.tls_started();
         self.desk.forget_login();
         Ok(())
@@ -227,19 +224,4 @@ async fn turn_away(mut stream: Stream, peer: IpAddr) -> Result<(), End> {
     timeout(WRITE, stream.write_all(&octets)).await.map_err(|_| End::TimedOut)??;
     let _closed = timeout(WRITE, stream.shutdown()).await;
     Ok(())
-}
-
-/// A TLS handshake as the server; one that fails is logged with what to do about it.
-pub(super) async fn handshake(tls: &crate::net::ServerTls, tcp: TcpStream, peer: IpAddr) -> Result<Stream, End> {
-    let version = timeout(HANDSHAKE, hello::peek_version(&tcp)).await.ok().flatten();
-    match timeout(HANDSHAKE, tls.acceptor().accept(tcp)).await {
-        Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream))),
-        Ok(Err(error)) => {
-            let offered = version.map_or_else(|| "no TLS hello".to_owned(), |v| v.to_string());
-            let hint = crate::net::tls::remedy(&error, version.is_some_and(hello::HelloVersion::is_too_old));
-            tracing::warn!(%peer, offered, %error, hint, "TLS hello cannot be served");
-            Err(End::Tls(error.to_string()))
-        }
-        Err(_) => Err(End::TimedOut),
-    }
 }

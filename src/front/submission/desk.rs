@@ -267,7 +267,7 @@ impl Door {
             max_recipients: self.settings.max_recipients,
             auth,
             auth_required: by_network.is_none(),
-            starttls: self.offers_starttls(),
+            starttls: self.entrance.offers_starttls(),
             smtputf8: rules.carries_smtputf8(names),
             max_errors: MAX_ERRORS,
             strict_line_ends: self.settings.strict_line_ends,

@@ -16,14 +16,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
-use self::connection::{Connection, End, handshake};
+use self::connection::{Connection, End};
 pub use self::rules::Rules;
-use super::settings::{ListenerSettings, ListenerTls};
+use super::entrance::Entrance;
+use super::settings::ListenerSettings;
 use crate::clock::Clock;
 use crate::mail::Observer;
-use crate::net::hello::{Sniffer, begins_tls};
 use crate::net::proxy::NotIntroduced;
-use crate::net::{Limits, Permit, ServerTls, Stream};
+use crate::net::{Limits, Permit, ServerTls};
 use crate::queue::Queue;
 
 /// What all SMTP listeners share.
@@ -44,9 +44,8 @@ pub struct Submission {
 pub struct Door {
     submission: Arc<Submission>,
     settings: ListenerSettings,
-    tls: Option<ServerTls>,
+    entrance: Entrance,
     limits: Limits,
-    sniffer: Sniffer,
 }
 
 impl Door {
@@ -54,7 +53,8 @@ impl Door {
     pub fn new(submission: Arc<Submission>, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
         let limits = Limits::new(settings.max_sessions, settings.max_sessions_per_address);
         let limits = limits.behind(settings.proxy_from.clone());
-        Self { submission, settings, tls, limits, sniffer: Sniffer::default() }
+        let entrance = Entrance::new(&settings, tls);
+        Self { submission, settings, entrance, limits }
     }
 
     /// Serves a socket until `stopping`; open sessions are tracked and end by themselves.
@@ -92,33 +92,6 @@ impl Door {
             }
         };
         serving.instrument(span).await;
-    }
-
-    fn offers_starttls(&self) -> bool {
-        self.tls.is_some() && matches!(self.settings.tls, ListenerTls::StartTls | ListenerTls::Auto)
-    }
-
-    /// Whether the client began TLS although it was greeted in clear, because its address never did before. The next
-    /// one from there is waited for.
-    fn notes_late_tls(&self, peer: IpAddr, first: &[u8]) -> bool {
-        let late = self.settings.tls == ListenerTls::Auto && begins_tls(first);
-        if late {
-            self.sniffer.speaks_tls(peer);
-        }
-        late
-    }
-
-    /// The stream to greet a client on: under TLS if the listener or the client begins so.
-    async fn greet_with(&self, tcp: TcpStream, peer: IpAddr) -> Result<Stream, End> {
-        let tls_now = match self.settings.tls {
-            ListenerTls::None | ListenerTls::StartTls => false,
-            ListenerTls::Implicit => true,
-            ListenerTls::Auto => self.sniffer.is_tls(&tcp, peer, self.settings.auto_wait).await,
-        };
-        match &self.tls {
-            Some(tls) if tls_now => handshake(tls, tcp, peer).await,
-            _ => Ok(Stream::Clear(tcp)),
-        }
     }
 }
 
