@@ -16,6 +16,7 @@ mod messages;
 mod onward;
 mod overview;
 mod people;
+mod reading;
 mod sessions;
 mod sign_in;
 mod site;
@@ -74,6 +75,7 @@ pub fn page(control: Control) -> Router {
         .merge(messages::routes())
         .merge(events::routes())
         .merge(people::routes())
+        .merge(reading::routes())
         .route("/logout", post(entry::leave))
         .route("/certificate", get(certificate::download))
         .route("/callback", get(answer::returned))
