@@ -240,6 +240,7 @@ fn way(
                 max_octets: limits.smtp_octets,
                 max_recipients: limits.recipients_per_message,
                 helo: (*hostname).to_owned(),
+                dsn: smtp.dsn,
             }))
         }
     }

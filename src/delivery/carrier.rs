@@ -7,7 +7,9 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::budget::ReportBudget;
 use super::content::LeaseContent;
+use super::rests::{self, Rests};
 use super::route::{self, Facts};
 use super::{AccountWays, Backend, Delivery, Limits};
 use crate::clock::Clock;
@@ -58,6 +60,8 @@ pub struct Carrier {
     clock: Clock,
     observer: Arc<dyn Observer>,
     hostname: String,
+    reports: ReportBudget,
+    rests: Rests,
     replaced: tokio::sync::Notify,
 }
 
@@ -70,6 +74,8 @@ impl Carrier {
             clock,
             observer,
             hostname,
+            reports: ReportBudget::default(),
+            rests: Rests::default(),
             replaced: tokio::sync::Notify::new(),
         }
     }
@@ -118,16 +124,43 @@ impl Carrier {
             Ok(chosen) => chosen,
             Err(failure) => return failed(failure),
         };
-        let mut last = None;
+        let (mut last, mut resting) = (None, None);
         for way in chosen {
             let Some(backend) = ways.backend(&lease.route.account, way.kind()) else { continue };
+            if let Some(until) = self.rests.until(&lease.key(), way.kind(), self.clock.now()) {
+                resting = resting.into_iter().chain([until]).min();
+                continue;
+            }
             let attempt = backend.deliver(delivery(lease, &content)).await;
-            if !another_way_may_help(&attempt) {
+            let asked = rests::asked(&attempt);
+            if let Some(wait) = asked {
+                self.leave_alone(lease, way.kind(), wait).await;
+            }
+            if asked.is_none() && !another_way_may_help(&attempt) {
                 return attempt;
             }
             last = Some(attempt);
         }
+        if let Some(until) = resting.filter(|_| last.is_none()) {
+            return failed(patience(until.since(self.clock.now())));
+        }
         last.unwrap_or_else(|| failed(Failure::new(Reason::NoWayOut, "no backend for the account's ways")))
+    }
+
+    /// Ways that asked for patience before the restart get it.
+    pub(super) async fn remember_rests(&self) {
+        match self.queue.rests().await {
+            Ok(rests) => rests.into_iter().for_each(|(key, way, until)| self.rests.note(key, way, until)),
+            Err(error) => tracing::error!(%error, "cannot read which ways asked to be left alone; they will ask again"),
+        }
+    }
+
+    async fn leave_alone(&self, lease: &Lease, way: BackendKind, wait: Duration) {
+        let until = self.clock.now().plus(wait);
+        self.rests.note(lease.key(), way, until);
+        if let Err(error) = self.queue.rest(&lease.key(), way, until).await {
+            tracing::error!(%error, %way, "cannot write that a way asked to be left alone; a restart forgets it");
+        }
     }
 
     /// Writes down what became of an attempt; with `go_on` the next message of the mailbox is leased by the same
@@ -168,6 +201,10 @@ impl Carrier {
     /// Who reports for accounts that are on hold.
     pub(super) fn notify(&self) -> Option<Notify> {
         self.ways.load().notify.clone()
+    }
+
+    pub(super) const fn reports(&self) -> &ReportBudget {
+        &self.reports
     }
 
     pub(super) const fn queue(&self) -> &Queue {
@@ -213,6 +250,11 @@ fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent) -> Delivery<'a> {
         content,
         size: content.size(),
     }
+}
+
+/// Every way asked to be left alone.
+fn patience(wait: Duration) -> Failure {
+    Failure::new(Reason::Throttled, "every way out asked for patience").retry_after(Some(wait))
 }
 
 /// Only a refusal of every recipient that is about the way's size: nothing was handed over, and another way may be wider.

@@ -9,11 +9,13 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+mod budget;
 pub mod carrier;
 mod content;
 pub mod graph;
 mod lane;
 mod report;
+mod rests;
 mod route;
 mod settings;
 pub mod smtp;

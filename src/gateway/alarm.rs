@@ -12,7 +12,7 @@ use crate::account::MailboxRule;
 use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::http::{Http, Request};
-use crate::mail::{Address, Envelope, Event, Observer, QueueId, Recipient, ReversePath, SenderPolicy};
+use crate::mail::{Address, Envelope, Event, Observer, QueueId, Reason, Recipient, ReversePath, SenderPolicy};
 use crate::queue::{NewMessage, Queue, QueueError, Route};
 
 /// Notices that may wait to be sent. More than that at once are not read by anybody.
@@ -34,6 +34,8 @@ enum Kind {
     Warning,
     /// Its mail waits.
     SignInNeeded,
+    /// Mail of a mailbox waits for another reason, or still waits.
+    Held,
 }
 
 /// Passes every event on, and keeps what people must be told.
@@ -51,7 +53,7 @@ impl Alarm {
 }
 
 impl Observer for Alarm {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds of event are for people at once")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few kinds of event are for people at once")]
     fn observe(&self, event: &Event) {
         self.next.observe(event);
         let notice = match event.clone() {
@@ -61,12 +63,28 @@ impl Observer for Alarm {
             Event::SignInNeeded { account, why, hint } => {
                 Notice { account, kind: Kind::SignInNeeded, what: why, hint, due: None }
             }
+            // Trouble with the sign-in has its own event, and who holds a mailbox by hand knows.
+            Event::Held { account, mailbox, failure, fresh: true, .. } if is_news(failure.reason) => {
+                let what = format!("mail of `{mailbox}` is held: {failure}");
+                let hint = failure.reason.hint(&account);
+                Notice { account, kind: Kind::Held, what, hint, due: None }
+            }
+            Event::StillHeld { account, mailbox, failure, since, waiting } => {
+                let what = format!("{waiting} messages of `{mailbox}` are held since {since}: {failure}");
+                let hint = failure.reason.hint(&account);
+                Notice { account, kind: Kind::Held, what, hint, due: None }
+            }
             _ => return,
         };
         if self.notices.try_send(notice).is_err() {
             tracing::warn!("too many notices at once: one is in the log alone");
         }
     }
+}
+
+/// Whether a hold for this reason is told here.
+const fn is_news(reason: Reason) -> bool {
+    !matches!(reason, Reason::SignInNeeded | Reason::ConfigurationRejected | Reason::HeldByHand)
 }
 
 /// Sends notices as long as there may be some.
@@ -97,7 +115,7 @@ impl Notice {
         json!({
             "gateway": hostname,
             "account": self.account,
-            "kind": match self.kind { Kind::Warning => "warning", Kind::SignInNeeded => "sign-in-needed" },
+            "kind": match self.kind { Kind::Warning => "warning", Kind::SignInNeeded => "sign-in-needed", Kind::Held => "held" },
             "what": self.what,
             "hint": self.hint,
             "due": self.due.map(|due| due.to_string()),
@@ -108,6 +126,7 @@ impl Notice {
         match self.kind {
             Kind::Warning => format!("oxpost: account {} will need you", self.account),
             Kind::SignInNeeded => format!("oxpost: account {} needs you, its mail waits", self.account),
+            Kind::Held => format!("oxpost: mail of account {} is held", self.account),
         }
     }
 }
@@ -124,7 +143,7 @@ impl<'n> Mail<'n> {
     /// `None` if nobody is to be told by mail, or if the account that would tell is the one in trouble.
     fn of(config: &Config, notice: &'n Notice) -> Option<Self> {
         let named = config.notify.as_ref()?;
-        if notice.kind == Kind::SignInNeeded && notice.account == *named {
+        if notice.kind != Kind::Warning && notice.account == *named {
             return None;
         }
         let account = config.accounts.iter().find(|account| account.name == *named)?;

@@ -239,7 +239,7 @@ async fn release_signed_in(tokens: TokenManager, queue: Queue) {
             Err(RecvError::Lagged(_)) => Selector::All,
             Err(RecvError::Closed) => return,
         };
-        if let Err(error) = queue.release(selector, "the account was signed in").await {
+        if let Err(error) = queue.mended(selector, "the account was signed in").await {
             tracing::warn!(%error, "held mail cannot be released now; it is probed later");
         }
     }

@@ -5,17 +5,21 @@
 
 mod content;
 mod day;
+mod digest;
 mod error;
 mod events;
 mod handling;
 mod hold;
+mod holding;
 mod inner;
 mod lanes;
+mod late;
 mod lease;
 mod listing;
 mod message;
 pub mod pace;
 mod recover;
+mod remind;
 pub mod retry;
 mod room;
 mod rows;
@@ -23,8 +27,10 @@ mod settings;
 mod settle;
 mod spool;
 mod tables;
+mod tell;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod verdict;
 
 use std::future::Future;
@@ -34,11 +40,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use content::MessageCopy;
 pub use day::HourOfMail;
+pub use digest::{Digest, DigestLine};
 pub use error::QueueError;
 pub use hold::{Hold, Selector, is_probed};
 pub use lanes::Standby;
+pub use late::{Late, LateMail};
 pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary, Totals};
-pub use message::{Lease, MailboxKey, NewMessage, Next, Route};
+pub use message::{Lease, MailboxKey, NewMessage, Next, Report, Route};
 pub use settings::Settings;
 pub use settle::{AttemptResult, Unsettled};
 pub use spool::{BodyReader, BodyWriter, SpooledBody};
@@ -46,7 +54,7 @@ pub use tables::MIGRATIONS;
 pub use verdict::{Fate, Verdict};
 
 use crate::clock::{Clock, Timestamp};
-use crate::mail::{Attempt, Event, Observer, QueueId};
+use crate::mail::{Attempt, Observer, QueueId};
 use crate::store::{Store, StoreError};
 use inner::Inner;
 use lanes::Lanes;
@@ -181,7 +189,7 @@ impl Queue {
         lease: Lease,
         attempt: Attempt,
         verdict: Verdict,
-        report: Option<NewMessage>,
+        report: Option<Report>,
     ) -> Result<(), Unsettled> {
         let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
         self.write_settlement(settlement, false).await.map(drop)
@@ -196,7 +204,7 @@ impl Queue {
         lease: Lease,
         attempt: Attempt,
         verdict: Verdict,
-        report: Option<NewMessage>,
+        report: Option<Report>,
     ) -> Result<Option<Lease>, Unsettled> {
         let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
         self.write_settlement(settlement, true).await
@@ -306,32 +314,6 @@ impl Queue {
     /// What the store says.
     pub async fn totals(&self) -> Result<Totals, QueueError> {
         Ok(self.inner.store.read(listing::totals).await?)
-    }
-
-    /// The mailboxes that are held, oldest hold first.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn holds(&self) -> Result<Vec<Hold>, QueueError> {
-        Ok(self.inner.store.read(hold::list).await?)
-    }
-
-    /// Ends holds: their messages are due now. `why` goes into the log. Returns the mailboxes.
-    ///
-    /// # Errors
-    /// What the store says; nothing is released then.
-    pub async fn release(&self, selector: Selector, why: &str) -> Result<Vec<MailboxKey>, QueueError> {
-        let inner = &self.inner;
-        let now = inner.clock.now();
-        let released = inner.store.write(move |connection| hold::release(connection, &selector, now)).await?;
-        let mut keys = Vec::new();
-        for (key, account) in released {
-            let mailbox = key.mailbox.clone();
-            inner.observer.observe(&Event::Released { account, mailbox, why: why.to_owned() });
-            inner.lanes.wake(&key);
-            keys.push(key);
-        }
-        Ok(keys)
     }
 
     /// Makes a message due now. If it failed, the failed recipients are tried again and its time begins anew.

@@ -61,9 +61,12 @@ impl Observer for Log {
                 message(event)
             }
             Event::Refused { .. } | Event::LoginRefused { .. } => refusal(event),
-            Event::Held { .. } | Event::Released { .. } | Event::Reported { .. } | Event::Unreported { .. } => {
-                aftermath(event)
-            }
+            Event::Held { .. }
+            | Event::HeldByHand { .. }
+            | Event::StillHeld { .. }
+            | Event::Released { .. }
+            | Event::Reported { .. }
+            | Event::Unreported { .. } => aftermath(event),
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }
@@ -127,8 +130,12 @@ fn refusal(event: &Event) {
 )]
 fn aftermath(event: &Event) {
     match event {
-        Event::Held { id, account, mailbox, failure, probe } => {
-            warn!(%id, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
+        Event::Held { id, account, mailbox, failure, probe, fresh } => {
+            warn!(%id, fresh, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
+        }
+        Event::HeldByHand { account, mailbox, why } => info!(account, mailbox, why, "held by hand"),
+        Event::StillHeld { account, mailbox, failure, since, waiting } => {
+            warn!(account, mailbox, why = %failure, hint = failure.reason.hint(account), %since, waiting, "still held");
         }
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),

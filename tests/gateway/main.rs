@@ -13,6 +13,7 @@ mod guessing;
 mod listeners;
 mod page;
 mod relay;
+mod reports;
 mod secrets;
 mod sign_in;
 mod slow;

@@ -104,6 +104,10 @@ pub struct Provider {
     /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other.
     #[schemars(example = &"starttls")]
     pub smtp_tls: Option<UpstreamTls>,
+    /// Whether that server offers DSN (RFC 3461): a listener offers it to its clients if every way out of theirs keeps
+    /// it. Known for Microsoft (it does) and Google (it does not).
+    #[schemars(example = &true)]
+    pub smtp_dsn: Option<bool>,
     /// Where the browser is sent after signing in. Without it: `http://localhost` with a free port, on the machine
     /// where `oxpost login` runs. On this machine with a port and path of its own, such as
     /// `http://127.0.0.1:50993/authorize/`: listened on while somebody signs in. Any other, such as
@@ -153,6 +157,7 @@ impl Default for Provider {
             smtp_host: None,
             smtp_port: 587,
             smtp_tls: None,
+            smtp_dsn: None,
             redirect_uri: None,
             scopes: None,
             authorize_parameters: BTreeMap::new(),

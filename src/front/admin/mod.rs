@@ -13,9 +13,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, Holds, Listing,
-    Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SignInBegun, SignInFinished,
-    TestMessage, TestSent, TokenFields, router,
+    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, Holds,
+    Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SignInBegun,
+    SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};

@@ -119,7 +119,7 @@ impl Desk {
             RcptTarget::Address(address) => address,
             RcptTarget::Postmaster => transaction.leave.postmaster.clone(),
         };
-        transaction.recipients.push(Recipient::from(address));
+        transaction.recipients.push(Recipient { address, wishes: request.wishes });
         Ok(())
     }
 
@@ -168,6 +168,7 @@ impl Desk {
         let mut envelope =
             Envelope::new(transaction.reverse_path, transaction.recipients).map_err(|_| replies::RCPT_FIRST)?;
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
+        envelope.wishes = transaction.request.wishes;
         let id = QueueId::fresh();
         let submission = &self.door.submission;
         let helo = session.hello().map_or("", |hello| hello.name.as_str());
@@ -221,6 +222,7 @@ impl Door {
             auth_required: by_network.is_none(),
             starttls: self.offers_starttls(),
             smtputf8: rules.carries_smtputf8(names),
+            dsn: rules.keeps_dsn(names),
             max_errors: MAX_ERRORS,
             strict_line_ends: self.settings.strict_line_ends,
             line_endings: by_network.map_or_else(Default::default, |client| line_endings(client.line_endings)),

@@ -102,7 +102,7 @@ async fn a_report_is_queued_with_the_outcome_that_it_reports() {
     let verdict = desk.queue.verdict(&lease, &attempt);
     let mut report = desk.message(&["app@x.example"], &[b'r'; 3_000]).await;
     report.report_about = Some(about);
-    desk.queue.settle(lease, attempt, verdict, Some(report)).await.unwrap();
+    desk.queue.settle(lease, attempt, verdict, Some(report.into())).await.unwrap();
     let lease = desk.lease().await;
     assert_eq!(lease.report_about, Some(about));
     assert_eq!(desk.read(&lease).await.unwrap(), [b'r'; 3_000]);
