@@ -7,6 +7,7 @@ mod house;
 
 mod clear_text;
 mod commands;
+mod cuts;
 mod dialogues;
 mod disk;
 mod guessing;

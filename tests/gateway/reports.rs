@@ -56,6 +56,8 @@ async fn a_report_is_as_its_sender_asked_for() {
     };
     let why = house.events.first("nobody is told", unreported).await;
     assert!(why.contains("NOTIFY"), "{why}");
+    let failed = |event: &Event| matches!(event, Event::Failed { id, .. } if *id == never).then_some(());
+    house.events.first("it is settled", failed).await;
     assert_eq!(house.show(never).await.summary.state, State::Failed, "the administrator sees it all the same");
     assert_eq!(house.events.count(|event| matches!(event, Event::Reported { .. })), 1);
     assert_eq!(house.tenant.findings(), []);

@@ -38,7 +38,8 @@ async fn each_recipient_has_its_own_fate() {
 async fn the_next_attempt_follows_what_was_said() {
     let hour = Duration::from_hours(1);
     let table = [
-        (outcome(Reason::Throttled), MINUTE, "the schedule"),
+        (outcome(Reason::ProviderTrouble), MINUTE, "the schedule"),
+        (outcome(Reason::Throttled), Duration::from_secs(10), "the mailbox rests, whatever else it has"),
         (Failure::new(Reason::Throttled, "").retry_after(Some(hour)).into(), hour, "never before Retry-After"),
         (outcome(Reason::AnswerLost), 15 * MINUTE, "an answer that was lost"),
     ];
