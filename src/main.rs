@@ -3,9 +3,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use oxpost::cli::{Arguments, run};
+use oxpost::cli::{Arguments, run, run_as_sendmail};
 
 fn main() -> ExitCode {
     oxpost::unix::keep_memory_small();
-    run(Arguments::parse())
+    run_as_sendmail().unwrap_or_else(|| run(Arguments::parse()))
 }

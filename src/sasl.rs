@@ -1,5 +1,9 @@
 //! SASL: what a client's login looks like (PLAIN, LOGIN), and what ours looks like to a provider (XOAUTH2).
 
+mod exchange;
+
+pub use exchange::{Credentials, Denial, Exchange, Mechanism, Turn};
+
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -107,6 +111,20 @@ pub fn xoauth2(mailbox: &str, token: &Secret) -> Result<Secret, SaslError> {
     Ok(Secret::new(BASE64.encode(message.expose())))
 }
 
+/// The message of OAUTHBEARER, in base64 (RFC 7628 section 3.1): a GS2 header with the mailbox, host and port, the token.
+pub fn oauthbearer(mailbox: &str, (host, port): (&str, u16), token: &Secret) -> Result<Secret, SaslError> {
+    // The same rules as for XOAUTH2 hold.
+    xoauth2(mailbox, token)?;
+    if host.chars().any(char::is_control) {
+        return Err(SaslError::Character);
+    }
+    // A saslname writes these two in another way (RFC 5801 section 4).
+    let name = mailbox.replace('=', "=3D").replace(',', "=2C");
+    let token = token.expose();
+    let message = Secret::new(format!("n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01"));
+    Ok(Secret::new(BASE64.encode(message.expose())))
+}
+
 /// What a provider says in the challenge after a token it refuses, for people: decoded if it is base64, on one line,
 /// printable, at most 500 characters.
 pub fn challenge_text(base64: &str) -> String {
@@ -136,6 +154,15 @@ mod tests {
 
     fn base64(message: impl AsRef<[u8]>) -> String {
         BASE64.encode(message)
+    }
+
+    #[test]
+    fn oauthbearer_names_mailbox_host_and_port() {
+        let token = Secret::new("t0ken");
+        let message = oauthbearer("a=b,c@x.example", ("smtp.x.example", 587), &token).unwrap();
+        let text = String::from_utf8(BASE64.decode(message.expose()).unwrap()).unwrap();
+        assert_eq!(text, "n,a=a=3Db=2Cc@x.example,\x01host=smtp.x.example\x01port=587\x01auth=Bearer t0ken\x01\x01");
+        assert_eq!(oauthbearer("a\x01b@x", ("h", 1), &token).unwrap_err(), SaslError::Character);
     }
 
     /// Authorization identity, login, password.

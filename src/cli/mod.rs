@@ -3,6 +3,7 @@
 mod account;
 pub mod check;
 mod doctor;
+mod explain;
 mod init;
 mod key;
 mod login;
@@ -11,7 +12,9 @@ mod password;
 mod queue;
 mod reach;
 mod report;
+mod send;
 mod serve;
+mod session;
 mod table;
 mod token;
 mod try_it;
@@ -54,6 +57,14 @@ enum Command {
         /// The file; default: the one given with --config.
         file: Option<PathBuf>,
     },
+    /// Say which way a message would take, and why, without sending it.
+    Explain(explain::ExplainArguments),
+    /// Hand a message from standard input to the gateway, as `sendmail` does and with its options.
+    Send {
+        /// Options and recipients as for `sendmail`: -t, -i, -oi, -f, -F, -bm, -bs; and --server HOST:PORT.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WORD")]
+        words: Vec<String>,
+    },
     /// Write a first configuration, or add an account to one.
     Init(init::InitArguments),
     /// Sign an account in, in a browser.
@@ -78,8 +89,19 @@ enum Command {
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Show who is reading, and end a session.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
     /// Make the hash of a local password, for a client's `password`.
     Password,
+}
+
+/// Takes the place of `sendmail` if the program was called by that name.
+pub fn run_as_sendmail() -> Option<ExitCode> {
+    let mut words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let name = words.next()?;
+    let is_sendmail = Path::new(&name).file_name().is_some_and(|name| name == "sendmail");
+    is_sendmail.then(|| send::run(&words.collect::<Vec<_>>()))
 }
 
 /// Runs the command line; prints what went wrong.
@@ -89,6 +111,8 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::Serve => serve::run(&config),
         Command::Try(arguments) => try_it::run(&arguments),
         Command::Check { file } => return check(&file.unwrap_or(config)),
+        Command::Explain(arguments) => explain::run(&config, &arguments),
+        Command::Send { words } => return send::run(&words),
         Command::Init(arguments) => init::run(&config, &arguments),
         Command::Login(arguments) => login::run(&config, &arguments),
         Command::Token(arguments) => token::run(&config, &arguments),
@@ -98,6 +122,7 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::User(command) => user::run(&config, command),
         Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
+        Command::Session(command) => session::run(&config, command),
         Command::Password => password::run(),
     };
     match done {

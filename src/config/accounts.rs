@@ -1,5 +1,6 @@
 //! `[account.NAME]`: whose mail it is, how it gets tokens, and its ways out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fault::KeyPath;
@@ -7,8 +8,10 @@ use super::file::{self, Kind, WayOut};
 use super::providers::{Service, Services};
 use super::quantity::SizeText;
 use super::reader::Reader;
+use super::reading;
 use crate::account::{Account, MailboxRule};
-use crate::delivery::{AccountWays, GraphWay, Limits, SmtpWay, Way};
+use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpWay, Way};
+use crate::front::ReadingServers;
 use crate::mail::{Address, Domain};
 use crate::token::{AccountSettings, Grant, Purpose};
 
@@ -18,6 +21,7 @@ pub(super) struct Read {
     pub(super) accounts: Vec<Arc<Account>>,
     pub(super) grants: Vec<AccountSettings>,
     pub(super) ways: Vec<AccountWays>,
+    pub(super) reading: HashMap<String, ReadingServers>,
 }
 
 /// Reads all accounts. One with a fault that leaves nothing to build is left out.
@@ -37,7 +41,12 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         let sign_in_as = sign_in_as(reader, &at, typed);
         let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
         let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
+        let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
+        let shared = reading::shared(reader, &at, typed);
         let Some(mailbox) = mailbox else { continue };
+        if !typed.read.is_empty() {
+            read.reading.insert(name.clone(), servers);
+        }
         let address = match &mailbox {
             MailboxRule::One(address) => Some(address.clone()),
             MailboxRule::Domain(_) => None,
@@ -46,7 +55,8 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().map(purpose).chain(directory(reader, name)).collect(),
+            purposes: ways.iter().map(purpose).chain(for_reading).chain(directory(reader, name)).collect(),
+            drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
         });
@@ -58,7 +68,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             limits: limits.pace,
             mailbox: address,
         });
-        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox }));
+        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox, shared }));
     }
     if reader.file.account.is_empty() && !reader.is_faulty(&KeyPath::root().key("account")) {
         let remedy = "write a `[provider.NAME]` and an `[account.NAME]`";
@@ -76,6 +86,8 @@ const fn purpose(way: &Way) -> Purpose {
     match way {
         Way::Graph(_) => Purpose::Graph,
         Way::Smtp(_) => Purpose::Smtp,
+        Way::Gmail(_) => Purpose::Gmail,
+        Way::Ews(_) => Purpose::Ews,
     }
 }
 
@@ -191,7 +203,7 @@ fn ways(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &O
     };
     let key = at.key("send");
     let chosen = typed.send.as_deref().unwrap_or(usual);
-    if chosen.is_empty() && (0..2).all(|index| !reader.is_faulty(&key.item(index))) {
+    if chosen.is_empty() && typed.read.is_empty() && (0..4).all(|index| !reader.is_faulty(&key.item(index))) {
         reader.fault(key.clone(), "there is no way out", "write at least one, such as `send = [\"smtp\"]`");
     }
     let mut ways: Vec<Way> = Vec::new();
@@ -211,39 +223,70 @@ fn way(
     typed: &file::Account,
     (out, outlet): (WayOut, &Outlet<'_>),
 ) -> Option<Way> {
-    let Outlet { service, limits, hostname } = outlet;
-    let provider = typed.provider.as_deref().unwrap_or_default();
-    match out {
-        WayOut::Graph if service.graph_url.is_some() => service.graph_url.clone().map(|base| {
-            let app_only = typed.grant.is_app();
-            let (max_octets, max_recipients) = (limits.graph_octets, limits.recipients_per_message);
-            Way::Graph(GraphWay { base, app_only, max_octets, max_recipients })
+    let Outlet { service, limits, .. } = outlet;
+    let max_recipients = limits.recipients_per_message;
+    let (url, key, whose) = match out {
+        WayOut::Smtp => return smtp_way(reader, &at, typed, outlet),
+        WayOut::Graph => (&service.graph_url, "graph_url", "`graph` is Microsoft's"),
+        WayOut::Gmail => (&service.gmail_url, "gmail_url", "`gmail` is Google's"),
+        WayOut::Ews => (&service.ews_url, "ews_url", "`ews` is Microsoft's"),
+    };
+    let Some(url) = url else {
+        let provider = typed.provider.as_deref().unwrap_or_default();
+        if !reader.is_faulty(&KeyPath::root().key("provider").key(provider).key(key)) {
+            let cause = format!("{whose}, and the provider `{provider}` is not");
+            reader.fault(at, cause, "set `send = [\"smtp\"]`");
+        }
+        return None;
+    };
+    let (url, app) = (url.clone(), typed.grant.is_app());
+    Some(match out {
+        WayOut::Graph => Way::Graph(GraphWay {
+            base: url,
+            // Whoever signs in for another mailbox must name it: `/me` is their own.
+            by_name: app || signs_in_for_another(typed),
+            max_octets: limits.graph_octets,
+            drafts: limits.draft_octets,
+            max_recipients,
         }),
-        WayOut::Graph => {
-            if !reader.is_faulty(&KeyPath::root().key("provider").key(provider).key("graph_url")) {
-                let cause = format!("`graph` is Microsoft's, and the provider `{provider}` is not");
-                reader.fault(at, cause, "set `send = [\"smtp\"]`");
-            }
-            None
-        }
-        WayOut::Smtp => {
-            let Some(smtp) = &service.smtp else {
-                let key = KeyPath::root().key("provider").key(provider).key("smtp_host");
-                let cause = format!("the account `{}` sends by SMTP, so this key is needed", last_key(&at));
-                reader.fault(key, cause, "write the name of the submission server, such as `smtp.contoso.com`");
-                return None;
-            };
-            Some(Way::Smtp(SmtpWay {
-                host: smtp.host.clone(),
-                port: smtp.port,
-                tls: smtp.tls,
-                max_octets: limits.smtp_octets,
-                max_recipients: limits.recipients_per_message,
-                helo: (*hostname).to_owned(),
-                dsn: smtp.dsn,
-            }))
-        }
-    }
+        WayOut::Gmail => Way::Gmail(GmailWay { base: url, max_octets: GMAIL_OCTETS, max_recipients }),
+        WayOut::Ews => Way::Ews(EwsWay {
+            url,
+            impersonate: app,
+            save_copy: typed.save_copy,
+            max_octets: limits.ews_octets,
+            max_recipients,
+        }),
+        WayOut::Smtp => return None,
+    })
+}
+
+fn signs_in_for_another(typed: &file::Account) -> bool {
+    let names = typed.sign_in_as.as_deref().zip(typed.mailbox.as_deref());
+    names.is_some_and(|(name, mailbox)| !name.eq_ignore_ascii_case(mailbox))
+}
+
+/// The largest message of the Gmail API, from its discovery document.
+const GMAIL_OCTETS: u64 = 36_700_160;
+
+fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &Outlet<'_>) -> Option<Way> {
+    let Outlet { service, limits, hostname } = outlet;
+    let Some(smtp) = &service.smtp else {
+        let provider = typed.provider.as_deref().unwrap_or_default();
+        let key = KeyPath::root().key("provider").key(provider).key("smtp_host");
+        let cause = format!("the account `{}` sends by SMTP, so this key is needed", last_key(at));
+        reader.fault(key, cause, "write the name of the submission server, such as `smtp.contoso.com`");
+        return None;
+    };
+    Some(Way::Smtp(SmtpWay {
+        host: smtp.host.clone(),
+        port: smtp.port,
+        tls: smtp.tls,
+        max_octets: limits.smtp_octets,
+        max_recipients: limits.recipients_per_message,
+        helo: (*hostname).to_owned(),
+        dsn: smtp.dsn,
+    }))
 }
 
 /// The name in `account.NAME...`.
@@ -260,6 +303,9 @@ struct EffectiveLimits {
     recipients_per_message: usize,
     smtp_octets: u64,
     graph_octets: u64,
+    /// `None`: messages above `graph_octets` do not go by Graph.
+    draft_octets: Option<u64>,
+    ews_octets: u64,
 }
 
 impl EffectiveLimits {
@@ -269,13 +315,18 @@ impl EffectiveLimits {
         let number = |own: Option<u32>, common: Option<u32>, usual: u32| own.or(common).unwrap_or(usual);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let smtp_size = own.smtp_size.as_ref().or(common.smtp_size.as_ref());
+        let draft_size = own.draft_size.as_ref().or(common.draft_size.as_ref());
+        let ews_size = own.ews_size.as_ref().or(common.ews_size.as_ref());
         let graph_size = own.graph_size.as_ref().or(common.graph_size.as_ref());
         let place = |is_own: bool| if is_own { at.key("limits") } else { KeyPath::root().key("limits") };
         let mut size = |key: &str, typed: Option<&SizeText>, is_own: bool, usual: u64| match typed {
             Some(typed) => reader.size(place(is_own).key(key), typed),
             None => usual,
         };
+        let drafts = size("draft_size", draft_size, own.draft_size.is_some(), usual.draft_octets);
         Self {
+            draft_octets: typed.drafts.then_some(drafts),
+            ews_octets: size("ews_size", ews_size, own.ews_size.is_some(), usual.ews_octets),
             smtp_octets: size("smtp_size", smtp_size, own.smtp_size.is_some(), usual.smtp_octets),
             graph_octets: size("graph_size", graph_size, own.graph_size.is_some(), usual.graph_octets),
             pace: Limits {
@@ -303,6 +354,8 @@ struct Usual {
     per_message: u32,
     smtp_octets: u64,
     graph_octets: u64,
+    draft_octets: u64,
+    ews_octets: u64,
 }
 
 impl Usual {
@@ -320,6 +373,8 @@ impl Usual {
             per_message,
             smtp_octets: 35 << 20,
             graph_octets: 3 << 20,
+            draft_octets: 35 << 20,
+            ews_octets: 35 << 20,
         }
     }
 }

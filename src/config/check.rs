@@ -12,8 +12,8 @@ use super::quantity::{duration_words, size_words};
 use super::{Config, KeySource};
 use crate::account::{Account, Client, MailboxRule};
 use crate::delivery::{AccountWays, Limits, SmtpTls, Way};
-use crate::front::{ListenerSettings, ListenerTls};
-use crate::mail::SenderPolicy;
+use crate::front::{ListenerSettings, ListenerTls, ReadingServer, ReadingServers, UpstreamTls};
+use crate::mail::{Address, SenderPolicy};
 use crate::token::Grant;
 
 /// A part of the report: a heading and what belongs to it.
@@ -133,7 +133,7 @@ fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {
     if let Some(octets) = listener.max_octets {
         lines.push(format!("messages up to {}", size_words(octets)));
     }
-    Section { heading: format!("listener {} smtp", list_addresses(&listener.listen)), lines }
+    Section { heading: format!("listener {} {}", list_addresses(&listener.listen), listener.protocol.name()), lines }
 }
 
 fn admitted<'c>(config: &'c Config, listener: &ListenerSettings) -> impl Iterator<Item = &'c Client> {
@@ -173,12 +173,20 @@ fn account_section(config: &Config, account: &Account) -> Option<Section> {
         MailboxRule::One(address) => address.to_string(),
         MailboxRule::Domain(domain) => format!("any mailbox of {domain}"),
     };
-    let lines = vec![
-        format!("mailbox: {mailbox}"),
-        format!("grant: {grant}"),
-        format!("ways out: {}", ways.ways.iter().map(way_words).collect::<Vec<_>>().join(", then ")),
-        format!("limits: {}", limit_words(ways)),
-    ];
+    let mut lines = vec![format!("mailbox: {mailbox}"), format!("grant: {grant}")];
+    if !ways.ways.is_empty() {
+        lines.push(format!("ways out: {}", ways.ways.iter().map(way_words).collect::<Vec<_>>().join(", then ")));
+        lines.push(format!("limits: {}", limit_words(ways)));
+    }
+    if let Some(servers) = config.reading.get(&account.name) {
+        lines.push(format!("read by {}", reading_words(servers)));
+    }
+    if !account.shared.is_empty() {
+        lines.push(format!(
+            "shared mailboxes: {}",
+            account.shared.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
+        ));
+    }
     Some(Section { heading: format!("account `{}` at `{}`", account.name, account.provider), lines })
 }
 
@@ -189,7 +197,13 @@ fn grant<'c>(config: &'c Config, account: &Account) -> Option<&'c Grant> {
 fn way_words(way: &Way) -> String {
     let size = size_words(way.max_octets());
     match way {
+        Way::Graph(graph) if graph.drafts.is_some() => {
+            let one = size_words(graph.max_octets);
+            format!("graph by {} (up to {one}, and as a draft up to {size}, which needs Mail.ReadWrite)", graph.base)
+        }
         Way::Graph(graph) => format!("graph by {} (up to {size})", graph.base),
+        Way::Gmail(gmail) => format!("gmail by {} (up to {size})", gmail.base),
+        Way::Ews(ews) => format!("ews by {} (up to {size})", ews.url),
         Way::Smtp(smtp) => {
             let tls = match smtp.tls {
                 SmtpTls::StartTls => "STARTTLS",
@@ -200,10 +214,23 @@ fn way_words(way: &Way) -> String {
     }
 }
 
+fn reading_words(servers: &ReadingServers) -> String {
+    let words = |name: &str, server: &Option<ReadingServer>| {
+        let ReadingServer { host, port, tls } = server.as_ref()?;
+        let tls = match tls {
+            UpstreamTls::StartTls => "STARTTLS",
+            UpstreamTls::Implicit => "TLS",
+        };
+        Some(format!("{name} at {host}:{port} with {tls}"))
+    };
+    let all = [words("imap", &servers.imap), words("pop3", &servers.pop3)];
+    all.into_iter().flatten().collect::<Vec<_>>().join(" and ")
+}
+
 fn limit_words(ways: &AccountWays) -> String {
     let Limits { smtp_sessions, graph_requests, messages_per_minute, recipients_per_day } = ways.limits;
     let has_smtp = ways.ways.iter().any(|way| matches!(way, Way::Smtp(_)));
-    let has_graph = ways.ways.iter().any(|way| matches!(way, Way::Graph(_)));
+    let has_requests = ways.ways.iter().any(|way| !matches!(way, Way::Smtp(_)));
     let mut words: Vec<String> = Vec::new();
     let mut say = |is_there: bool, number: u64, what: &str| {
         if is_there && number > 0 {
@@ -211,7 +238,7 @@ fn limit_words(ways: &AccountWays) -> String {
         }
     };
     say(has_smtp, smtp_sessions as u64, "SMTP sessions");
-    say(has_graph, graph_requests as u64, "Graph requests at once");
+    say(has_requests, graph_requests as u64, "requests at once");
     say(true, u64::from(messages_per_minute), "messages a minute");
     say(true, u64::from(recipients_per_day), "recipients a day");
     if words.is_empty() { "none".to_owned() } else { words.join(", ") }

@@ -5,9 +5,9 @@ mod doors;
 mod page;
 mod sign_in;
 
-pub use doors::{Client, LineEndings, Listener, Protocol, Tls};
+pub use doors::{Client, LineEndings, Listener, Protocol, Route, Tls};
 pub use page::{Admin, ApiKey};
-pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayOut};
+pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayIn, WayOut};
 
 use std::collections::BTreeMap;
 
@@ -92,6 +92,12 @@ pub struct File {
     pub listener: Vec<Listener>,
     /// The apps and devices that are let in. Each begins with `[[client]]`.
     pub client: Vec<Client>,
+    /// Mail that takes another account than its client's own. Each begins with `[[route]]`; the first that fits counts.
+    pub route: Vec<Route>,
+    /// Who is meant by a name: `root = "it@contoso.com"`. A name without a domain is a user of this machine; a list sends
+    /// to several.
+    #[schemars(example = BTreeMap::from([("root", "it@contoso.com")]))]
+    pub alias: BTreeMap<String, OneOrMany>,
 }
 
 impl Default for File {
@@ -117,6 +123,8 @@ impl Default for File {
             account: BTreeMap::new(),
             listener: Vec::new(),
             client: Vec::new(),
+            route: Vec::new(),
+            alias: BTreeMap::new(),
         }
     }
 }
@@ -284,4 +292,11 @@ pub struct Limits {
     /// The largest message by Graph. Microsoft 3 MiB, which is what its limit of 4 MB leaves before base64.
     #[schemars(example = "3 MiB")]
     pub graph_size: Option<SizeText>,
+    /// The largest message by EWS. Microsoft 35 MiB.
+    #[schemars(example = "35 MiB")]
+    pub ews_size: Option<SizeText>,
+    /// The largest message by Graph for an account with `drafts`. Microsoft 35 MiB, which is what a mailbox takes unless
+    /// its administrator has raised that, up to 150 MB.
+    #[schemars(example = "150 MB")]
+    pub draft_size: Option<SizeText>,
 }

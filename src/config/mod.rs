@@ -18,7 +18,9 @@ mod proofs;
 mod providers;
 mod quantity;
 mod reader;
+mod reading;
 pub mod reference;
+mod routing;
 mod shape;
 mod suggest;
 #[cfg(test)]
@@ -28,6 +30,7 @@ pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
 pub use file::{LogFormat, LogLevel};
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,7 +39,7 @@ use fault::Faults;
 use reader::Reader;
 use url::Url;
 
-use crate::account::{Account, Clients};
+use crate::account::{Account, Clients, Routing};
 use crate::mail::Address;
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
@@ -92,6 +95,8 @@ pub struct Config {
     pub accounts: Vec<Arc<Account>>,
     /// All clients, in the order of the file.
     pub clients: Clients,
+    /// Routes and aliases.
+    pub routing: Routing,
     /// For the token manager.
     pub token: token::Settings,
     /// For the queue.
@@ -102,6 +107,8 @@ pub struct Config {
     pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// Where each account that is read has its servers.
+    pub reading: HashMap<String, front::ReadingServers>,
     /// The page.
     pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
@@ -177,6 +184,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     let services = providers::read(reader);
     let read = accounts::read(reader, &services, &hostname);
     let clients = clients::read(reader, &read.accounts);
+    let routing = routing::read(reader, &read.accounts, &hostname);
     let submission = front::SubmissionSettings {
         tls: listeners::tls_files(reader, &data),
         listeners: listeners::read(reader, &clients),
@@ -200,6 +208,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        reading: read.reading,
         directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
@@ -209,6 +218,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         notify_to,
         notify_webhook,
         clients,
+        routing,
         submission,
         page,
     }

@@ -8,7 +8,9 @@ use super::fault::KeyPath;
 use super::file::{self, Cloud, Kind, OneOrMany, UpstreamTls};
 use super::proofs;
 use super::reader::{Reader, is_loopback};
+use super::reading;
 use crate::delivery::SmtpTls;
+use crate::front::ReadingServers;
 use crate::token::{Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.
@@ -50,7 +52,11 @@ pub(super) struct Service {
     pub(super) has_proof: bool,
     pub(super) has_service_account: bool,
     pub(super) graph_url: Option<Url>,
+    pub(super) gmail_url: Option<Url>,
+    pub(super) ews_url: Option<Url>,
     pub(super) smtp: Option<Submission>,
+    /// Where its mail is read.
+    pub(super) reading: ReadingServers,
     /// `None` if a fault stands in the way.
     provider: Option<Provider>,
 }
@@ -78,9 +84,13 @@ struct Known {
     authorize_url: Option<String>,
     token_url: Option<String>,
     graph_host: Option<&'static str>,
+    gmail_url: Option<&'static str>,
+    ews_url: Option<String>,
     exchange_resource: Option<&'static str>,
     exchange_app_resource: Option<&'static str>,
     smtp_host: Option<&'static str>,
+    imap_host: Option<&'static str>,
+    pop3_host: Option<&'static str>,
 }
 
 impl Known {
@@ -91,6 +101,9 @@ impl Known {
                 authorize_url: Some("https://accounts.google.com/o/oauth2/v2/auth".to_owned()),
                 token_url: Some("https://oauth2.googleapis.com/token".to_owned()),
                 smtp_host: Some("smtp.gmail.com"),
+                gmail_url: Some("https://gmail.googleapis.com"),
+                imap_host: Some("imap.gmail.com"),
+                pop3_host: Some("pop.gmail.com"),
                 ..Self::default()
             },
             Kind::Microsoft => Self::microsoft(cloud, tenant),
@@ -131,6 +144,8 @@ impl Known {
                 "https://partner.outlook.cn",
             ),
         };
+        // The host of IMAP, POP3 and EWS is the one that tokens are asked for.
+        let reading = app.strip_prefix("https://").unwrap_or(app);
         Self {
             authorize_url: Some(format!("https://{login}/{tenant}/oauth2/v2.0/authorize")),
             token_url: Some(format!("https://{login}/{tenant}/oauth2/v2.0/token")),
@@ -138,6 +153,11 @@ impl Known {
             exchange_resource: Some(delegated),
             exchange_app_resource: Some(app),
             smtp_host: Some(smtp),
+            gmail_url: None,
+            // Both names of Exchange Online serve it; the tokens are for the second.
+            ews_url: Some(format!("{app}/EWS/Exchange.asmx")),
+            imap_host: Some(reading),
+            pop3_host: Some(reading),
         }
     }
 }
@@ -167,6 +187,10 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
     let graph_default = known.graph_host.map(|host| format!("https://{host}/v1.0"));
     let graph_url = typed.graph_url.as_ref().or(graph_default.as_ref());
     let graph_url = graph_url.and_then(|url| reader.endpoint(at.key("graph_url"), url.trim_end_matches('/')));
+    let gmail_url = typed.gmail_url.as_deref().or(known.gmail_url);
+    let gmail_url = gmail_url.and_then(|url| reader.endpoint(at.key("gmail_url"), url.trim_end_matches('/')));
+    let ews_url = typed.ews_url.as_ref().or(known.ews_url.as_ref());
+    let ews_url = ews_url.and_then(|url| reader.endpoint(at.key("ews_url"), url));
     let resource = |typed: &Option<String>, known: Option<&str>| {
         typed.as_deref().or(known).unwrap_or_default().trim_end_matches('/').to_owned()
     };
@@ -206,7 +230,10 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
         has_proof: proofs.is_there,
         has_service_account: proofs.has_service_account,
         graph_url,
+        gmail_url,
+        ews_url,
         smtp: submission(reader, at, typed, known.smtp_host),
+        reading: reading::servers(reader, at, typed, (known.imap_host, known.pop3_host)),
         provider,
     }
 }
@@ -352,8 +379,7 @@ fn submission(
     known: Option<&str>,
 ) -> Option<Submission> {
     let host = typed.smtp_host.as_deref().or(known)?;
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-    if host.is_empty() || !host.chars().all(fine) || host.parse::<std::net::SocketAddr>().is_ok() {
+    if !is_host(host) {
         let remedy = "write the name of the server alone; the port goes to `smtp_port`";
         reader.fault(at.key("smtp_host"), format!("`{host}` is no host name"), remedy);
         return None;
@@ -367,4 +393,10 @@ fn submission(
     // Exchange Online offers DSN, Gmail does not.
     let dsn = typed.smtp_dsn.unwrap_or(typed.kind == Some(Kind::Microsoft));
     Some(Submission { host: host.to_owned(), port: typed.smtp_port, tls, dsn })
+}
+
+/// A name or an address, without a port.
+pub(super) fn is_host(host: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!host.is_empty() && host.chars().all(fine)) || host.parse::<std::net::IpAddr>().is_ok()
 }

@@ -33,7 +33,7 @@ fn microsoft(provider: &str, account: &str) -> Config {
 fn smtp_host(config: &Config) -> String {
     let smtp = |way: &Way| match way {
         Way::Smtp(smtp) => Some(format!("{}:{} {:?}", smtp.host, smtp.port, smtp.tls)),
-        Way::Graph(_) => None,
+        Way::Graph(_) | Way::Gmail(_) | Way::Ews(_) => None,
     };
     config.delivery.accounts["a"].ways.iter().find_map(smtp).unwrap_or_default()
 }
@@ -88,8 +88,8 @@ fn an_endpoint_that_is_written_wins_over_the_one_that_is_known() {
     assert_eq!(provider.scopes, Some(vec!["one".to_owned(), "two".to_owned()]));
     assert_eq!(smtp_host(&config), "localhost:465 Implicit", "port 465 begins with TLS");
     match &config.delivery.accounts["a"].ways[0] {
-        Way::Graph(graph) => assert_eq!((graph.base.as_str(), graph.app_only), ("http://localhost:8081/v1.0", false)),
-        Way::Smtp(_) => panic!("graph comes first"),
+        Way::Graph(graph) => assert_eq!((graph.base.as_str(), graph.by_name), ("http://localhost:8081/v1.0", false)),
+        Way::Smtp(_) | Way::Gmail(_) | Way::Ews(_) => panic!("graph comes first"),
     }
 }
 
@@ -116,7 +116,7 @@ fn client_credentials_act_for_a_domain_without_anybody() {
     assert!(matches!(account.grant, Grant::ClientCredentials));
     assert_eq!(account.purposes, [Purpose::Smtp, Purpose::Graph]);
     assert_eq!(account.login_hint, None);
-    assert!(matches!(&config.delivery.accounts["a"].ways[1], Way::Graph(graph) if graph.app_only));
+    assert!(matches!(&config.delivery.accounts["a"].ways[1], Way::Graph(graph) if graph.by_name));
     let ClientAuthentication::SecretPost(secret) = &config.token.providers[0].authentication else {
         panic!("{:?}", config.token.providers[0].authentication);
     };

@@ -9,12 +9,13 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 
 use super::budget::ReportBudget;
 use super::content::LeaseContent;
+use super::notebook::LeaseNotebook;
 use super::rests::{self, Rests};
-use super::route::{self, Facts};
+use super::route::{self, Choice, Facts};
+use super::standing::{self, Standing, Word};
 use super::{AccountWays, Backend, Delivery, Limits};
-use crate::clock::Clock;
-use crate::mail::outgoing::header_only_recipients;
-use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason};
+use crate::clock::{Clock, Timestamp};
+use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason, Sender};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError, Unsettled};
 
 /// The longest wait before an outcome is written once more.
@@ -63,6 +64,7 @@ pub struct Carrier {
     reports: ReportBudget,
     rests: Rests,
     replaced: tokio::sync::Notify,
+    standing: Standing,
 }
 
 impl Carrier {
@@ -77,12 +79,14 @@ impl Carrier {
             reports: ReportBudget::default(),
             rests: Rests::default(),
             replaced: tokio::sync::Notify::new(),
+            standing: Standing::default(),
         }
     }
 
     /// Other ways out from now on; open attempts end on the old ones.
     pub fn replace(&self, ways: Ways) {
         self.ways.store(Arc::new(ways));
+        self.standing.clear_all();
         self.replaced.notify_waiters();
     }
 
@@ -119,32 +123,80 @@ impl Carrier {
             let words = format!("account `{}` is no longer in the configuration", lease.route.account);
             return failed(Failure::new(Reason::NoWayOut, words));
         };
-        let facts = facts(lease, &content);
-        let chosen = match route::choose(account, facts) {
-            Ok(chosen) => chosen,
-            Err(failure) => return failed(failure),
-        };
-        let (mut last, mut resting) = (None, None);
-        for way in chosen {
-            let Some(backend) = ways.backend(&lease.route.account, way.kind()) else { continue };
-            if let Some(until) = self.rests.until(&lease.key(), way.kind(), self.clock.now()) {
+        let sender = Sender { policy: lease.route.sender, mailbox: &lease.route.mailbox };
+        let facts = Facts::read(content.head(), &lease.envelope, &sender, content.size());
+        let now = self.clock.now();
+        let choice = route::choose(account, &facts, |kind| self.standing.trouble(&way_key(lease, kind), now));
+        if let Some(failure) = choice.failure(account) {
+            return failed(failure);
+        }
+        let mut attempt = self.try_ways(lease, &content, (&ways, &choice)).await;
+        attempt.notes.splice(0..0, choice.reasons(account));
+        attempt
+    }
+
+    /// One way after the other, until one takes the message or says something about it that another cannot mend. If all
+    /// refuse, the most hopeful refusal counts: mail must not fail because the last of the ways was too narrow.
+    async fn try_ways(
+        &self,
+        lease: &Lease,
+        content: &LeaseContent<'_>,
+        (ways, choice): (&Ways, &Choice<'_>),
+    ) -> Attempt {
+        let notebook = LeaseNotebook::new(&self.queue, lease);
+        let mut refused: Option<Attempt> = None;
+        let mut notes = Vec::new();
+        let mut resting: Option<Timestamp> = None;
+        let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
+        for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
+            let kind = weighed.way.kind();
+            let Some(backend) = ways.backend(&lease.route.account, kind) else { continue };
+            if let Some(until) = self.rests.until(&lease.key(), kind, self.clock.now()) {
                 resting = resting.into_iter().chain([until]).min();
                 continue;
             }
-            let attempt = backend.deliver(delivery(lease, &content)).await;
-            let asked = rests::asked(&attempt);
-            if let Some(wait) = asked {
-                self.leave_alone(lease, way.kind(), wait).await;
+            let mut attempt = backend.deliver(delivery(lease, content, &notebook)).await;
+            if let Some(wait) = rests::asked(&attempt) {
+                self.leave_alone(lease, kind, wait).await;
             }
-            if asked.is_none() && !another_way_may_help(&attempt) {
-                return attempt;
+            match standing::word(&attempt) {
+                Word::Final => {
+                    if attempt.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Relayed(_))) {
+                        self.standing.clear(&way_key(lease, kind));
+                    }
+                    attempt.notes.splice(0..0, notes);
+                    return attempt;
+                }
+                Word::TooNarrow => {}
+                Word::Refused(failure) if has_choice => self.remember(lease, kind, failure),
+                Word::Refused(_) => {}
             }
-            last = Some(attempt);
+            let why = attempt.outcomes.first().and_then(Outcome::failure).map(ToString::to_string);
+            notes.push(format!("{kind} did not take it: {}", why.unwrap_or_default()));
+            if refused.as_ref().is_none_or(|other| hope(&attempt) < hope(other)) {
+                refused = Some(attempt);
+            }
         }
-        if let Some(until) = resting.filter(|_| last.is_none()) {
-            return failed(patience(until.since(self.clock.now())));
+        let none = || {
+            let failure = match resting {
+                Some(until) => rests::patience(until.since(self.clock.now())),
+                None => Failure::new(Reason::NoWayOut, "no backend for the account's ways"),
+            };
+            Attempt::uniform(None, lease.envelope.recipients().len(), failure.into())
+        };
+        let mut attempt = refused.unwrap_or_else(none);
+        if notes.len() > 1 {
+            attempt.notes.splice(0..0, notes);
         }
-        last.unwrap_or_else(|| failed(Failure::new(Reason::NoWayOut, "no backend for the account's ways")))
+        attempt
+    }
+
+    /// Passes a way over for a while, and tells of it once.
+    fn remember(&self, lease: &Lease, backend: BackendKind, failure: Failure) {
+        if let Some(until) = self.standing.refuse(way_key(lease, backend), failure.clone(), self.clock.now()) {
+            let (account, mailbox) = (lease.route.account.clone(), lease.route.mailbox.to_string());
+            self.observe(&Event::WayRefused { account, mailbox, backend, failure, until });
+        }
     }
 
     /// Ways that asked for patience before the restart get it.
@@ -230,16 +282,21 @@ impl Ways {
     }
 }
 
-fn facts(lease: &Lease, content: &LeaseContent) -> Facts {
-    let null_reverse_path = lease.envelope.reverse_path().address().is_none();
-    Facts {
-        size: content.size(),
-        smtputf8: lease.envelope.needs_smtputf8(),
-        needs_envelope: null_reverse_path || !header_only_recipients(content.head(), &lease.envelope).is_empty(),
+fn way_key(lease: &Lease, kind: BackendKind) -> (String, MailboxKey, BackendKind) {
+    (lease.route.account.clone(), lease.key(), kind)
+}
+
+/// How much hope an attempt leaves: less is better.
+fn hope(attempt: &Attempt) -> u8 {
+    match attempt.outcomes.first() {
+        Some(Outcome::Relayed(_) | Outcome::Unknown(_)) => 0,
+        Some(Outcome::Deferred(_)) => 1,
+        Some(Outcome::Held(_)) => 2,
+        Some(Outcome::Failed(_)) | None => 3,
     }
 }
 
-fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent) -> Delivery<'a> {
+fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent, notebook: &'a LeaseNotebook) -> Delivery<'a> {
     Delivery {
         id: lease.id,
         account: &lease.route.account,
@@ -249,16 +306,6 @@ fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent) -> Delivery<'a> {
         head: content.head(),
         content,
         size: content.size(),
+        notebook,
     }
-}
-
-/// Every way asked to be left alone.
-fn patience(wait: Duration) -> Failure {
-    Failure::new(Reason::Throttled, "every way out asked for patience").retry_after(Some(wait))
-}
-
-/// Only a refusal of every recipient that is about the way's size: nothing was handed over, and another way may be wider.
-fn another_way_may_help(attempt: &Attempt) -> bool {
-    let too_large = |outcome: &Outcome| outcome.failure().is_some_and(|f| f.reason == Reason::MessageTooLarge);
-    !attempt.outcomes.is_empty() && attempt.outcomes.iter().all(too_large)
 }

@@ -10,19 +10,26 @@ use crate::secret::Secret;
 use crate::token::Purpose;
 
 mod budget;
+mod by_header;
 pub mod carrier;
 mod content;
+pub mod ews;
+pub mod gmail;
 pub mod graph;
 mod lane;
+mod notebook;
+mod reading;
 mod report;
 mod rests;
-mod route;
+pub mod route;
 mod settings;
 pub mod smtp;
+mod standing;
 mod turns;
+mod web;
 pub mod worker;
 
-pub use settings::{AccountWays, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
+pub use settings::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
 
 /// A future behind a pointer, so that the traits below can be made into objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -46,6 +53,22 @@ pub struct Delivery<'a> {
     pub content: &'a dyn Content,
     /// Octets of the whole message: our own header lines and the content.
     pub size: u64,
+    /// What is written down between the steps of an attempt, and what earlier attempts wrote.
+    pub notebook: &'a dyn Notebook,
+}
+
+/// What backends write down between the steps of an attempt: it is on the disk before they go on, so that the next
+/// attempt knows of it whatever became of this one.
+pub trait Notebook: Send + Sync {
+    /// What was written under `key` for this message.
+    fn read<'a>(&'a self, key: &'a str) -> BoxFuture<'a, Result<Option<String>, Failure>>;
+
+    /// Writes down `note` under `key`, or takes away what is there.
+    fn write<'a>(&'a self, key: &'a str, note: Option<String>) -> BoxFuture<'a, Result<(), Failure>>;
+
+    /// When the first attempt began of which nobody knows whether the provider took the message; `None` if there was
+    /// none, or if some recipients are relayed already, so that a copy at the provider proves nothing.
+    fn maybe_taken(&self) -> BoxFuture<'_, Result<Option<Timestamp>, Failure>>;
 }
 
 /// A message that can be read as often as needed, each time from its start.

@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::mail::{Attempt, BackendKind, Reason};
+use crate::mail::{Attempt, BackendKind, Failure, Reason};
 use crate::queue::MailboxKey;
 
 /// How long a way rests that said "too many" without a time.
@@ -46,10 +46,15 @@ pub(super) fn asked(attempt: &Attempt) -> Option<Duration> {
     waits?.into_iter().max()
 }
 
+/// Every way asked to be left alone.
+pub(super) fn patience(wait: Duration) -> Failure {
+    Failure::new(Reason::Throttled, "every way out asked for patience").retry_after(Some(wait))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::{Failure, Outcome, Receipt};
+    use crate::mail::{Outcome, Receipt};
 
     #[test]
     fn a_rest_ends_by_itself_and_a_shorter_one_changes_nothing() {

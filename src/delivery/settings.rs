@@ -40,9 +40,39 @@ pub struct SmtpWay {
 pub struct GraphWay {
     /// Base such as `https://graph.microsoft.com/v1.0`, without a slash at the end.
     pub base: Url,
-    /// Whose `sendMail`: `None` is `/me` (delegated), otherwise `/users/{mailbox}`.
-    pub app_only: bool,
-    /// Largest message in octets before base64. Default 3 MiB.
+    /// Whether the mailbox is named in the path, `/users/{mailbox}`, instead of `/me`: for an app without a person, and
+    /// for a mailbox that somebody else signs in for.
+    pub by_name: bool,
+    /// Largest message in octets before base64 that is sent in one request. Default and most: 3 MiB.
+    pub max_octets: u64,
+    /// Largest message in octets that is sent as a draft with its large files apart; `None`: none is, and the
+    /// permission `Mail.ReadWrite` is not needed.
+    pub drafts: Option<u64>,
+    /// Recipients in one message.
+    pub max_recipients: usize,
+}
+
+/// The Gmail API, `messages.send`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GmailWay {
+    /// Base such as `https://gmail.googleapis.com`, without a slash at the end.
+    pub base: Url,
+    /// Largest message in octets. Default and most: 35 MiB.
+    pub max_octets: u64,
+    /// Recipients in one message. Google: 100.
+    pub max_recipients: usize,
+}
+
+/// Exchange Web Services, `CreateItem`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct EwsWay {
+    /// Such as `https://outlook.office365.com/EWS/Exchange.asmx`.
+    pub url: Url,
+    /// Whether the mailbox is impersonated: for an app without a person.
+    pub impersonate: bool,
+    /// Whether a copy goes to Sent Items.
+    pub save_copy: bool,
+    /// Largest message in octets.
     pub max_octets: u64,
     /// Recipients in one message.
     pub max_recipients: usize,
@@ -55,6 +85,10 @@ pub enum Way {
     Graph(GraphWay),
     /// SMTP.
     Smtp(SmtpWay),
+    /// Gmail API.
+    Gmail(GmailWay),
+    /// Exchange Web Services.
+    Ews(EwsWay),
 }
 
 impl Way {
@@ -63,14 +97,21 @@ impl Way {
         match self {
             Self::Graph(_) => BackendKind::Graph,
             Self::Smtp(_) => BackendKind::Smtp,
+            Self::Gmail(_) => BackendKind::Gmail,
+            Self::Ews(_) => BackendKind::Ews,
         }
     }
 
     /// Largest message in octets.
     pub const fn max_octets(&self) -> u64 {
         match self {
-            Self::Graph(way) => way.max_octets,
+            Self::Graph(way) => match way.drafts {
+                Some(drafts) if drafts > way.max_octets => drafts,
+                Some(_) | None => way.max_octets,
+            },
             Self::Smtp(way) => way.max_octets,
+            Self::Gmail(way) => way.max_octets,
+            Self::Ews(way) => way.max_octets,
         }
     }
 
@@ -79,6 +120,8 @@ impl Way {
         match self {
             Self::Graph(way) => way.max_recipients,
             Self::Smtp(way) => way.max_recipients,
+            Self::Gmail(way) => way.max_recipients,
+            Self::Ews(way) => way.max_recipients,
         }
     }
 }
@@ -88,7 +131,7 @@ impl Way {
 pub struct Limits {
     /// SMTP sessions at once. Microsoft: 3.
     pub smtp_sessions: usize,
-    /// Graph requests at once. Microsoft: 4.
+    /// Requests at once, by Graph, EWS or the Gmail API. Microsoft: 4.
     pub graph_requests: usize,
     /// Messages in any minute. Microsoft: 30.
     pub messages_per_minute: u32,
@@ -105,7 +148,7 @@ impl Limits {
     pub(super) const fn of(&self, kind: BackendKind) -> Option<usize> {
         let limit = match kind {
             BackendKind::Smtp => self.smtp_sessions,
-            BackendKind::Graph => self.graph_requests,
+            BackendKind::Graph | BackendKind::Gmail | BackendKind::Ews => self.graph_requests,
         };
         if limit == 0 { None } else { Some(limit) }
     }

@@ -1,7 +1,10 @@
 //! The doors: what clients and administrators speak to.
 
 pub mod admin;
+pub mod reading;
 mod settings;
 pub mod submission;
 
-pub use settings::{ListenerSettings, ListenerTls, SubmissionSettings, TlsFiles};
+pub use settings::{
+    ListenerSettings, ListenerTls, Protocol, ReadingServer, ReadingServers, SubmissionSettings, TlsFiles, UpstreamTls,
+};

@@ -18,9 +18,33 @@ pub enum ListenerTls {
     Auto,
 }
 
+/// What is spoken on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Protocol {
+    /// Mail is handed in.
+    Smtp,
+    /// Mail is read.
+    Imap,
+    /// Mail is fetched.
+    Pop3,
+}
+
+impl Protocol {
+    /// The word in configuration and log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
+}
+
 /// One place where clients come in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListenerSettings {
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// Addresses and ports, resolved; never empty.
     pub listen: Vec<SocketAddr>,
     /// How TLS begins.
@@ -37,6 +61,8 @@ pub struct ListenerSettings {
     pub max_sessions_per_address: usize,
     /// How long a client may take for its next command. Default 5 min (RFC 5321 section 4.5.3.2).
     pub command_timeout: Duration,
+    /// How long a reading session may be silent in both directions.
+    pub idle_timeout: Duration,
     /// Largest message in octets, if smaller than what the accounts can send.
     pub max_octets: Option<u64>,
     /// Recipients of one message. Never below 100 (RFC 5321 section 4.5.3.1.8); default 1,000.
@@ -79,4 +105,44 @@ pub struct SubmissionSettings {
     pub listeners: Vec<ListenerSettings>,
     /// The certificate they show.
     pub tls: TlsFiles,
+}
+
+/// How TLS begins at a provider's server for reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpstreamTls {
+    /// By STARTTLS or STLS.
+    StartTls,
+    /// With the first octet.
+    Implicit,
+}
+
+/// A server that mail is read from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadingServer {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How TLS begins there.
+    pub tls: UpstreamTls,
+}
+
+/// Where an account's mail is read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ReadingServers {
+    /// By IMAP.
+    pub imap: Option<ReadingServer>,
+    /// By POP3.
+    pub pop3: Option<ReadingServer>,
+}
+
+impl ReadingServers {
+    /// The server for a protocol.
+    pub const fn get(&self, protocol: Protocol) -> Option<&ReadingServer> {
+        match protocol {
+            Protocol::Imap => self.imap.as_ref(),
+            Protocol::Pop3 => self.pop3.as_ref(),
+            Protocol::Smtp => None,
+        }
+    }
 }

@@ -26,9 +26,10 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
-use crate::front::ListenerTls;
 use crate::front::admin::{Control, Reload, Setup, router};
+use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
 use crate::front::submission::{Door, Rules, Submission};
+use crate::front::{ListenerTls, Protocol};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
@@ -91,12 +92,19 @@ pub struct Gateway {
 /// What a reload swaps.
 struct Running {
     submission: Arc<Submission>,
+    reading: Arc<Reading>,
     carrier: Arc<Carrier>,
     config: ArcSwap<Config>,
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
     setup: Arc<ArcSwap<Setup>>,
+}
+
+/// What the running parts share with those who look at them.
+struct Shown {
+    setup: Arc<ArcSwap<Setup>>,
+    reading: ReadingSessions,
 }
 
 impl Gateway {
@@ -114,16 +122,23 @@ impl Gateway {
         let commands = bind_control(&control_socket)?;
 
         let mut control = parts.control(&config, clock.clone(), journal, None);
-        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), Arc::clone(&control.setup)))?;
+        let shown = Shown { setup: Arc::clone(&control.setup), reading: control.reading.clone() };
+        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), shown))?;
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
         for (settings, socket) in doors {
-            let wants_tls = settings.tls != ListenerTls::None;
-            let door = Door::new(Arc::clone(&running.submission), settings, tls.clone().filter(|_| wants_tls));
-            tasks.spawn(Arc::new(door).serve(socket, stop_front.clone(), sessions.clone()));
+            let tls = tls.clone().filter(|_| settings.tls != ListenerTls::None);
+            let (stopping, sessions) = (stop_front.clone(), sessions.clone());
+            if settings.protocol == Protocol::Smtp {
+                let door = Door::new(Arc::clone(&running.submission), settings, tls);
+                tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
+            } else {
+                let door = reading::Door::new(Arc::clone(&running.reading), settings, tls);
+                tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
+            }
         }
         page::start(page_sockets, &control, tls.as_ref(), &tasks, &stop_delivery);
         tasks.spawn(until(stop_delivery.clone(), control::remember_the_day(control.clone(), started)));
@@ -150,7 +165,7 @@ impl Gateway {
         Ok(Self { parts, control, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
     }
 
-    /// Where the SMTP listeners really listen, in the configuration's order.
+    /// Where the listeners really listen, in the configuration's order.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -188,21 +203,32 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        (tls, setup): (Option<ServerTls>, Arc<ArcSwap<Setup>>),
+        (tls, Shown { setup, reading }): (Option<ServerTls>, Shown),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
         let ways = wiring.ways(&config);
         let carrier = Carrier::new(parts.queue.clone(), ways, clock.clone(), Arc::clone(&observer), hostname.clone());
+        let (rules, reading_rules) = rules(&config, &clock)?;
+        let reading = Reading {
+            rules: ArcSwap::from_pointee(reading_rules),
+            tokens: parts.tokens.clone(),
+            connector: wiring.connector(),
+            sessions: reading,
+            observer: Arc::clone(&observer),
+            clock: clock.clone(),
+            pauses: Pauses::default(),
+        };
         let submission = Submission {
             hostname,
             queue: parts.queue.clone(),
-            rules: ArcSwap::from_pointee(rules(&config, &clock)?),
+            rules: ArcSwap::from_pointee(rules),
             observer,
             clock: clock.clone(),
         };
         let config = ArcSwap::from_pointee(config);
-        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
+        let (submission, reading) = (Arc::new(submission), Arc::new(reading));
+        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -213,12 +239,13 @@ impl Running {
                 let old = this.config.load_full();
                 let new =
                     Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
-                let rules = rules(&new, &this.clock).map_err(|error| error.to_string())?;
+                let (rules, reading_rules) = rules(&new, &this.clock).map_err(|error| error.to_string())?;
                 if let Some(tls) = &this.tls {
                     tls.reload().map_err(|error| error.to_string())?;
                 }
                 let restart = needs_restart(&old, &new);
                 this.submission.rules.store(Arc::new(rules));
+                this.reading.replace(reading_rules);
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
@@ -264,9 +291,17 @@ fn needs_restart(old: &Config, new: &Config) -> String {
     }
 }
 
-fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
+/// What all listeners go by: one checker of passwords for both kinds, so that guessing at one is slowed at the other.
+fn rules(config: &Config, clock: &Clock) -> Result<(Rules, reading::Rules), HashError> {
+    let passwords = Arc::new(Passwords::new(clock.clone())?);
+    let reading = reading::Rules {
+        clients: config.clients.clone(),
+        servers: config.reading.clone(),
+        passwords: Arc::clone(&passwords),
+        step_timeout: config.delivery.step_timeout,
+    };
     let (clients, ways) = (config.clients.clone(), config.delivery.accounts.clone());
-    Ok(Rules { clients, ways, passwords: Passwords::new(clock.clone())? })
+    Ok((Rules { clients, ways, routing: config.routing.clone(), passwords }, reading))
 }
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {

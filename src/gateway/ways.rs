@@ -6,6 +6,8 @@ use super::Parts;
 use crate::account::MailboxRule;
 use crate::config::Config;
 use crate::delivery::carrier::{Notify, Ways};
+use crate::delivery::ews::EwsBackend;
+use crate::delivery::gmail::GmailBackend;
 use crate::delivery::graph::GraphBackend;
 use crate::delivery::smtp::SmtpBackend;
 use crate::delivery::{Backend, BoxFuture, Settings, Token, Tokens, Way};
@@ -32,6 +34,11 @@ impl Wiring {
         Ok(Self { tokens: Arc::new(parts.tokens.clone()), http: parts.http.clone(), connector })
     }
 
+    /// What makes connections to providers.
+    pub(super) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
     /// The ways out of a configuration, with fresh session pools.
     pub(super) fn ways(&self, config: &Config) -> Ways {
         let accounts = config.delivery.accounts.clone();
@@ -48,6 +55,10 @@ impl Wiring {
             Way::Graph(way) => {
                 Arc::new(GraphBackend::new(way.clone(), self.http.clone(), tokens, settings.final_timeout))
             }
+            Way::Gmail(way) => {
+                Arc::new(GmailBackend::new(way.clone(), self.http.clone(), tokens, settings.final_timeout))
+            }
+            Way::Ews(way) => Arc::new(EwsBackend::new(way.clone(), self.http.clone(), tokens, settings.final_timeout)),
             Way::Smtp(way) => Arc::new(SmtpBackend::new(way.clone(), self.connector.clone(), tokens, settings.into())),
         }
     }

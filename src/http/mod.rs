@@ -15,10 +15,11 @@ use std::time::Duration;
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use bytes::Bytes;
+use tokio::sync::mpsc;
 use url::Url;
 
 use crate::secret::Secret;
-use body::{Handed, WatchedBody};
+use body::{Handed, Payload, WatchedBody};
 pub use error::{HttpError, HttpSetupError};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 
@@ -85,7 +86,7 @@ impl Http {
             .body(reqwest::Body::wrap(body))
             .send();
         let answer = sending.await.map_err(|error| HttpError::of_request(&server, &error, &handed, timeout))?;
-        Ok(Response::read(&server, answer).await)
+        Ok(Response::read(&server, answer, request.answer_limit).await)
     }
 }
 
@@ -114,21 +115,45 @@ pub struct Request {
     method: Method,
     url: Url,
     headers: HeaderMap,
-    body: Bytes,
+    body: Payload,
     timeout: Option<Duration>,
+    answer_limit: usize,
     direct: bool,
 }
 
 impl Request {
     /// A GET.
     pub fn get(url: Url) -> Self {
-        Self { method: Method::GET, url, headers: HeaderMap::new(), body: Bytes::new(), timeout: None, direct: false }
+        Self {
+            method: Method::GET,
+            url,
+            headers: HeaderMap::new(),
+            body: Payload::Whole(Bytes::new()),
+            timeout: None,
+            answer_limit: MAX_BODY,
+            direct: false,
+        }
     }
 
     /// A POST of `body`.
     pub fn post(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
         let headers = HeaderMap::from_iter([(CONTENT_TYPE, HeaderValue::from_static(content_type))]);
-        Self { method: Method::POST, url, headers, body: body.into(), timeout: None, direct: false }
+        Self { method: Method::POST, headers, body: Payload::Whole(body.into()), ..Self::get(url) }
+    }
+
+    /// A POST of `length` octets that come through `octets` while it is sent; if fewer come, the request breaks off.
+    pub fn post_streamed(url: Url, content_type: &'static str, length: u64, octets: mpsc::Receiver<Bytes>) -> Self {
+        Self { body: Payload::Stream(octets, length), ..Self::post(url, content_type, Bytes::new()) }
+    }
+
+    /// A PUT of `body`.
+    pub fn put(url: Url, content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { method: Method::PUT, ..Self::post(url, content_type, body) }
+    }
+
+    /// A DELETE.
+    pub fn delete(url: Url) -> Self {
+        Self { method: Method::DELETE, ..Self::get(url) }
     }
 
     /// A POST of form fields (`application/x-www-form-urlencoded`): each value stays one value whatever it holds.
@@ -167,6 +192,12 @@ impl Request {
         Self { timeout: Some(limit), ..self }
     }
 
+    /// The same with up to `octets` of its answer kept instead of [`MAX_BODY`].
+    #[must_use]
+    pub fn answer_limit(self, octets: usize) -> Self {
+        Self { answer_limit: octets, ..self }
+    }
+
     /// `host` or `host:port`: all that messages may show of the URL.
     fn server(&self) -> String {
         let host = self.url.host_str().unwrap_or_default();
@@ -203,14 +234,14 @@ impl Response {
         self.cut.clone().map_or(Ok(&self.body), Err)
     }
 
-    async fn read(server: &str, mut answer: reqwest::Response) -> Self {
+    async fn read(server: &str, mut answer: reqwest::Response, limit: usize) -> Self {
         let status = answer.status().as_u16();
         let headers = std::mem::take(answer.headers_mut());
         let retry_after = retry_after(&headers);
         let mut body = Vec::new();
         let cut = loop {
             match answer.chunk().await {
-                Ok(Some(chunk)) if body.len() + chunk.len() > MAX_BODY => {
+                Ok(Some(chunk)) if body.len() + chunk.len() > limit => {
                     break Some(HttpError::TooLarge(server.to_owned()));
                 }
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),

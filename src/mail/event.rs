@@ -63,10 +63,44 @@ pub enum Event {
     StillHeld { account: String, mailbox: String, failure: Failure, since: Timestamp, waiting: u64 },
     /// The hold of a mailbox ended.
     Released { account: String, mailbox: String, why: String },
+    /// The provider refuses a way out to a mailbox, whatever the message; it is passed over until `until`.
+    WayRefused { account: String, mailbox: String, backend: BackendKind, failure: Failure, until: Timestamp },
     /// A report about a failure was queued.
     Reported { id: QueueId, about: QueueId, to: String },
     /// A failure that nobody can be told of by mail.
     Unreported { about: QueueId, why: String },
+    /// A reading client is logged in; from here on its session is only carried.
+    SessionOpened {
+        session: String,
+        protocol: &'static str,
+        client: String,
+        account: String,
+        mailbox: String,
+        peer: IpAddr,
+    },
+    /// It has ended.
+    SessionClosed {
+        session: String,
+        protocol: &'static str,
+        client: String,
+        account: String,
+        mailbox: String,
+        why: String,
+        up: u64,
+        down: u64,
+        millis: u64,
+    },
+    /// A reading client with the right password could not be let in, for a reason that is not its own.
+    SessionRefused {
+        session: String,
+        protocol: &'static str,
+        client: String,
+        account: String,
+        mailbox: String,
+        peer: IpAddr,
+        failure: Failure,
+        hint: String,
+    },
     /// A new access token was issued.
     TokenRenewed { account: String, resource: String, expires: Timestamp },
     /// No access token could be had; oxpost tries again.

@@ -11,6 +11,7 @@ pub mod header;
 pub mod id;
 mod originator;
 pub mod outgoing;
+pub mod parts;
 mod reconcile;
 pub mod sender;
 pub mod status;

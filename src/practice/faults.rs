@@ -7,8 +7,10 @@ use std::time::Duration;
 pub enum Fault {
     /// The token endpoint.
     Token(TokenFault),
-    /// Graph's `sendMail`.
+    /// Graph: the next request about a mailbox, whatever it is for.
     Graph(GraphFault),
+    /// Graph, the Gmail API or EWS: the next request of this kind.
+    GraphAt(WebStep, GraphFault),
     /// Looking people up in Graph.
     People(PeopleFault),
     /// The SMTP greeting; nobody has signed in yet, so it cannot be limited to a mailbox.
@@ -29,9 +31,20 @@ impl Fault {
         if let Self::Token(fault) = self { Some(*fault) } else { None }
     }
 
-    /// The fault, if it is one of `sendMail`.
-    pub(super) fn of_graph(&self) -> Option<GraphFault> {
-        if let Self::Graph(fault) = self { Some(*fault) } else { None }
+    /// The fault, if it is one of a Graph request of this kind.
+    pub(super) fn of_graph(&self, asked: WebStep) -> Option<GraphFault> {
+        match self {
+            Self::Graph(fault) => Some(*fault),
+            Self::GraphAt(step, fault) if *step == asked => Some(*fault),
+            Self::GraphAt(..)
+            | Self::Token(_)
+            | Self::People(_)
+            | Self::Greeting(_)
+            | Self::Auth(_)
+            | Self::MailFrom
+            | Self::Recipient(..)
+            | Self::EndOfData(_) => None,
+        }
     }
 
     /// The fault, if it is one of looking people up.
@@ -62,6 +75,8 @@ pub enum TokenFault {
     InvalidGrant,
     /// 401 `invalid_client`, AADSTS7000222: the secret has expired.
     InvalidClient,
+    /// 400 `invalid_grant` with this AADSTS number.
+    Aadsts(u32),
     /// 429 with `Retry-After` in whole seconds.
     Throttled(u32),
     /// 503 `temporarily_unavailable`.
@@ -76,7 +91,36 @@ pub enum TokenFault {
     Redirect,
 }
 
-/// Faults of `sendMail`.
+/// What a request to a web interface is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WebStep {
+    /// `sendMail`.
+    SendMail,
+    /// A draft made from MIME.
+    Create,
+    /// A look at one message.
+    Read,
+    /// Messages looked for.
+    Find,
+    /// An attachment posted whole.
+    Attach,
+    /// An upload session opened.
+    OpenUpload,
+    /// A range put, or the state of a session asked for.
+    Upload,
+    /// A draft sent.
+    Send,
+    /// A message removed.
+    Delete,
+    /// The Gmail API: a message sent at once, or an upload opened.
+    GmailSend,
+    /// The Gmail API: a range of an upload.
+    GmailRange,
+    /// Exchange Web Services.
+    Ews,
+}
+
+/// Faults of Graph, the Gmail API and EWS.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum GraphFault {
     /// 401 `InvalidAuthenticationToken` for a token that is good.
@@ -89,6 +133,10 @@ pub enum GraphFault {
     Throttled(u32),
     /// 503.
     Unavailable,
+    /// 404 `MailboxNotEnabledForRESTAPI`: no cloud mailbox.
+    NoRest,
+    /// The connection is reset instead of an answer; nothing is taken.
+    Reset,
     /// The mail is taken and the answer is 504.
     TakenThenTimeout,
     /// The mail is taken and the connection is reset instead of an answer.

@@ -6,16 +6,21 @@
 //!
 //! It gives tokens to everybody who asks and so listens on loopback only.
 
+mod assembly;
 mod authority;
 mod codes;
 mod directory;
+mod ews;
 mod faults;
+mod gmail;
 mod graph;
 mod identity;
+mod items;
 mod ledger;
 mod letter;
 mod page;
 mod post_office;
+mod reading;
 mod scope;
 mod settings;
 mod shared;
@@ -30,6 +35,7 @@ mod tests;
 pub use directory::{APP_CLIENT_ID, APP_CLIENT_SECRET, App, Directory, PUBLIC_CLIENT_ID, User};
 pub use faults::{
     AuthFault, DotFault, Fault, GraphFault, GreetingFault, PeopleFault, RecipientFault, Rule, Times, TokenFault,
+    WebStep,
 };
 pub use post_office::{Arrived, Finding, Place, Seen, Via};
 pub use settings::{PracticeError, Settings};

@@ -19,6 +19,10 @@ pub enum Via {
     Graph,
     /// SMTP submission.
     Smtp,
+    /// The Gmail API.
+    Gmail,
+    /// Exchange Web Services.
+    Ews,
 }
 
 impl std::fmt::Display for Via {
@@ -26,6 +30,8 @@ impl std::fmt::Display for Via {
         f.write_str(match self {
             Self::Graph => "graph",
             Self::Smtp => "smtp",
+            Self::Gmail => "gmail",
+            Self::Ews => "ews",
         })
     }
 }
@@ -135,6 +141,12 @@ pub enum Place {
     Graph,
     /// SMTP submission.
     Smtp,
+    /// The Gmail API.
+    Gmail,
+    /// Exchange Web Services.
+    Ews,
+    /// IMAP and POP3.
+    Reading,
 }
 
 impl std::fmt::Display for Place {
@@ -144,6 +156,9 @@ impl std::fmt::Display for Place {
             Self::Token => "token",
             Self::Graph => "graph",
             Self::Smtp => "smtp",
+            Self::Gmail => "gmail",
+            Self::Ews => "ews",
+            Self::Reading => "reading",
         })
     }
 }
@@ -164,7 +179,7 @@ impl PostOffice {
     pub(super) fn take(&self, incoming: Incoming, at: Timestamp) -> u64 {
         let raw: Arc<[u8]> = incoming.raw.into();
         let shown = match incoming.via {
-            Via::Graph => letter::without_bcc(&raw).into(),
+            Via::Graph | Via::Gmail | Via::Ews => letter::without_bcc(&raw).into(),
             Via::Smtp => Arc::clone(&raw),
         };
         let mut mail = lock(&self.mail);

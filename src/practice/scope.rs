@@ -9,6 +9,8 @@ pub(super) enum Resource {
     Graph,
     /// Exchange Online: SMTP, IMAP, POP and EWS.
     Exchange,
+    /// Google's mail: the Gmail API, SMTP, IMAP and POP.
+    Google,
 }
 
 impl fmt::Display for Resource {
@@ -22,6 +24,7 @@ impl Resource {
         match self {
             Self::Graph => "https://graph.microsoft.com/",
             Self::Exchange => "https://outlook.office.com/",
+            Self::Google => "https://www.googleapis.com/auth/",
         }
     }
 
@@ -34,10 +37,12 @@ impl Resource {
                 "Mail.Read",
                 "Mail.ReadBasic",
                 "Mail.ReadWrite",
+                "Mail.ReadWrite.Shared",
                 "User.Read",
                 "User.ReadBasic.All",
                 "User.Read.All",
             ],
+            Self::Google => &["gmail.send", "https://mail.google.com/"],
             Self::Exchange => &["SMTP.Send", "IMAP.AccessAsUser.All", "POP.AccessAsUser.All", "EWS.AccessAsUser.All"],
         }
     }
@@ -46,6 +51,7 @@ impl Resource {
     pub(super) const fn roles(self) -> &'static [&'static str] {
         match self {
             Self::Graph => &["Mail.Send", "Mail.Read", "Mail.ReadWrite", "User.Read.All"],
+            Self::Google => &[],
             Self::Exchange => &["SMTP.SendAsApp", "IMAP.AccessAsApp", "POP.AccessAsApp", "full_access_as_app"],
         }
     }
@@ -128,6 +134,7 @@ fn parse_one(text: &str) -> Result<Scope, ScopeError> {
                 "graph.microsoft.com" => Resource::Graph,
                 // Two names of one service; which of them a tutorial uses is a matter of its age.
                 "outlook.office.com" | "outlook.office365.com" => Resource::Exchange,
+                "www.googleapis.com" => Resource::Google,
                 _ => return Err(ScopeError::UnknownResource(text.to_owned())),
             };
             (resource, name)

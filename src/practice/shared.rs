@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::codes::Codes;
 use super::directory::Directory;
+use super::gmail::Pending;
+use super::items::Items;
 use super::ledger::{Access, Bad, Ledger};
 use super::post_office::{Place, PostOffice};
 use super::switches::Switches;
@@ -28,6 +30,8 @@ pub(super) struct Shared {
     /// SMTP sessions by mailbox.
     pub(super) smtp_gate: Gate<String>,
     ledger: Mutex<Ledger>,
+    items: Mutex<Items>,
+    uploads: Mutex<HashMap<String, Pending>>,
     codes: Mutex<Codes>,
     sent: Mutex<HashMap<String, VecDeque<Timestamp>>>,
 }
@@ -44,6 +48,8 @@ impl Shared {
             graph_gate: Gate::default(),
             smtp_gate: Gate::default(),
             ledger: Mutex::default(),
+            items: Mutex::default(),
+            uploads: Mutex::default(),
             codes: Mutex::default(),
             sent: Mutex::default(),
         }
@@ -52,6 +58,16 @@ impl Shared {
     /// The ledger, for as long as the guard lives: never across an await.
     pub(super) fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Drafts and Sent Items, for as long as the guard lives: never across an await.
+    pub(super) fn items(&self) -> MutexGuard<'_, Items> {
+        self.items.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Uploads of the Gmail API by id, for as long as the guard lives: never across an await.
+    pub(super) fn uploads(&self) -> MutexGuard<'_, HashMap<String, Pending>> {
+        self.uploads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The device codes, for as long as the guard lives: never across an await.

@@ -73,6 +73,8 @@ pub struct Knobs {
     pub graph_requests: usize,
     /// How a bad token is refused over SMTP. Default `Direct`.
     pub failed_auth: FailedAuth,
+    /// Whether EWS is switched on for the tenant. Default yes.
+    pub ews: bool,
     /// SMTP sessions of one mailbox at once; 0 is no limit. Default 3.
     pub smtp_sessions: usize,
     /// The rule for more than 30 messages of a mailbox within a minute. Default `Off`.
@@ -96,6 +98,7 @@ impl Default for Knobs {
             base64_breaks: false,
             graph_requests: 4,
             failed_auth: FailedAuth::Direct,
+            ews: true,
             smtp_sessions: 3,
             message_rate: MessageRate::Off,
             smtp_max_octets: 157_286_400,

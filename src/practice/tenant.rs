@@ -9,12 +9,16 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::authority::Authority;
+use super::directory::PUBLIC_CLIENT_ID;
+use super::ledger::{Access, Holder};
 use super::post_office::{Arrived, Finding};
+use super::reading::Protocol;
+use super::scope::Resource;
 use super::settings::{PracticeError, Settings};
 use super::shared::Shared;
 use super::switches::Switches;
 use super::wire::{Doorstep, Line};
-use super::{graph, identity, page, smtp};
+use super::{ews, gmail, graph, identity, page, reading, smtp};
 
 /// A running practice tenant: identity, Graph, SMTP submission and a page, on loopback. Dropping it stops it;
 /// [`Tenant::stop`] also waits until it has stopped.
@@ -23,6 +27,8 @@ pub struct Tenant {
     origin: Url,
     https_origin: Url,
     smtp: SocketAddr,
+    imap: SocketAddr,
+    pop3: SocketAddr,
     ca_pem: String,
     tracker: TaskTracker,
 }
@@ -33,9 +39,11 @@ impl Tenant {
     /// # Errors
     /// An address that is not loopback or is taken; keys that cannot be made.
     pub async fn start(settings: Settings) -> Result<Self, PracticeError> {
-        let Settings { http, smtp, clock, directory } = settings;
+        let Settings { http, smtp, imap, pop3, clock, directory } = settings;
         let (http_listener, http) = bind(http).await?;
         let (smtp_listener, smtp) = bind(smtp).await?;
+        let (imap_listener, imap) = bind(imap).await?;
+        let (pop3_listener, pop3) = bind(pop3).await?;
         let authority = Authority::make(clock.now())?;
         let (origin, https_origin) = (origin("http", http)?, origin("https", http)?);
         let text = origin.as_str().trim_end_matches('/').to_owned();
@@ -43,13 +51,22 @@ impl Tenant {
         let tracker = TaskTracker::new();
 
         let doorstep = Doorstep::open(http_listener, http, Arc::clone(&authority.server), shared.stopping.clone());
-        let routes = Router::new().merge(identity::routes()).merge(graph::routes()).merge(page::routes());
+        let routes = Router::new()
+            .merge(identity::routes())
+            .merge(graph::routes())
+            .merge(gmail::routes())
+            .merge(ews::routes())
+            .merge(page::routes());
         let service = routes.with_state(Arc::clone(&shared)).into_make_service_with_connect_info::<Line>();
         let serving = axum::serve(doorstep, service).with_graceful_shutdown(shared.stopping.clone().cancelled_owned());
         tracker.spawn(async move { serving.await.ok() });
-        tracker.spawn(smtp::serve(smtp_listener, authority.server, Arc::clone(&shared), tracker.clone()));
+        let tls = || Arc::clone(&authority.server);
+        tracker.spawn(smtp::serve(smtp_listener, tls(), Arc::clone(&shared), tracker.clone()));
+        for (protocol, listener) in [(Protocol::Imap, imap_listener), (Protocol::Pop3, pop3_listener)] {
+            tracker.spawn(reading::serve(protocol, listener, tls(), Arc::clone(&shared), tracker.clone()));
+        }
         tracker.close();
-        Ok(Self { shared, origin, https_origin, smtp, ca_pem: authority.pem, tracker })
+        Ok(Self { shared, origin, https_origin, smtp, imap, pop3, ca_pem: authority.pem, tracker })
     }
 
     /// The tenant's root at the identity side, `http://127.0.0.1:PORT/practice.example`: `/oauth2/v2.0/token` and
@@ -85,6 +102,16 @@ impl Tenant {
         self.at("v1.0")
     }
 
+    /// What stands for `https://gmail.googleapis.com`.
+    pub fn gmail_base(&self) -> Url {
+        self.at("")
+    }
+
+    /// What stands for `https://outlook.office365.com/EWS/Exchange.asmx`.
+    pub fn ews_url(&self) -> Url {
+        self.at("EWS/Exchange.asmx")
+    }
+
     /// The page that shows what arrived.
     pub fn page_url(&self) -> Url {
         self.origin.clone()
@@ -98,6 +125,16 @@ impl Tenant {
     /// Where SMTP submission listens: STARTTLS, with a certificate for `localhost` and `127.0.0.1`.
     pub const fn smtp_addr(&self) -> SocketAddr {
         self.smtp
+    }
+
+    /// Where IMAP listens: TLS from the first octet.
+    pub const fn imap_addr(&self) -> SocketAddr {
+        self.imap
+    }
+
+    /// Where POP3 listens: TLS from the first octet.
+    pub const fn pop3_addr(&self) -> SocketAddr {
+        self.pop3
     }
 
     /// The certificate of the tenant's own authority, PEM.
@@ -118,6 +155,16 @@ impl Tenant {
     /// How many messages arrived in all.
     pub fn mail_count(&self) -> u64 {
         self.shared.office.count()
+    }
+
+    /// How many drafts lie in all mailboxes together. A good gateway leaves none behind.
+    pub fn draft_count(&self) -> usize {
+        self.shared.items().drafts()
+    }
+
+    /// How many messages lie in the Sent Items of a mailbox.
+    pub fn sent_count(&self, address: &str) -> usize {
+        self.shared.items().sent_items(address).count()
     }
 
     /// Waits until `count` messages have arrived in all, and returns what [`Tenant::mail`] does. It waits for ever:
@@ -141,6 +188,22 @@ impl Tenant {
     pub fn expire_access_tokens(&self, who: &str) {
         let now = self.shared.clock.now();
         self.shared.ledger().expire(who, now);
+    }
+
+    /// An access token out of hand, for a mailbox and with these permissions, all of one resource. For tests of one part
+    /// alone; whoever signs in gets theirs from the token endpoint.
+    pub fn access_token(&self, address: &str, permissions: &[&str]) -> String {
+        let of = |resource: &Resource| permissions.iter().any(|wanted| resource.delegated().contains(wanted));
+        let audience = [Resource::Exchange, Resource::Google].into_iter().find(of).unwrap_or(Resource::Graph);
+        let access = Access {
+            client_id: PUBLIC_CLIENT_ID.to_owned(),
+            holder: Holder::User(address.to_owned()),
+            audience,
+            permissions: permissions.iter().map(|&name| name.to_owned()).collect(),
+            expires: self.shared.clock.now().plus(self.shared.switches.knobs().token_lifetime),
+        };
+        let now = self.shared.clock.now();
+        self.shared.ledger().new_access(access, now)
     }
 
     /// Stops the tenant and waits until every session has ended.

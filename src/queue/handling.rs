@@ -97,6 +97,7 @@ pub(super) fn purge(connection: &Connection, before: Timestamp) -> rusqlite::Res
             "DELETE FROM body WHERE message = ?1",
             "DELETE FROM recipient WHERE message = ?1",
             "DELETE FROM attempt WHERE message = ?1",
+            "DELETE FROM note WHERE message = ?1",
             "DELETE FROM message WHERE seq = ?1",
         ] {
             connection.prepare_cached(sql)?.execute([seq])?;

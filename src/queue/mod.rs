@@ -17,6 +17,7 @@ mod late;
 mod lease;
 mod listing;
 mod message;
+mod notes;
 pub mod pace;
 mod recover;
 mod remind;
@@ -274,6 +275,38 @@ impl Queue {
                 BodyReader::memory(octets.ok_or_else(missing)?, lease.size)
             }
         }
+    }
+
+    /// What was written under `key` for the message of a lease, in this attempt or an earlier one.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn note(&self, lease: &Lease, key: &str) -> Result<Option<String>, QueueError> {
+        let (seq, key) = (lease.record.seq, key.to_owned());
+        Ok(self.inner.store.read(move |connection| notes::read(connection, seq, &key)).await?)
+    }
+
+    /// Writes `note` under `key` for the message of a lease, or takes away what is there. On `Ok` it is on the disk.
+    ///
+    /// # Errors
+    /// What the store says; nothing is written then.
+    pub async fn write_note(&self, lease: &Lease, key: &str, note: Option<String>) -> Result<(), QueueError> {
+        let (seq, key) = (lease.record.seq, key.to_owned());
+        let write = move |connection: &_| notes::write(connection, seq, &key, note.as_deref());
+        Ok(self.inner.store.write(write).await?)
+    }
+
+    /// When the first attempt began of which nobody knows whether the provider took the message. `None` if there was
+    /// none, or if some recipients are relayed already: then a copy at the provider proves nothing for the others.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn maybe_taken(&self, lease: &Lease) -> Result<Option<Timestamp>, QueueError> {
+        if lease.attempt < 2 {
+            return Ok(None);
+        }
+        let (seq, attempt) = (lease.record.seq, lease.attempt);
+        Ok(self.inner.store.read(move |connection| notes::maybe_taken(connection, seq, attempt)).await?)
     }
 
     /// The messages that `filter` asks for, newest first.

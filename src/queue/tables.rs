@@ -3,8 +3,21 @@
 use crate::store::Migration;
 
 /// The queue's tables, step by step.
-pub const MIGRATIONS: &[Migration] =
-    &[Migration { part: "queue", version: 1, sql: VERSION_1 }, Migration { part: "queue", version: 2, sql: VERSION_2 }];
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { part: "queue", version: 1, sql: VERSION_1 },
+    Migration { part: "queue", version: 2, sql: VERSION_2 },
+    Migration { part: "queue", version: 3, sql: VERSION_3 },
+];
+
+/// `note`: what an attempt writes down between its steps, such as the id of a draft at the provider.
+const VERSION_2: &str = "
+CREATE TABLE note (
+    message INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (message, key)
+) WITHOUT ROWID;
+";
 
 /// `lane`: one row for each (provider, mailbox). `held` is the time in milliseconds that ended holds took, so that the
 /// hold time of any message is a difference and ending a hold touches no message. `releases` counts ended holds: an
@@ -102,7 +115,7 @@ CREATE INDEX attempt_sent ON attempt (lane, started_at, sent) WHERE sent > 0;
 ///
 /// `rest`: until when a way of a mailbox is not asked again, because it said so. `learnt`: the messages a minute that
 /// refusals showed a mailbox to have.
-const VERSION_2: &str = "
+const VERSION_3: &str = "
 ALTER TABLE message ADD COLUMN wishes TEXT;
 ALTER TABLE recipient ADD COLUMN wishes TEXT;
 ALTER TABLE hold ADD COLUMN reminders INTEGER NOT NULL DEFAULT 0;

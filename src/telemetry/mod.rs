@@ -61,12 +61,14 @@ impl Observer for Log {
                 message(event)
             }
             Event::Refused { .. } | Event::LoginRefused { .. } => refusal(event),
-            Event::Held { .. }
+            Event::WayRefused { .. }
+            | Event::Held { .. }
             | Event::HeldByHand { .. }
             | Event::StillHeld { .. }
             | Event::Released { .. }
             | Event::Reported { .. }
             | Event::Unreported { .. } => aftermath(event),
+            Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::SessionRefused { .. } => reading(event),
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }
@@ -137,9 +139,32 @@ fn aftermath(event: &Event) {
         Event::StillHeld { account, mailbox, failure, since, waiting } => {
             warn!(account, mailbox, why = %failure, hint = failure.reason.hint(account), %since, waiting, "still held");
         }
+        Event::WayRefused { account, mailbox, backend, failure, until } => {
+            let hint = failure.reason.hint(account);
+            warn!(account, mailbox, %backend, why = %failure, %until, hint, "way refused; the account's other ways are used");
+        }
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),
         Event::Unreported { about, why } => warn!(%about, why, "failure cannot be reported by mail"),
+        _ => {}
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller matches exhaustively and sends each kind to its function"
+)]
+fn reading(event: &Event) {
+    match event {
+        Event::SessionOpened { session, protocol, client, account, mailbox, peer } => {
+            info!(session, protocol, client, account, mailbox, %peer, "session opened");
+        }
+        Event::SessionClosed { session, protocol, client, account, mailbox, why, up, down, millis } => {
+            info!(session, protocol, client, account, mailbox, why, up, down, millis, "session closed");
+        }
+        Event::SessionRefused { session, protocol, client, account, mailbox, peer, failure, hint } => {
+            warn!(session, protocol, client, account, mailbox, %peer, why = %failure, hint, "session refused");
+        }
         _ => {}
     }
 }

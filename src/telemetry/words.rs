@@ -83,11 +83,26 @@ pub(super) fn words(event: &Event) -> Words {
             Words::new("still held", format!("{waiting} messages of {mailbox} since {since}: {failure}"))
                 .failure(failure, account)
         }
+        Event::WayRefused { account, mailbox, backend, failure, until } => {
+            let text = format!("{backend} to {mailbox}: {failure}; passed over until {until}");
+            Words::new("way refused", text).failure(failure, account)
+        }
         Event::Released { account, mailbox, why } => {
             Words::new("released", format!("mail of {mailbox}: {why}")).account(account)
         }
         Event::Reported { id, about, to } => Words::new("reported", format!("to {to} by message {id}")).message(*about),
         Event::Unreported { about, why } => Words::new("not reported", why).message(*about).warning(),
+        Event::SessionOpened { protocol, client, account, mailbox, peer, .. } => {
+            Words::new("session opened", format!("{mailbox} by {protocol}, client {client} at {peer}")).account(account)
+        }
+        Event::SessionClosed { protocol, account, mailbox, why, up, down, .. } => {
+            let text = format!("{mailbox} by {protocol}: {why}; {up} octets up, {down} down");
+            Words::new("session closed", text).account(account)
+        }
+        Event::SessionRefused { session, protocol, account, mailbox, failure, hint, .. } => {
+            let text = format!("{mailbox} by {protocol}: {failure} [session {session}]");
+            Words::new("session refused", text).account(account).warning().hint(hint)
+        }
         Event::TokenRenewed { .. }
         | Event::TokenDeferred { .. }
         | Event::TokenUnsaved { .. }

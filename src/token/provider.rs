@@ -91,10 +91,15 @@ fn delegated(provider: &Provider, account: &AccountSettings, purpose: Purpose) -
     let (graph, exchange) = (&provider.graph_resource, &provider.exchange_resource);
     match purpose {
         // Whoever signs in for another mailbox sends with a permission of its own.
-        Purpose::Graph if account.signs_in_for_another() => {
-            vec![format!("{graph}/Mail.Send"), format!("{graph}/Mail.Send.Shared")]
+        Purpose::Graph => {
+            let names: &[&str] = match (account.signs_in_for_another(), account.drafts) {
+                (true, true) => &["Mail.Send", "Mail.Send.Shared", "Mail.ReadWrite.Shared"],
+                (true, false) => &["Mail.Send", "Mail.Send.Shared"],
+                (false, true) => &["Mail.Send", "Mail.ReadWrite"],
+                (false, false) => &["Mail.Send"],
+            };
+            names.iter().map(|name| format!("{graph}/{name}")).collect()
         }
-        Purpose::Graph => vec![format!("{graph}/Mail.Send")],
         Purpose::Directory => vec![format!("{graph}/User.Read"), format!("{graph}/User.ReadBasic.All")],
         Purpose::Smtp => vec![format!("{exchange}/SMTP.Send")],
         Purpose::Imap => vec![format!("{exchange}/IMAP.AccessAsUser.All")],

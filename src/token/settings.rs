@@ -231,6 +231,8 @@ pub struct AccountSettings {
     pub login_hint: Option<String>,
     /// Who signs in for the mailbox, where that is another name.
     pub sign_in_as: Option<String>,
+    /// Whether large messages go by Graph as drafts, which needs a permission to write in the mailbox.
+    pub drafts: bool,
 }
 
 impl AccountSettings {

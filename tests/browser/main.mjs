@@ -112,15 +112,14 @@ test('an answer with another state, or in another browser, changes nothing', asy
   await enter(page, house);
   await page.getByRole('button', { name: 'Sign reports in' }).click();
   await page.getByRole('button', { name: 'Next' }).click();
-  await page.getByRole('button', { name: 'Accept' }).waitFor();
-  // The rest of the way step by step, so that the answer can be held back.
-  const { request } = page.context();
-  let step = await request.post(page.url(), { form: { answer: 'yes' }, maxRedirects: 0 });
-  let answer = step.headers().location;
-  while (!answer.startsWith(house.origin)) {
-    step = await request.get(new URL(answer, step.url()).href, { maxRedirects: 0 });
-    answer = step.headers().location;
-  }
+  // The answer is held back: the redirect to the gateway never leaves the browser.
+  const cdp = await page.context().newCDPSession(page);
+  const held = new Promise((resolve) => { cdp.on('Fetch.requestPaused', resolve); });
+  await cdp.send('Fetch.enable', { patterns: [{ urlPattern: `${house.origin}/*code=*` }] });
+  await page.getByRole('button', { name: 'Accept' }).click({ noWaitAfter: true });
+  const { request: { url: answer }, requestId } = await held;
+  await cdp.send('Fetch.failRequest', { requestId, errorReason: 'Aborted' });
+  await cdp.send('Fetch.disable');
   const forged = new URL(answer);
   forged.searchParams.set('state', 'somebody-elses-state');
   await page.goto(forged.href);

@@ -39,7 +39,8 @@ struct Proxy {
 impl Proxy {
     async fn start(to: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (address, mood, octets) = (listener.local_addr().unwrap(), Arc::new(Mutex::new(Mood::Pass)), Arc::default());
+        let (address, mood, octets) =
+            (listener.local_addr().unwrap(), Arc::new(Mutex::new(Mood::Pass)), Arc::default());
         let proxy = Self { address, mood, octets };
         let (mood, octets) = (Arc::clone(&proxy.mood), Arc::clone(&proxy.octets));
         tokio::spawn(async move {

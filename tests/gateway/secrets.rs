@@ -6,8 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::body::{Body, to_bytes};
+use axum::extract::ConnectInfo;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use http::Request;
+use oxpost::front::admin::{Control, Peer};
 use oxpost::mail::{Event, Reason};
 use oxpost::practice::{
     APP_CLIENT_ID, APP_CLIENT_SECRET, Fault, PUBLIC_CLIENT_ID, RecipientFault, Rotation, Rule, TokenFault,
@@ -15,6 +19,7 @@ use oxpost::practice::{
 use oxpost::queue::Filter;
 use oxpost::telemetry;
 use oxpost::token::Purpose;
+use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::Client;
@@ -203,6 +208,26 @@ fn the_search_finds_a_secret_however_it_is_written() {
     assert!(planted, "in a file in a folder");
 }
 
+/// A page as an administrator sees it.
+async fn shown(control: &Control, place: &str) -> String {
+    let peer = ConnectInfo(Peer(([127, 0, 0, 1], 1).into()));
+    let request = |method: &str, place: &str| {
+        let request = Request::builder().method(method).uri(place).header("host", "localhost:8025").extension(peer);
+        request.header("origin", "http://localhost:8025").header("content-type", "application/x-www-form-urlencoded")
+    };
+    control.links.lead_to("http://localhost:8025/".parse().unwrap());
+    let page = oxpost::front::admin::page(control.clone());
+    let link = control.links.make().unwrap();
+    let form = Body::from(link.query().unwrap().to_owned());
+    let entered = page.clone().oneshot(request("POST", "/enter").body(form).unwrap()).await.unwrap();
+    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+    let answer =
+        page.oneshot(request("GET", place).header("cookie", cookie).body(Body::empty()).unwrap()).await.unwrap();
+    assert!(answer.status().is_success(), "{place}: {}", answer.status());
+    let octets = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+    String::from_utf8(octets.to_vec()).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_ever_told() {
     let logged = Logged::default();
@@ -262,6 +287,11 @@ async fn no_secret_is_ever_told() {
         let (status, answer) = house.get(&place).await;
         assert!(status.is_success(), "{place}: {status}");
         assert_silent(&place, answer.as_bytes(), &secrets);
+    }
+    let places = ["/", "/accounts", "/accounts/scanner", "/accounts/bob", "/messages?state=all", "/people", "/events"];
+    let messages: Vec<_> = all.iter().map(|message| format!("/messages/{}", message.id)).collect();
+    for place in places.into_iter().chain(messages.iter().map(String::as_str)) {
+        assert_silent(place, shown(&control, place).await.as_bytes(), &secrets);
     }
     let (_, answer) = house.get("/api/v1/accounts/scanner/token?for=smtp").await;
     assert!(answer.contains("access_token"), "{answer}");

@@ -110,9 +110,21 @@ async fn a_program_gets_a_token_and_never_what_it_came_from() {
     }
 }
 
+/// A place that takes notices; gives its address and what was posted there.
+async fn webhook() -> (String, tokio::sync::mpsc::Receiver<Value>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/notices", listener.local_addr().unwrap());
+    let (sender, posted) = tokio::sync::mpsc::channel(8);
+    let take = move |axum::Json(notice): axum::Json<Value>| async move { drop(sender.send(notice).await) };
+    let router = axum::Router::new().route("/notices", axum::routing::post(take));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, posted)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn another_account_tells_an_administrator_of_one_that_needs_somebody() {
-    let tables = "notify = \"alice\"\nnotify_to = \"admin@practice.example\"\n".to_owned();
+async fn an_administrator_is_told_of_an_account_that_needs_somebody() {
+    let (url, mut posted) = webhook().await;
+    let tables = format!("notify = \"alice\"\nnotify_to = \"admin@practice.example\"\nnotify_webhook = \"{url}\"\n");
     let house = House::start(Plan { tables, ..Plan::default() }).await;
     house.clock.advance(Duration::from_secs(7_200));
     house.tenant.switches().inject(Rule::once(Fault::Token(TokenFault::InvalidGrant)).only_for(SCANNER));
@@ -129,6 +141,31 @@ async fn another_account_tells_an_administrator_of_one_that_needs_somebody() {
         assert!(text.contains(part), "no {part} in {text}");
     }
     assert_eq!(notice.recipients, ["admin@practice.example"]);
+    let notice = posted.recv().await.unwrap();
+    assert_eq!((&notice["account"], &notice["kind"]), (&json!("scanner"), &json!("sign-in-needed")), "{notice}");
+    assert!(notice["hint"].as_str().unwrap().contains("oxpost login scanner"), "{notice}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_microsoft_refuses_is_explained_where_the_mail_is_held() {
+    let table = [
+        (90094, "/adminconsent?client_id=", "an administrator must consent"),
+        (53003, "sign-in log", "Conditional Access"),
+        (50173, "oxpost login scanner", "a password was changed"),
+        (7_000_218, "Allow public client flows", "the wrong platform"),
+        (50034, "oxpost login scanner", "nobody of that name here"),
+    ];
+    for (number, step, why) in table {
+        let house = House::new().await;
+        house.clock.advance(Duration::from_secs(7_200));
+        house.tenant.switches().inject(Rule::always(Fault::Token(TokenFault::Aadsts(number))).only_for(SCANNER));
+        house.send(SCANNER, &[RECIPIENT], letter(SCANNER, RECIPIENT, "held")).await;
+        let held =
+            |event: &Event| if let Event::Held { failure, .. } = event { Some(failure.to_string()) } else { None };
+        let said = house.events.first("the mail is held", held).await;
+        assert!(said.contains(&format!("AADSTS{number}")) && said.contains(step), "{why}: {said}");
+        assert_eq!(house.tenant.mail_count(), 0, "{why}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -141,7 +141,7 @@ impl Examination<'_> {
                     self.login(&way, mailbox, (opened, &scene), chart).await;
                 }
                 Way::Graph(way) if purpose == Purpose::Graph => self.graph(&way, mailbox, opened, chart).await,
-                Way::Smtp(_) | Way::Graph(_) => {}
+                Way::Smtp(_) | Way::Graph(_) | Way::Gmail(_) | Way::Ews(_) => {}
             }
         }
     }
@@ -246,7 +246,7 @@ const fn needed(purpose: Purpose, app_only: bool) -> &'static [&'static str] {
 fn profile(way: &GraphWay, mailbox: &Address) -> Option<Url> {
     let mut url = way.base.clone();
     let mailbox = mailbox.to_string();
-    let path = if way.app_only { vec!["users", mailbox.as_str()] } else { vec!["me"] };
+    let path = if way.by_name { vec!["users", mailbox.as_str()] } else { vec!["me"] };
     url.path_segments_mut().ok()?.pop_if_empty().extend(path);
     url.query_pairs_mut().append_pair("$select", "id,mail,userPrincipalName");
     Some(url)

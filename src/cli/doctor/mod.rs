@@ -129,6 +129,8 @@ fn servers(config: &Config, wanted: &[String]) -> BTreeSet<Server> {
         for way in config.delivery.accounts.get(name).iter().flat_map(|ways| &ways.ways) {
             servers.extend(match way {
                 Way::Graph(graph) => Server::of_url(&graph.base),
+                Way::Gmail(gmail) => Server::of_url(&gmail.base),
+                Way::Ews(ews) => Server::of_url(&ews.url),
                 Way::Smtp(smtp) => Some(Server {
                     host: smtp.host.clone(),
                     port: smtp.port,

@@ -115,7 +115,7 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
     };
     let Some(ways) = config.delivery.accounts.get(&account.name) else { return };
     let name = &account.name;
-    let by_smtp_alone = ways.ways.iter().all(|way| matches!(way, Way::Smtp(_)));
+    let by_smtp_alone = !ways.ways.is_empty() && ways.ways.iter().all(|way| matches!(way, Way::Smtp(_)));
     if provider.kind == ProviderKind::Microsoft && by_smtp_alone {
         warnings.push(Warning {
             risk: format!("account `{name}` sends by SMTP alone, which many Microsoft directories have switched off"),
@@ -123,6 +123,9 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
                    mailbox"
                 .to_owned(),
         });
+    }
+    for way in &ways.ways {
+        warn_of_way(name, way, warnings);
     }
     if provider.kind == ProviderKind::Microsoft && name_one_resource(provider) && ways.ways.len() > 1 {
         warnings.push(Warning {
@@ -132,6 +135,25 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
             ),
             hint: "name scopes of both resources, with `https://...` before each, or take `scopes` out".to_owned(),
         });
+    }
+}
+
+fn warn_of_way(account: &str, way: &Way, warnings: &mut Vec<Warning>) {
+    match way {
+        Way::Graph(graph) if graph.drafts.is_some() => warnings.push(Warning {
+            risk: format!("account `{account}` has `drafts`: its token may read and change all mail of the mailbox"),
+            hint: "take `drafts` out where SMTP carries large mail, or nobody sends any".to_owned(),
+        }),
+        Way::Ews(ews) if ews.url.host_str().is_some_and(|host| host.contains("outlook")) => warnings.push(Warning {
+            risk: format!(
+                "account `{account}` sends by EWS, which Exchange Online blocks since 2026-10-01 unless an administrator \
+                 allowed this app, and ends on 2027-04-01"
+            ),
+            hint: "put \"graph\" or \"smtp\" before \"ews\" in `send`; until then the client id must be in \
+                   `Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs`"
+                .to_owned(),
+        }),
+        Way::Graph(_) | Way::Smtp(_) | Way::Gmail(_) | Way::Ews(_) => {}
     }
 }
 

@@ -40,6 +40,10 @@ pub struct Listener {
     pub max_size: Option<SizeText>,
     /// How long a client may take for its next command.
     pub command_timeout: DurationText,
+    /// How long a reading session may be silent in both directions once it is logged in. Without it: 35 minutes for
+    /// `imap`, 11 for `pop3`.
+    #[schemars(example = "1 h")]
+    pub idle_timeout: Option<DurationText>,
 }
 
 impl Default for Listener {
@@ -57,6 +61,7 @@ impl Default for Listener {
             max_recipients: 1_000,
             max_size: None,
             command_timeout: "5 min".into(),
+            idle_timeout: None,
         }
     }
 }
@@ -67,6 +72,10 @@ impl Default for Listener {
 pub enum Protocol {
     /// SMTP: mail is handed in.
     Smtp,
+    /// IMAP: mail is read.
+    Imap,
+    /// POP3: mail is fetched.
+    Pop3,
 }
 
 /// How TLS begins on a listener.
@@ -114,8 +123,32 @@ pub struct Client {
     /// Where reports about its mail go, instead of the reverse path.
     #[schemars(example = "it@contoso.com")]
     pub bounces_to: Option<String>,
+    /// From its networks it may read with a token of its own (XOAUTH2, OAUTHBEARER), which is handed to the provider as
+    /// it is: for programs that sign in by themselves. Needs `networks`.
+    pub own_token: bool,
     /// How its lines end. `lf` only for devices that send a lone LF even around the final dot.
     pub line_endings: LineEndings,
+}
+
+/// Mail that takes another account than its client's own. At least one of `clients`, `senders` and `recipients` says
+/// which mail it is for; what is not written fits all.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+#[schemars(extend("required" = ["account"]))]
+pub struct Route {
+    /// Names of the clients it is for.
+    #[schemars(example = ["floor-2-printers"])]
+    pub clients: Vec<String>,
+    /// Reverse paths it is for: addresses, or `@contoso.com` for all of a domain.
+    #[schemars(example = ["hr@contoso.com"])]
+    pub senders: Vec<String>,
+    /// Recipients it is for, in the same form. A message for recipients of several routes is taken for the first of them;
+    /// the client is asked to send to the others in a message of its own (452 4.5.3).
+    #[schemars(example = ["@fabrikam.com"])]
+    pub recipients: Vec<String>,
+    /// The account the mail takes, also where the client's `accounts` do not have it.
+    #[schemars(example = &"hr")]
+    pub account: Option<String>,
 }
 
 /// How a client's lines end.

@@ -89,6 +89,12 @@ pub struct Provider {
     /// Microsoft Graph. Known for Microsoft.
     #[schemars(example = "https://graph.microsoft.com/v1.0")]
     pub graph_url: Option<String>,
+    /// The Gmail API. Known for Google.
+    #[schemars(example = "https://gmail.googleapis.com")]
+    pub gmail_url: Option<String>,
+    /// Exchange Web Services. Known for Microsoft; on the premises `https://HOST/EWS/Exchange.asmx`.
+    #[schemars(example = "https://mail.contoso.com/EWS/Exchange.asmx")]
+    pub ews_url: Option<String>,
     /// The resource that tokens for Graph are asked for. Known for Microsoft.
     #[schemars(example = "https://graph.microsoft.com")]
     pub graph_resource: Option<String>,
@@ -108,6 +114,24 @@ pub struct Provider {
     /// it. Known for Microsoft (it does) and Google (it does not).
     #[schemars(example = &true)]
     pub smtp_dsn: Option<bool>,
+    /// The server for reading by IMAP. Known for Microsoft and Google, needed for custom when `imap` is in `read`.
+    #[schemars(example = "imap.contoso.com")]
+    pub imap_host: Option<String>,
+    /// Its port.
+    #[schemars(range(min = 1))]
+    pub imap_port: u16,
+    /// How TLS begins there. Without it: `starttls` on port 143, `implicit` on any other.
+    #[schemars(example = &"implicit")]
+    pub imap_tls: Option<UpstreamTls>,
+    /// The server for reading by POP3. Known for Microsoft and Google, needed for custom when `pop3` is in `read`.
+    #[schemars(example = "pop.contoso.com")]
+    pub pop3_host: Option<String>,
+    /// Its port.
+    #[schemars(range(min = 1))]
+    pub pop3_port: u16,
+    /// How TLS begins there. Without it: `starttls` (STLS) on port 110, `implicit` on any other.
+    #[schemars(example = &"implicit")]
+    pub pop3_tls: Option<UpstreamTls>,
     /// Where the browser is sent after signing in. Without it: `http://localhost` with a free port, on the machine
     /// where `oxpost login` runs. On this machine with a port and path of its own, such as
     /// `http://127.0.0.1:50993/authorize/`: listened on while somebody signs in. Any other, such as
@@ -152,12 +176,20 @@ impl Default for Provider {
             token_url: None,
             device_authorization_url: None,
             graph_url: None,
+            gmail_url: None,
+            ews_url: None,
             graph_resource: None,
             smtp_resource: None,
             smtp_host: None,
             smtp_port: 587,
             smtp_tls: None,
             smtp_dsn: None,
+            imap_host: None,
+            imap_port: 993,
+            imap_tls: None,
+            pop3_host: None,
+            pop3_port: 995,
+            pop3_tls: None,
             redirect_uri: None,
             scopes: None,
             authorize_parameters: BTreeMap::new(),
@@ -239,6 +271,17 @@ pub struct Account {
     /// The ways out, in order of preference. Without it: `graph`, then `smtp` for Microsoft, `smtp` for all others.
     #[schemars(example = ["graph", "smtp"])]
     pub send: Option<Vec<WayOut>>,
+    /// Graph: whether messages above 3 MiB go as drafts with their files attached one by one. The app then needs the
+    /// permission `Mail.ReadWrite` beside `Mail.Send`, which lets it read and change all mail of the mailbox.
+    pub drafts: bool,
+    /// EWS: whether a copy of what is sent goes to Sent Items. Graph and Gmail always keep one.
+    pub save_copy: bool,
+    /// The ways its mail is read: `imap`, `pop3`. Without it nobody reads it here.
+    #[schemars(example = ["imap"])]
+    pub read: Vec<WayIn>,
+    /// Mailboxes of others that whoever signs in may read as well. A client names the one it wants as its login.
+    #[schemars(example = ["info@contoso.com"])]
+    pub shared: Vec<String>,
     /// Limits of this account, where they differ from `[limits]`.
     #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
     pub limits: Limits,
@@ -253,6 +296,10 @@ impl Default for Account {
             sign_in_as: None,
             refresh_token: None,
             send: None,
+            drafts: false,
+            save_copy: true,
+            read: Vec::new(),
+            shared: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -277,6 +324,16 @@ pub enum Grant {
     RefreshToken,
 }
 
+/// A way in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WayIn {
+    /// IMAP with XOAUTH2.
+    Imap,
+    /// POP3 with XOAUTH2.
+    Pop3,
+}
+
 impl Grant {
     /// Whether nobody signs in for it.
     pub const fn is_app(self) -> bool {
@@ -292,4 +349,8 @@ pub enum WayOut {
     Graph,
     /// SMTP submission with XOAUTH2.
     Smtp,
+    /// The Gmail API. The scope `gmail.send` is enough for it.
+    Gmail,
+    /// Exchange Web Services: for Exchange on the premises. Exchange Online ends them in April 2027.
+    Ews,
 }

@@ -13,7 +13,7 @@ const WIDTH: usize = 100;
 const FILLED_IN: [&str; 2] = ["networks", "client_id"];
 
 /// Sections that would let somebody in if they stood there as they are shown.
-const LEFT_OUT: [&str; 1] = ["api_key"];
+const LEFT_OUT: [&str; 2] = ["api_key", "route"];
 
 const INTRODUCTION: &str = "\
 # The configuration of oxpost, every key with what it is and its default. Rendered from src/config/file.rs.

@@ -4,7 +4,8 @@
 use http::HeaderMap;
 use serde_json::Value;
 
-use crate::http::{HttpError, Response};
+use crate::delivery::web::{is_page, quoted};
+use crate::http::Response;
 use crate::mail::failure::one_line;
 use crate::mail::{Failure, Reason, Receipt};
 
@@ -12,8 +13,6 @@ use crate::mail::{Failure, Reason, Receipt};
 const MAX_DEPTH: usize = 10;
 /// Request bodies from this size on can be meant by an answer of 200 (see [`classify`]).
 const LARGE_BODY: usize = 2 * 1024 * 1024;
-/// Characters of an answer without error object that a diagnostic quotes.
-const MAX_QUOTE: usize = 200;
 
 /// The receipt, if the answer says that the message was taken: 202 and nothing else does.
 pub(super) fn receipt(response: &Response) -> Option<Receipt> {
@@ -37,18 +36,6 @@ pub(super) fn classify(response: &Response, sent: usize) -> Failure {
     // The ids go last and must not be cut off with a long message.
     let words = one_line(&format!("HTTP {}{separator} {diagnostic}", response.status));
     Failure::new(reason, format!("{words}{request_id}")).retry_after(response.retry_after)
-}
-
-/// Why there is no answer.
-pub(super) fn classify_transport(error: &HttpError) -> Failure {
-    let reason = match error {
-        HttpError::Unreachable(_) => Reason::Unreachable,
-        HttpError::Tls(_) => Reason::TlsRefused,
-        HttpError::TimedOut(_) => Reason::TimedOut,
-        HttpError::AnswerLost(_) => Reason::AnswerLost,
-        HttpError::TooLarge(_) | HttpError::NotSendable(_) => Reason::Unexpected,
-    };
-    Failure::new(reason, error.to_string())
 }
 
 fn reason(response: &Response, error: &GraphError, sent: usize) -> Reason {
@@ -170,27 +157,13 @@ fn request_id(headers: &HeaderMap, in_error: Option<&str>) -> String {
     if id.is_empty() { id } else { format!(" (request-id {id})") }
 }
 
-/// What an answer without error object says: the start of its text, or that it is a page for a browser.
-fn quoted(response: &Response) -> String {
-    if is_page(response) {
-        return "a page for a browser instead of an answer of Graph; is there a proxy in between?".to_owned();
-    }
-    let text = String::from_utf8_lossy(&response.body);
-    let text = one_line(&text.chars().take(MAX_QUOTE).collect::<String>());
-    if text.is_empty() { "an empty answer".to_owned() } else { text }
-}
-
-fn is_page(response: &Response) -> bool {
-    let kind = response.headers.get(http::header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/html"))
-        || response.body.trim_ascii_start().starts_with(b"<")
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::delivery::web::transport as classify_transport;
+    use crate::http::HttpError;
 
     fn response(status: u16, headers: &[(&'static str, &'static str)], body: &str) -> Response {
         let headers: HeaderMap =

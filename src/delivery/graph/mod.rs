@@ -1,26 +1,34 @@
-//! Microsoft Graph `sendMail` with a MIME message. Graph has no envelope, so each message leaves with a header that
-//! names exactly its recipients (docs/decisions/0005-header-recipients.md).
+//! Microsoft Graph: `sendMail` with a MIME message, and drafts for what is too large for it. Graph has no envelope, so
+//! each message leaves with a header that names exactly its recipients (docs/decisions/0005-header-recipients.md).
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::HeaderName;
 use url::Url;
 
+use crate::delivery::by_header::{self, ByHeader, Letter};
+use crate::delivery::web::{Caller, below};
 use crate::delivery::{Backend, BoxFuture, Delivery, GraphWay, Tokens};
 use crate::http::{Http, Request};
-use crate::mail::outgoing::for_headers;
-use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Outcome, Reason, Receipt, Recipient, Sender};
+use crate::mail::header::inspect;
+use crate::mail::outgoing::Outgoing;
+use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Reason, Receipt};
 use crate::token::Purpose;
+use drafts::Drafting;
 
+mod apart;
 mod classify;
+mod drafts;
 mod encode;
 #[cfg(test)]
 mod tests;
+mod upload;
 
 /// Octets a request to Graph may have: 4 MiB, counted in base64.
 const MAX_REQUEST: u64 = 4 * 1024 * 1024;
+/// How far the provider's clock may be behind ours.
+const CLOCKS_APART: Duration = Duration::from_secs(120);
 
 /// The way out through Microsoft Graph.
 pub struct GraphBackend {
@@ -37,76 +45,93 @@ impl GraphBackend {
         Self { way, http, tokens, timeout }
     }
 
-    async fn attempt(&self, delivery: Delivery<'_>) -> Attempt {
-        let parts = split(delivery.envelope, self.way.max_recipients);
-        let mut attempt = Attempt { backend: Some(BackendKind::Graph), outcomes: Vec::new(), notes: Vec::new() };
-        if parts.len() > 1 {
-            attempt.notes.push(format!("split into {} messages: too many recipients for one", parts.len()));
+    /// Sends one message to all recipients of `part`, in one request if it fits, else by way of a draft.
+    async fn hand_over(&self, letter: Letter<'_>, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
+        let Letter { delivery, part, outgoing } = letter;
+        let root = root(&self.way, delivery.mailbox)?;
+        let octets = letter.octets();
+        let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
+        let (http, tokens, timeout) = (&self.http, &*self.tokens, self.timeout);
+        let caller = Caller { http, tokens, account: delivery.account, purpose: Purpose::Graph, timeout };
+        let message_id = inspect(&outgoing.header).message_id;
+        let earlier = Earlier { caller, root: &root, delivery, message_id: message_id.as_deref() };
+        if self.way.drafts.is_some()
+            && part.recipients().len() == delivery.envelope.recipients().len()
+            && let Some(receipt) = earlier.sent_copy().await
+        {
+            return Ok(receipt);
         }
-        // Trouble that is not about a part's own recipients meets the next part as well: that one is not tried.
-        let mut stop: Option<Failure> = None;
-        for part in parts {
-            let recipients = part.recipients().len();
-            let outcome = match &stop {
-                Some(failure) => Outcome::from(failure.clone()),
-                None => match self.send(delivery, &part, &mut attempt.notes).await {
-                    Ok(receipt) => Outcome::Relayed(receipt),
-                    Err(failure) => {
-                        stop = for_the_rest(&failure);
-                        Outcome::from(failure)
-                    }
-                },
-            };
-            attempt.outcomes.extend(std::iter::repeat_n(outcome, recipients));
+        match self.way.drafts {
+            _ if octets <= limit => post(&caller, &root, delivery, outgoing).await,
+            Some(most) if octets <= most => {
+                let (key, message_id) = (draft_key(part), message_id.as_deref());
+                let root = &root;
+                Drafting { caller, root, delivery, outgoing, limit, key, message_id }.send(notes).await
+            }
+            Some(_) | None => {
+                let most = self.way.drafts.unwrap_or(limit).max(limit);
+                let words = format!("it has {octets} octets with its header, and Graph takes {most}");
+                Err(Failure::new(Reason::MessageTooLarge, words))
+            }
         }
-        attempt
+    }
+}
+
+/// Sends a message that fits into one request.
+async fn post(
+    caller: &Caller<'_>,
+    root: &Url,
+    delivery: Delivery<'_>,
+    outgoing: &Outgoing,
+) -> Result<Receipt, Failure> {
+    let url = below(root, &["sendMail"])?;
+    let skip = outgoing.body_offset as u64;
+    let body = Bytes::from(encode::encode(&outgoing.header, delivery.content, skip, delivery.size).await?);
+    let response = caller.call(|| Request::post(url.clone(), "text/plain", body.clone())).await?;
+    classify::receipt(&response).ok_or_else(|| classify::classify(&response, body.len()))
+}
+
+/// A look for what earlier attempts did.
+struct Earlier<'a> {
+    caller: Caller<'a>,
+    root: &'a Url,
+    delivery: Delivery<'a>,
+    message_id: Option<&'a str>,
+}
+
+impl Earlier<'_> {
+    /// The receipt of an earlier attempt whose answer was lost, if its copy lies in Sent Items. A look that fails says
+    /// nothing: the message is sent then.
+    async fn sent_copy(&self) -> Option<Receipt> {
+        let since = self.delivery.notebook.maybe_taken().await.ok()??;
+        let message_id = self.message_id?.replace('\'', "''");
+        let filter = format!(
+            "internetMessageId eq '{message_id}' and sentDateTime ge {} and isDraft eq false",
+            since.minus(CLOCKS_APART)
+        );
+        match drafts::find(&self.caller, self.root, &filter).await {
+            Ok(found) if found.is_empty() => None,
+            Ok(_) => Some(Receipt {
+                diagnostic:
+                    "found in Sent Items by its Message-ID: an earlier attempt handed it over and its answer was lost"
+                        .to_owned(),
+                knows_wishes: false,
+            }),
+            Err(failure) => {
+                tracing::info!(id = %self.delivery.id, %failure, "could not look for an earlier copy in Sent Items");
+                None
+            }
+        }
+    }
+}
+
+impl ByHeader for GraphBackend {
+    fn max_recipients(&self) -> usize {
+        self.way.max_recipients
     }
 
-    /// Sends one message to all recipients of `part`.
-    async fn send(&self, delivery: Delivery<'_>, part: &Envelope, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
-        let url = endpoint(&self.way, delivery.mailbox)?;
-        let sender = Sender { policy: delivery.sender, mailbox: delivery.mailbox };
-        let outgoing = for_headers(delivery.head, part, &sender);
-        let skip = outgoing.body_offset as u64;
-        let octets = outgoing.header.len() as u64 + delivery.size.saturating_sub(skip);
-        if octets > self.way.max_octets || encode::encoded_length(octets) > MAX_REQUEST {
-            let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
-            let words = format!("it has {octets} octets with its header, and Graph takes {limit}");
-            return Err(Failure::new(Reason::MessageTooLarge, words));
-        }
-        let body = Bytes::from(encode::encode(&outgoing.header, delivery.content, skip, delivery.size).await?);
-        for note in outgoing.notes {
-            if !notes.contains(&note) {
-                notes.push(note);
-            }
-        }
-        self.post(delivery.account, &url, body).await
-    }
-
-    /// Posts, and once more with a fresh token if the first is refused.
-    async fn post(&self, account: &str, url: &Url, body: Bytes) -> Result<Receipt, Failure> {
-        let mut refused_before = false;
-        loop {
-            let token = self.tokens.access_token(account, Purpose::Graph).await?;
-            // A name for Microsoft's logs, new for each call.
-            let call = uuid::Uuid::new_v4().to_string();
-            let request = Request::post(url.clone(), "text/plain", body.clone())
-                .timeout(self.timeout)
-                .header(HeaderName::from_static("client-request-id"), header_value(&call)?)
-                .bearer(&token.secret)
-                .map_err(|error| classify::classify_transport(&error))?;
-            let response = self.http.send(request).await.map_err(|error| classify::classify_transport(&error))?;
-            if let Some(receipt) = classify::receipt(&response) {
-                return Ok(receipt);
-            }
-            if response.status == 401 {
-                self.tokens.invalidate(account, Purpose::Graph, &token).await;
-            }
-            if response.status != 401 || refused_before {
-                return Err(classify::classify(&response, body.len()));
-            }
-            refused_before = true;
-        }
+    fn send<'a>(&'a self, letter: Letter<'a>, notes: &'a mut Vec<String>) -> BoxFuture<'a, Result<Receipt, Failure>> {
+        Box::pin(self.hand_over(letter, notes))
     }
 }
 
@@ -116,43 +141,21 @@ impl Backend for GraphBackend {
     }
 
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Attempt> {
-        Box::pin(self.attempt(delivery))
+        Box::pin(by_header::attempt(self, delivery))
     }
 }
 
-/// `{base}/me/sendMail`, or `{base}/users/{mailbox}/sendMail` with the mailbox as one segment whatever it holds.
-fn endpoint(way: &GraphWay, mailbox: &Address) -> Result<Url, Failure> {
-    let mut url = way.base.clone();
+/// `{base}/me`, or `{base}/users/{mailbox}` with the mailbox as one segment whatever it holds.
+fn root(way: &GraphWay, mailbox: &Address) -> Result<Url, Failure> {
     let mailbox = mailbox.to_string();
-    let path = if way.app_only { vec!["users", &mailbox, "sendMail"] } else { vec!["me", "sendMail"] };
-    url.path_segments_mut()
-        .map_err(|()| Failure::new(Reason::NoWayOut, format!("`{}` is not the base of a web address", way.base)))?
-        .pop_if_empty()
-        .extend(path);
-    Ok(url)
+    if way.by_name { below(&way.base, &["users", &mailbox]) } else { below(&way.base, &["me"]) }
 }
 
-fn header_value(text: &str) -> Result<http::HeaderValue, Failure> {
-    http::HeaderValue::from_str(text).map_err(|error| Failure::new(Reason::Unexpected, error.to_string()))
-}
-
-/// The envelope in parts of at most `most` recipients, in its order.
-fn split(envelope: &Envelope, most: usize) -> Vec<Envelope> {
-    let part = |recipients: &[Recipient]| {
-        let mut part = Envelope::new(envelope.reverse_path().clone(), recipients.to_vec()).ok()?;
-        part.body = envelope.body;
-        part.smtputf8 = envelope.smtputf8;
-        Some(part)
-    };
-    envelope.recipients().chunks(most.max(1)).filter_map(part).collect()
-}
-
-/// What a failure means for the parts that were not tried yet; `None` if they should be.
-fn for_the_rest(failure: &Failure) -> Option<Failure> {
-    if failure.reason == Reason::RecipientRefused {
-        return None;
-    }
-    // Only the part whose answer was lost may have been taken.
-    let reason = if failure.reason == Reason::AnswerLost { Reason::TimedOut } else { failure.reason };
-    Some(Failure { reason, ..failure.clone() })
+/// Where the notebook has the draft for these recipients.
+fn draft_key(part: &Envelope) -> String {
+    let mut keys: Vec<String> = part.recipients().iter().map(|to| to.address.key()).collect();
+    keys.sort();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, keys.join("\n").as_bytes());
+    let hex: String = digest.as_ref().iter().take(16).map(|octet| format!("{octet:02x}")).collect();
+    format!("graph-draft-{hex}")
 }

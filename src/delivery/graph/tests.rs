@@ -16,8 +16,9 @@ use super::*;
 use crate::clock::Timestamp;
 use crate::delivery::{Chunks, Content, ContentError, Token};
 use crate::http::HttpSettings;
-use crate::mail::{QueueId, ReversePath, SenderPolicy};
+use crate::mail::{Outcome, QueueId, ReversePath, SenderPolicy};
 use crate::secret::Secret;
+use crate::token::Purpose;
 
 const HEADER: &str = "From: scanner@own.example\r\nTo: a@x.example\r\nSubject: s\r\n\r\n";
 
@@ -121,7 +122,7 @@ struct Case {
 impl Case {
     fn new(base: Url, recipients: &[&str], message: &str) -> Self {
         Self {
-            way: GraphWay { base, app_only: false, max_octets: 3 * 1024 * 1024, max_recipients: 500 },
+            way: GraphWay { base, by_name: false, drafts: None, max_octets: 3 * 1024 * 1024, max_recipients: 500 },
             wallet: Wallet { generation: Mutex::new(1), failure: None },
             timeout: Duration::from_secs(20),
             recipients: recipients.iter().map(|&to| to.to_owned()).collect(),
@@ -148,6 +149,7 @@ impl Case {
             head: &head,
             content: &content,
             size: self.size,
+            notebook: &crate::delivery::notebook::NoNotes,
         };
         backend.deliver(delivery).await
     }
@@ -179,9 +181,9 @@ async fn a_message_goes_out_as_base64_of_all_its_octets() {
 async fn an_app_names_the_mailbox_in_the_path_as_one_segment() {
     let (graph, base) = Graph::start([]).await;
     let mut case = Case::new(base, &["a@x.example"], HEADER);
-    case.way.app_only = true;
-    let url = endpoint(&case.way, &"sales/eu?x#%@own.example".parse().unwrap()).unwrap();
-    assert_eq!(url.path(), "/v1.0/users/sales%2Feu%3Fx%23%25@own.example/sendMail");
+    case.way.by_name = true;
+    let url = root(&case.way, &"sales/eu?x#%@own.example".parse().unwrap()).unwrap();
+    assert_eq!(url.path(), "/v1.0/users/sales%2Feu%3Fx%23%25@own.example");
     case.deliver().await;
     assert_eq!(graph.seen.lock().unwrap()[0].path, "/v1.0/users/scanner@own.example/sendMail");
 }

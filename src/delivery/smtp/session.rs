@@ -12,7 +12,7 @@ use crate::delivery::{SmtpTls, SmtpWay, Token};
 use crate::mail::Address;
 use crate::net::connect::Connector;
 use crate::sasl;
-use crate::smtp::upstream::{Answers, CannotCarry, Ending, Mail, Response, Stage, Step, Upstream};
+use crate::smtp::upstream::{Answers, CannotCarry, Ending, Mail, Mechanism, Response, Stage, Step, Upstream};
 
 /// Messages that one session carries before it makes room for a new one.
 const MESSAGES: u32 = 100;
@@ -64,7 +64,8 @@ impl Session {
     /// Connects, starts TLS and logs in.
     pub(super) async fn open(target: &Target, mailbox: &Address, token: &Token) -> Result<Self, Lost> {
         let Target { way, connector, timeouts } = target;
-        let response = sasl::xoauth2(&mailbox.to_string(), &token.secret)?;
+        let name = mailbox.to_string();
+        let xoauth2 = sasl::xoauth2(&name, &token.secret)?;
         let stream = connector.tcp(&way.host, way.port, timeouts.step).await?;
         let (stream, client) = match way.tls {
             SmtpTls::Implicit => {
@@ -81,6 +82,10 @@ impl Session {
         };
         let mut wire = Wire::new(stream, client, *timeouts);
         until(&mut wire, &Step::Authenticate).await?;
+        let response = match wire.client.mechanism() {
+            Mechanism::Xoauth2 => xoauth2,
+            Mechanism::OauthBearer => sasl::oauthbearer(&name, (&way.host, way.port), &token.secret)?,
+        };
         wire.client.authenticate(&response);
         until(&mut wire, &Step::Ready).await?;
         Ok(Self { wire, generation: token.generation, messages: 0, idle_since: Instant::now() })

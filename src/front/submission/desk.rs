@@ -41,6 +41,25 @@ struct Transaction {
     intake: Option<Intake>,
 }
 
+impl Transaction {
+    /// Has the message take the account that the recipient's route leads to. One message has one account: the first
+    /// recipient decides.
+    fn lead(&mut self, rules: &Rules, client: &Client, recipient: &Address) -> Result<(), Reply> {
+        let leave = rules.may_send(client, &self.reverse_path, Some(recipient))?;
+        if leave.route.account == self.leave.route.account {
+            return Ok(());
+        }
+        if !self.recipients.is_empty() {
+            return Err(ours::ANOTHER_ROUTE);
+        }
+        if self.request.size.is_some_and(|size| size > leave.limits.any) {
+            return Err(ours::too_large(leave.limits.any));
+        }
+        self.leave = leave;
+        Ok(())
+    }
+}
+
 impl Desk {
     /// The desk and session for a client; `None` if nobody from that address may come in.
     pub(super) fn open(door: &Arc<Door>, peer: IpAddr, tls: bool) -> Option<(Self, Session)> {
@@ -101,10 +120,10 @@ impl Desk {
     pub(super) fn mail(&mut self, request: &MailRequest) -> Result<(), Reply> {
         self.transaction = None;
         let Some(client) = self.client() else { return Err(replies::AUTH_REQUIRED) };
-        let leave = self.rules.may_send(client, &request.reverse_path);
+        let leave = self.rules.may_send(client, &request.reverse_path, None);
         let leave = leave.map_err(|reply| self.refused(reply, "the sender is not allowed"))?;
-        if request.size.is_some_and(|size| size > leave.max_octets) {
-            return Err(self.refused(ours::too_large(leave.max_octets), "the declared size is too large"));
+        if request.size.is_some_and(|size| size > leave.limits.any) {
+            return Err(self.refused(ours::too_large(leave.limits.any), "the declared size is too large"));
         }
         let (reverse_path, recipients) = (request.reverse_path.clone(), Vec::new());
         self.transaction =
@@ -112,14 +131,28 @@ impl Desk {
         Ok(())
     }
 
-    /// RCPT.
+    /// RCPT: an alias gives way to those whom it names, and a route may lead to another account.
     pub(super) fn recipient(&mut self, request: RcptRequest) -> Result<(), Reply> {
-        let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
+        let client = self.client().cloned();
+        let (Some(client), Some(transaction)) = (client, &mut self.transaction) else {
+            return Err(replies::MAIL_FIRST);
+        };
         let address: Address = match request.target {
             RcptTarget::Address(address) => address,
             RcptTarget::Postmaster => transaction.leave.postmaster.clone(),
         };
-        transaction.recipients.push(Recipient { address, wishes: request.wishes });
+        let meant = self.rules.routing.recipients(address);
+        // All whom an alias names go the way of the first: the client cannot send to them one by one.
+        let led = meant.first().map_or(Ok(()), |first| transaction.lead(&self.rules, &client, first));
+        if let Err(reply) = led {
+            return Err(self.refused(reply, "the recipient is not taken"));
+        }
+        for address in meant {
+            if !transaction.recipients.iter().any(|known| known.address == address) {
+                // What was asked for holds for each of them (RFC 3461 section 5.2.7).
+                transaction.recipients.push(Recipient { address, wishes: request.wishes.clone() });
+            }
+        }
         Ok(())
     }
 
@@ -128,7 +161,7 @@ impl Desk {
         let queue = &self.door.submission.queue;
         queue.check_room().map_err(|error| storing_failed(&error))?;
         let Some(transaction) = &mut self.transaction else { return Err(replies::MAIL_FIRST) };
-        transaction.intake = Some(Intake::new(queue.body_writer(), transaction.leave.max_octets));
+        transaction.intake = Some(Intake::new(queue.body_writer(), transaction.leave.limits));
         Ok(())
     }
 

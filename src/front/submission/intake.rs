@@ -2,6 +2,7 @@
 
 use super::replies;
 use crate::mail::header::{Inspection, MAX_HEADER, inspect};
+use crate::mail::parts::sealed_header;
 use crate::queue::{BodyWriter, QueueError, SpooledBody};
 use crate::smtp::Reply;
 
@@ -15,7 +16,16 @@ pub(super) struct Intake {
     head: Vec<u8>,
     head_is_complete: bool,
     size: u64,
-    max_octets: u64,
+    limits: SizeLimits,
+}
+
+/// What the ways out of an account have room for, in octets.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SizeLimits {
+    /// The largest message.
+    pub(super) any: u64,
+    /// The largest one that is signed or encrypted as a whole and so is never taken apart.
+    pub(super) sealed: u64,
 }
 
 /// Content that was received whole.
@@ -27,16 +37,16 @@ pub(super) struct Received {
 }
 
 impl Intake {
-    /// Starts receiving at most `max_octets`.
-    pub(super) fn new(writer: BodyWriter, max_octets: u64) -> Self {
-        Self { writer, head: Vec::new(), head_is_complete: false, size: 0, max_octets }
+    /// Starts receiving within `limits`.
+    pub(super) fn new(writer: BodyWriter, limits: SizeLimits) -> Self {
+        Self { writer, head: Vec::new(), head_is_complete: false, size: 0, limits }
     }
 
     /// Takes the next octets. A refusal is final: the caller reads the rest and drops it.
     pub(super) async fn push(&mut self, octets: &[u8]) -> Result<(), Reply> {
         self.size += octets.len() as u64;
-        if self.size > self.max_octets {
-            return Err(replies::too_large(self.max_octets));
+        if self.size > self.limits.any {
+            return Err(replies::too_large(self.limits.any));
         }
         self.keep_head(octets)?;
         self.writer.write(octets).await.map_err(|error| storing_failed(&error))
@@ -63,6 +73,11 @@ impl Intake {
         let found = inspect(&self.head);
         if found.received > MAX_RECEIVED {
             return Err(replies::LOOP);
+        }
+        if self.size > self.limits.sealed
+            && let Some(sealed) = sealed_header(&self.head)
+        {
+            return Err(replies::sealed_too_large(&sealed, self.limits.sealed));
         }
         let body = self.writer.finish().await.map_err(|error| storing_failed(&error))?;
         Ok(Received { body, found })

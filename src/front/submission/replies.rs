@@ -16,6 +16,9 @@ pub(super) const HEADER_TOO_LARGE: Reply = Reply::new(552, status(5, 3, 4), "The
 /// More Received lines than a path has hops.
 pub(super) const LOOP: Reply =
     Reply::new(554, status(5, 4, 6), "Mail loop: more than 50 Received lines; check where this message comes from");
+/// A recipient whose mail takes another account than that of the recipients before it.
+pub(super) const ANOTHER_ROUTE: Reply =
+    Reply::new(452, status(4, 5, 3), "This recipient's mail takes another account; send to it in a message of its own");
 const NO_WAY_OUT: Reply =
     Reply::new(554, status(5, 3, 5), "The account has no way out; its administrator must mend `send`");
 const TOO_LARGE: Reply = Reply::new(552, status(5, 3, 4), "Too large");
@@ -31,6 +34,14 @@ pub(super) fn queued(id: QueueId) -> Reply {
 /// Larger than any way out of the account carries.
 pub(super) fn too_large(max_octets: u64) -> Reply {
     TOO_LARGE.saying(&format!("The message is too large: this account can send at most {max_octets} octets"))
+}
+
+/// Signed or encrypted mail that only a way could carry which takes mail apart.
+pub(super) fn sealed_too_large(media_type: &str, max_octets: u64) -> Reply {
+    TOO_LARGE.saying(&format!(
+        "The message is too large: it is `{media_type}`, which is never taken apart, and this account can send at most \
+         {max_octets} octets in one piece"
+    ))
 }
 
 /// A strict client may send as its mailbox alone.

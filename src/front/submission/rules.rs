@@ -4,9 +4,10 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use super::intake::SizeLimits;
 use super::replies;
 use crate::account::password::{Login, Passwords, Verdict};
-use crate::account::{Account, Client, Clients, MailboxRule};
+use crate::account::{Account, Client, Clients, MailboxRule, Routing};
 use crate::delivery::AccountWays;
 use crate::mail::{Address, ReversePath, SenderPolicy};
 use crate::queue::Route;
@@ -18,8 +19,10 @@ pub struct Rules {
     pub clients: Clients,
     /// The ways out, by account.
     pub ways: HashMap<String, AccountWays>,
+    /// Which account a message takes beyond what its client says, and whom aliases name.
+    pub routing: Routing,
     /// Checks local logins; a fresh one with each reload.
-    pub passwords: Passwords,
+    pub passwords: Arc<Passwords>,
 }
 
 /// What MAIL was found to be allowed.
@@ -27,8 +30,8 @@ pub struct Rules {
 pub(super) struct Leave {
     /// Account, mailbox, policy: where the message will go.
     pub(super) route: Route,
-    /// The largest message that any way out of the account carries, in octets.
-    pub(super) max_octets: u64,
+    /// What the ways out of the account have room for.
+    pub(super) limits: SizeLimits,
     /// Where postmaster's mail goes.
     pub(super) postmaster: Address,
 }
@@ -72,13 +75,24 @@ impl Rules {
     }
 
     fn reachable<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Arc<Account>> {
-        self.clients.iter().filter(|client| serves(names, client)).flat_map(|client| client.accounts.iter())
+        let own = self.clients.iter().filter(|client| serves(names, client)).flat_map(|client| client.accounts.iter());
+        own.chain(self.routing.routes.iter().map(|route| &route.account))
     }
 
-    /// Whether a client may send with this reverse path, and where the message will go.
-    pub(super) fn may_send(&self, client: &Client, reverse_path: &ReversePath) -> Result<Leave, Reply> {
-        let (account, mailbox) =
-            client.account_for(reverse_path.address()).map_err(|error| replies::no_mailbox(&client.name, &error))?;
+    /// Whether a client may send with this reverse path, and where the message will go: where a route for `recipient`
+    /// leads, else as the client has it.
+    pub(super) fn may_send(
+        &self,
+        client: &Client,
+        reverse_path: &ReversePath,
+        recipient: Option<&Address>,
+    ) -> Result<Leave, Reply> {
+        let path = reverse_path.address();
+        let found = match self.routing.account(&client.name, path, recipient) {
+            Some(account) => client.mailbox_of(account, path).map(|mailbox| (account, mailbox)),
+            None => client.account_for(path),
+        };
+        let (account, mailbox) = found.map_err(|error| replies::no_mailbox(&client.name, &error))?;
         let is_mailbox = reverse_path.address().is_none_or(|path| *path == mailbox);
         if client.sender == SenderPolicy::Strict && !is_mailbox {
             return Err(replies::sender_refused(&mailbox));
@@ -93,7 +107,8 @@ impl Rules {
             mailbox: mailbox.clone(),
         };
         let postmaster = format!("postmaster@{}", mailbox.domain()).parse().unwrap_or(mailbox);
-        Ok(Leave { route, max_octets: ways.max_octets(), postmaster })
+        let limits = SizeLimits { any: ways.max_octets(), sealed: ways.max_octets_in_one_piece() };
+        Ok(Leave { route, limits, postmaster })
     }
 
     /// Where a report about the message goes: the client's `bounces_to`, else the reverse path if its domain is one

@@ -1,9 +1,13 @@
-//! Microsoft Graph: `sendMail`, and looking people up.
+//! Microsoft Graph: `sendMail`, drafts with their attachments, and looking people up.
 
+mod attachments;
+mod call;
 mod filter;
+mod messages;
 mod problem;
 mod query;
 mod send;
+mod uploads;
 mod users;
 
 use std::sync::Arc;
@@ -11,7 +15,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderMap, StatusCode, header};
-use axum::routing::{get, post};
+use axum::routing::{get, post, put};
 
 use self::problem::Problem;
 use super::directory::User;
@@ -30,7 +34,21 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
         .route("/v1.0/users", get(users::list))
         .route("/v1.0/users/{user}", get(users::one))
         .route("/v1.0/users/{user}/sendMail", post(send::from_user))
+        .merge(mail("/v1.0/me"))
+        .merge(mail("/v1.0/users/{user}"))
+        .route("/upload/{session}", put(uploads::range).get(uploads::state).delete(uploads::cancel))
         .layer(DefaultBodyLimit::max(READ_AT_MOST))
+}
+
+/// What there is below one mailbox besides `sendMail`.
+fn mail(owner: &str) -> Router<Arc<Shared>> {
+    let at = |path: &str| format!("{owner}/messages{path}");
+    Router::new()
+        .route(&at(""), post(messages::create).get(messages::find))
+        .route(&at("/{message}"), get(messages::read).delete(messages::delete))
+        .route(&at("/{message}/send"), post(messages::send))
+        .route(&at("/{message}/attachments"), post(attachments::attach))
+        .route(&at("/{message}/attachments/createUploadSession"), post(attachments::open_upload))
 }
 
 /// The access token of a request, if it is one for Graph.
@@ -44,7 +62,9 @@ fn bearer(shared: &Shared, headers: &HeaderMap) -> Result<Access, Problem> {
     })?;
     match access.audience {
         Resource::Graph => Ok(access),
-        Resource::Exchange => Err(Problem::token("Access token validation failure. Invalid audience.")),
+        Resource::Exchange | Resource::Google => {
+            Err(Problem::token("Access token validation failure. Invalid audience."))
+        }
     }
 }
 

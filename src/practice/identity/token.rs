@@ -85,6 +85,7 @@ async fn fail(shared: &Shared, fault: TokenFault, line: &Line) -> Response {
         TokenFault::InvalidClient => {
             Problem::client(7_000_222, "The provided client secret keys are expired.").answer(now)
         }
+        TokenFault::Aadsts(number) => Problem::grant(number, "Refused, for practice.").answer(now),
         TokenFault::Throttled(seconds) => Problem::throttled(seconds).answer(now),
         TokenFault::Unavailable => Problem::unavailable().answer(now),
         TokenFault::Hang => {

@@ -7,6 +7,8 @@ pub struct Extensions {
     pub starttls: bool,
     /// AUTH with XOAUTH2 among its mechanisms.
     pub xoauth2: bool,
+    /// AUTH with OAUTHBEARER among its mechanisms (RFC 7628).
+    pub oauthbearer: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
     /// CHUNKING (RFC 3030).
@@ -39,7 +41,12 @@ impl Extensions {
         let Some(keyword) = words.next() else { return };
         match keyword.to_ascii_uppercase().as_str() {
             "STARTTLS" => self.starttls = true,
-            "AUTH" => self.xoauth2 |= words.any(|mechanism| mechanism.eq_ignore_ascii_case("XOAUTH2")),
+            "AUTH" => {
+                for mechanism in words {
+                    self.xoauth2 |= mechanism.eq_ignore_ascii_case("XOAUTH2");
+                    self.oauthbearer |= mechanism.eq_ignore_ascii_case("OAUTHBEARER");
+                }
+            }
             "PIPELINING" => self.pipelining = true,
             "CHUNKING" => self.chunking = true,
             "8BITMIME" => self.eight_bit = true,
@@ -65,6 +72,7 @@ mod tests {
         let expected = Extensions {
             starttls: false,
             xoauth2: true,
+            oauthbearer: false,
             pipelining: true,
             chunking: true,
             eight_bit: true,
@@ -79,9 +87,10 @@ mod tests {
     #[test]
     fn keywords_are_read_as_servers_write_them() {
         type Holds = fn(&Extensions) -> bool;
-        let table: [(&str, Holds, &str); 7] = [
+        let table: [(&str, Holds, &str); 8] = [
             ("h\nstarttls", |e| e.starttls, "lower case"),
             ("h\nAUTH=LOGIN XOAUTH2", |e| e.xoauth2, "the old form with ="),
+            ("h\nAUTH PLAIN OAuthBearer", |e| e.oauthbearer && !e.xoauth2, "the standard's mechanism alone"),
             ("h\nAUTH LOGIN PLAIN", |e| !e.xoauth2, "other mechanisms alone"),
             ("PIPELINING", |e| !e.pipelining, "the greeting line is not a keyword"),
             ("h\nSIZE", |e| e.size && e.max_octets.is_none(), "SIZE without a limit"),

@@ -1,4 +1,4 @@
-//! The client side of SMTP submission as a value without I/O: greeting, EHLO, STARTTLS, AUTH XOAUTH2, then one
+//! The client side of SMTP submission as a value without I/O: greeting, EHLO, STARTTLS, AUTH, then one
 //! transaction after another, pipelined where the server allows it (RFC 2920). Where it takes chunks as well (RFC 3030),
 //! a message of moderate size leaves together with its commands and costs one round trip.
 //!
@@ -140,8 +140,8 @@ pub enum Trouble {
     /// STARTTLS is required and not offered.
     #[error("the server does not offer STARTTLS, and nothing is sent to it in clear text")]
     NoStartTls,
-    /// XOAUTH2 is required and not offered.
-    #[error("the server does not offer AUTH XOAUTH2")]
+    /// XOAUTH2 or OAUTHBEARER is required and neither is offered.
+    #[error("the server offers neither AUTH XOAUTH2 nor OAUTHBEARER")]
     NoXoauth2,
     /// Octets behind the answer to STARTTLS: somebody slipped them in before TLS ran (CVE-2021-38371 and its kin).
     #[error("the server sent something between its reply to STARTTLS and TLS")]
@@ -207,6 +207,33 @@ struct Login {
     challenge: Option<String>,
 }
 
+/// How a token is shown to the server.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mechanism {
+    /// XOAUTH2, Google's and Microsoft's.
+    Xoauth2,
+    /// OAUTHBEARER (RFC 7628), for servers that have it alone.
+    OauthBearer,
+}
+
+impl Mechanism {
+    const fn command(self) -> &'static str {
+        match self {
+            Self::Xoauth2 => "AUTH XOAUTH2",
+            Self::OauthBearer => "AUTH OAUTHBEARER",
+        }
+    }
+
+    /// What ends the exchange after the reason of a refusal: an empty line
+    /// (<https://developers.google.com/gmail/imap/xoauth2-protocol>), or a lone 0x01 (RFC 7628 section 3.2.3).
+    const fn farewell(self) -> &'static str {
+        match self {
+            Self::Xoauth2 => "",
+            Self::OauthBearer => "AQ==",
+        }
+    }
+}
+
 impl Upstream {
     /// A connection that was just made. `hello` is our name for EHLO; characters that have no place in a command are
     /// left out. `secure` says that TLS runs already; otherwise STARTTLS is demanded.
@@ -263,15 +290,25 @@ impl Upstream {
         self.say_hello();
     }
 
-    /// Logs in. `response` is the base64 of [`sasl::xoauth2`].
+    /// The mechanism of the login that is due.
+    pub const fn mechanism(&self) -> Mechanism {
+        if self.extensions.xoauth2 || !self.extensions.oauthbearer {
+            Mechanism::Xoauth2
+        } else {
+            Mechanism::OauthBearer
+        }
+    }
+
+    /// Logs in. `response` is the base64 of [`sasl::xoauth2`] or [`sasl::oauthbearer`], whichever
+    /// [`Upstream::mechanism`] names.
     pub fn authenticate(&mut self, response: &Secret) {
-        const COMMAND: &str = "AUTH XOAUTH2";
+        let command = self.mechanism().command();
         let text = response.expose();
-        if COMMAND.len() + 1 + text.len() + 2 <= MAX_COMMAND {
-            self.send_line(&[COMMAND, " ", text]);
+        if command.len() + 1 + text.len() + 2 <= MAX_COMMAND {
+            self.send_line(&[command, " ", text]);
             self.expected.push_back(Expected::AuthResult);
         } else {
-            self.send_line(&[COMMAND]);
+            self.send_line(&[command]);
             self.login.response = Some(response.clone());
             self.expected.push_back(Expected::AuthPrompt);
         }
@@ -341,7 +378,7 @@ impl Upstream {
         self.nothing_behind(response)?;
         self.extensions = Extensions::parse(&response.text);
         if self.secure {
-            if !self.extensions.xoauth2 {
+            if !self.extensions.xoauth2 && !self.extensions.oauthbearer {
                 return Err(Trouble::NoXoauth2);
             }
             self.due = Some(Step::Authenticate);
@@ -364,11 +401,11 @@ impl Upstream {
                 self.expected.push_back(Expected::AuthResult);
                 Ok(())
             }
-            // A 334 after the token is the reason of a refusal. The exchange ends by an empty line, not by `*`
-            // (https://developers.google.com/gmail/imap/xoauth2-protocol).
+            // A 334 after the token is the reason of a refusal. The exchange ends by a line, not by `*`.
             (Expected::AuthResult, 334) => {
                 self.login.challenge = Some(sasl::challenge_text(&response.text));
-                self.send_line(&[]);
+                let farewell = self.mechanism().farewell();
+                self.send_line(&[farewell]);
                 self.expected.push_back(Expected::AuthEnd);
                 Ok(())
             }

@@ -140,6 +140,25 @@ fn a_server_without_xoauth2_is_named() {
 }
 
 #[test]
+fn oauthbearer_serves_where_it_is_alone_and_ends_by_its_own_line() {
+    let hello = "250-up\r\n250 AUTH PLAIN OAUTHBEARER\r\n";
+    let mut client = Upstream::new("gw", true);
+    let _ = answer(&mut client, "220 up\r\n");
+    assert_eq!(answer(&mut client, hello), Ok(Step::Authenticate));
+    assert_eq!(client.mechanism(), Mechanism::OauthBearer);
+    client.written();
+    client.authenticate(&Secret::new("dG9rZW4="));
+    assert_eq!(said(&mut client), "AUTH OAUTHBEARER dG9rZW4=\r\n");
+    assert_eq!(answer(&mut client, "334 e30=\r\n"), Ok(Step::Read));
+    assert_eq!(said(&mut client), "AQ==\r\n");
+    assert!(matches!(answer(&mut client, "535 5.7.8 no\r\n"), Err(Trouble::Refused { stage: Stage::Auth, .. })));
+    let mut both = Upstream::new("gw", true);
+    let _ = answer(&mut both, "220 up\r\n");
+    let _ = answer(&mut both, "250-up\r\n250 AUTH OAUTHBEARER XOAUTH2\r\n");
+    assert_eq!(both.mechanism(), Mechanism::Xoauth2, "what the providers document goes first");
+}
+
+#[test]
 fn our_own_name_cannot_bring_a_command_with_it() {
     for (name, sent) in [("gw\r\nMAIL FROM:<x>", "EHLO gwMAILFROM:<x>\r\n"), ("\0 \n", "EHLO localhost\r\n")] {
         let mut client = Upstream::new(name, true);

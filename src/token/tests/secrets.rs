@@ -46,3 +46,33 @@ async fn no_step_of_a_sign_in_shows_a_secret() {
     shown += &format!("{signed_in:?} {:?} {:?}", bench.manager.status(), bench.witness.events.lock().unwrap());
     assert_clean(&shown);
 }
+
+#[tokio::test]
+async fn no_key_and_no_device_code_is_shown() {
+    let pem = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap().serialize_pem();
+    let inside = pem.lines().nth(3).unwrap().to_owned();
+    let file = json!({ "type": "service_account", "client_email": "a@b.example", "private_key": pem });
+    let account = crate::token::ServiceAccount::from_json(&crate::secret::Secret::new(file.to_string())).unwrap();
+    let key = crate::token::AssertionKey::from_pem(&crate::secret::Secret::new(pem), None).unwrap();
+    let bench = Bench::with(Grant::DeviceCode, |provider| {
+        provider.authentication = crate::token::ClientAuthentication::Key(key);
+        provider.service_account = Some(std::sync::Arc::new(account));
+    })
+    .await;
+    let mut settings = bench.settings.clone();
+    settings.providers[0].device_url = Some(bench.endpoint.at("/devicecode"));
+    bench.manager.reload(settings);
+    let mut shown = format!("{:?}", bench.settings);
+    shown += &format!("{:?}", bench.manager.begin_device_sign_in("scanner").await.unwrap());
+    // A provider that sends back what it was sent.
+    let echo = json!({ "error": "access_denied", "error_description": "no: s3cret-device-1" });
+    bench.endpoint.reply(Reply::Raw(400, Vec::new(), echo.to_string().into_bytes()));
+    bench.endpoint.asked_in_time(2, &bench).await;
+    let sent = bench.endpoint.seen()[1]["client_assertion"].clone();
+    while let Some(crate::token::DeviceProgress::Waiting(_)) = bench.manager.device_sign_in("scanner") {
+        tokio::task::yield_now().await;
+    }
+    shown += &format!("{:?} {:?}", bench.manager.device_sign_in("scanner"), bench.manager.status());
+    assert!(shown.contains("<secret>") && !shown.contains(&inside) && !shown.contains(&sent), "{shown}");
+    assert_clean(&shown);
+}

@@ -311,6 +311,7 @@ pub(in crate::token) fn scanner(grant: Grant) -> AccountSettings {
         purposes: vec![Purpose::Graph, Purpose::Smtp],
         login_hint: Some("scanner@contoso.example".into()),
         sign_in_as: None,
+        drafts: false,
     }
 }
 

@@ -139,6 +139,7 @@ async fn a_message_with_another_length_than_declared_is_not_sent_to_its_end() {
             head: &MESSAGE.as_bytes()[..40],
             content: &Stored(vec![Some(MESSAGE.into())]),
             size: shown_size,
+            notebook: &crate::delivery::notebook::NoNotes,
         };
         let attempt = bench.backend.deliver(delivery).await;
         assert_eq!(shown(&attempt), ["failed BodyDamaged"], "{why}");

@@ -48,7 +48,7 @@ async fn before_the_login_everything_is_temporary() {
             "no XOAUTH2",
             HELLO.replace("S: 250 AUTH LOGIN XOAUTH2", "S: 250 AUTH LOGIN"),
             "deferred Unexpected",
-            "does not offer AUTH XOAUTH2",
+            "offers neither AUTH XOAUTH2 nor OAUTHBEARER",
         ),
     ])
     .await;

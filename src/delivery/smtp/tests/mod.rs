@@ -203,6 +203,7 @@ impl Bench {
                 head: &whole[..whole.len().min(64 * 1024)],
                 content,
                 size: whole.len() as u64 + unread,
+                notebook: &crate::delivery::notebook::NoNotes,
             })
             .await
     }

@@ -188,6 +188,7 @@ async fn a_message_shorter_than_it_was_is_not_sent_to_its_end() {
         head: MESSAGE.as_bytes(),
         content: &content,
         size: MESSAGE.len() as u64 + 1,
+        notebook: &crate::delivery::notebook::NoNotes,
     };
     let attempt = bench.backend.deliver(delivery).await;
     bench.server.all_closed().await;

@@ -80,6 +80,6 @@ pub fn page(control: Control) -> Router {
         .merge(api::routes(control))
         .layer(from_fn_with_state(page, guard::guard))
         .merge(assets::routes())
-        .layer(from_fn(guard::harden))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(from_fn(guard::harden))
 }

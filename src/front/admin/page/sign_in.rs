@@ -53,6 +53,12 @@ impl WayBack {
             if is_ours(&site.origin) {
                 return Some(Self::Here(configured.clone()));
             }
+            // A loopback address without a port is registered for any port (RFC 8252 section 7.3).
+            if site.kind == Kind::Localhost && is_ours("http://localhost") && !site.https {
+                let mut url = configured.clone();
+                let _only_without_a_host = url.set_port(Some(site.port));
+                return Some(Self::Here(url));
+            }
             let public = setup.page.public_url.as_ref().filter(|url| is_ours(&url.origin().ascii_serialization()));
             return Some(match public {
                 Some(url) => Self::Public(url.clone()),
@@ -276,6 +282,13 @@ mod tests {
                 Some("http://localhost:8025/callback"),
                 here("http://localhost:8025/callback"),
                 "written, and ours",
+            ),
+            (
+                "localhost:8025",
+                None,
+                Some("http://localhost/callback"),
+                here("http://localhost:8025/callback"),
+                "registered for any port",
             ),
             (
                 "localhost:8025",

@@ -1,4 +1,4 @@
-//! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.rs.
+//! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ pub(super) fn setup() -> Setup {
         name: "scanner".to_owned(),
         provider: "contoso".to_owned(),
         mailbox: MailboxRule::One("scanner@contoso.com".parse().unwrap()),
+        shared: Vec::new(),
     };
     Setup {
         submission: SubmissionSettings { hostname: "gateway.test".to_owned(), listeners: Vec::new(), tls },

@@ -1,0 +1,61 @@
+//! The whole program with a message as large as any way takes: its memory does not grow with it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+
+use mail_parser::MessageParser;
+
+use crate::program::Program;
+
+/// Resident octets that the program may have at most, ever.
+const MOST: u64 = 64 << 20;
+/// Octets of the file that is sent; in base64 the message has close to 150 MB.
+const FILE: usize = 108_000_000;
+
+/// One reply's last line.
+fn reply(stream: &mut BufReader<TcpStream>) -> String {
+    loop {
+        let mut line = String::new();
+        assert!(stream.read_line(&mut line).unwrap() > 0, "the gateway hung up");
+        if line.as_bytes().get(3) != Some(&b'-') {
+            return line;
+        }
+    }
+}
+
+fn hand_in(port: u16) {
+    let mut stream = BufReader::new(TcpStream::connect(("127.0.0.1", port)).unwrap());
+    reply(&mut stream);
+    for command in ["EHLO test", "MAIL FROM:<scanner@practice.example>", "RCPT TO:<alice@practice.example>", "DATA"] {
+        stream.get_mut().write_all(format!("{command}\r\n").as_bytes()).unwrap();
+        let said = reply(&mut stream);
+        assert!(said.starts_with(['2', '3']), "{command}: {said}");
+    }
+    let header = "From: scanner@practice.example\r\nTo: alice@practice.example\r\nSubject: large\r\n\
+        Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nText\r\n--b\r\nContent-Type: application/pdf; name=a.pdf\r\n\
+        Content-Transfer-Encoding: base64\r\n\r\n";
+    stream.get_mut().write_all(header.as_bytes()).unwrap();
+    // 57 octets are a line of 76 characters.
+    let line = "QUFB".repeat(19) + "\r\n";
+    let block = line.repeat(1_000);
+    for _ in 0..FILE / 57 / 1_000 {
+        stream.get_mut().write_all(block.as_bytes()).unwrap();
+    }
+    stream.get_mut().write_all(b"--b--\r\n.\r\n").unwrap();
+    let said = reply(&mut stream);
+    assert!(said.starts_with("250"), "{said}");
+}
+
+#[test]
+fn a_message_of_150_mb_goes_through_in_64_mb_of_memory() {
+    let program = Program::start("");
+    hand_in(program.port);
+    let arrived = program.arrived(1).remove(0);
+    let peak = program.peak();
+    let parsed = MessageParser::default().parse(&arrived.raw[..]).unwrap();
+    let octets = parsed.attachments().next().unwrap().contents();
+    assert!(octets.len() == FILE / 57_000 * 57_000 && octets.iter().all(|&octet| octet == b'A'));
+    eprintln!("{} MiB were resident at most", peak >> 20);
+    assert!(peak < MOST, "{peak} octets were resident at most");
+    assert_eq!((program.tenant.draft_count(), program.tenant.findings()), (0, vec![]));
+}
