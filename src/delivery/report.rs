@@ -22,7 +22,7 @@ impl Carrier {
         let route = self.route_of_report(lease, verdict.failed.iter().any(|(_, f)| f.reason == Reason::HoldExpired));
         if !self.reports().allow(&to, self.clock().now()) {
             // News that something went well is not worth a line.
-            return has_failed.then(|| Report::InDigest(line(lease, &told, to, route)));
+            return has_failed.then(|| Report::InDigest(Box::new(line(lease, &told, to, route))));
         }
         self.render(lease, &told, to, route).await.map(Report::from)
     }

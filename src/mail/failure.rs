@@ -392,6 +392,7 @@ mod tests {
     use super::*;
 
     const ALL: [Reason; 30] = [
+        Reason::ReadingDisabled,
         Reason::Unreachable,
         Reason::TlsRefused,
         Reason::TimedOut,

@@ -70,7 +70,7 @@ pub enum Report {
     /// By a message about it alone.
     Alone(Box<NewMessage>),
     /// By a line in a message about many.
-    InDigest(DigestLine),
+    InDigest(Box<DigestLine>),
 }
 
 impl From<NewMessage> for Report {

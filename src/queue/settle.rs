@@ -24,8 +24,8 @@ pub(super) struct Settlement {
 /// A report that is written with a settlement.
 #[derive(Debug)]
 pub(super) enum Told {
-    Alone(Box<NewMessage>, Row),
-    InDigest(DigestLine),
+    Alone(Box<NewMessage>, Box<Row>),
+    InDigest(Box<DigestLine>),
 }
 
 impl Settlement {
@@ -33,7 +33,7 @@ impl Settlement {
         let report = report.map(|report| match report {
             Report::Alone(mut message) => {
                 message.body.keep();
-                let row = Row::new(&message);
+                let row = Box::new(Row::new(&message));
                 Told::Alone(message, row)
             }
             Report::InDigest(line) => Told::InDigest(line),

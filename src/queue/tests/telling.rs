@@ -80,7 +80,7 @@ async fn what_goes_into_a_digest_is_collected_and_told_once() {
         let verdict = desk.queue.verdict(&lease, &attempt);
         let line = format!("line {number}");
         let line = DigestLine { to: address("app@x.example"), route: route(), about: lease.id, line };
-        desk.queue.settle(lease, attempt, verdict, Some(Report::InDigest(line))).await.unwrap();
+        desk.queue.settle(lease, attempt, verdict, Some(Report::InDigest(Box::new(line)))).await.unwrap();
     }
     assert_eq!(desk.queue.digests().await.unwrap(), [], "more may come");
     let desk = desk.crash().await;
