@@ -14,7 +14,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
+    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
     Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing,
     SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
