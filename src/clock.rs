@@ -46,6 +46,16 @@ impl Timestamp {
         zoned.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
     }
 
+    /// The day of UTC that `text` names as `2026-11-21`: its beginning and its end.
+    pub fn day(text: &str) -> Option<(Self, Self)> {
+        let date: jiff::civil::Date = text.parse().ok()?;
+        let beginning = |date: jiff::civil::Date| {
+            let zoned = date.to_zoned(jiff::tz::TimeZone::UTC).ok()?;
+            Some(Self(zoned.timestamp().as_millisecond()))
+        };
+        Some((beginning(date)?, beginning(date.tomorrow().ok()?)?))
+    }
+
     fn instant(self) -> jiff::Timestamp {
         jiff::Timestamp::from_millisecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
     }
@@ -113,6 +123,18 @@ impl fmt::Debug for Clock {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_day_is_that_of_utc() {
+        let (from, until) = Timestamp::day("2026-11-21").unwrap();
+        assert_eq!(
+            (from.to_string().as_str(), until.to_string().as_str()),
+            ("2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z")
+        );
+        for text in ["", "today", "2026-13-01", "21.11.2026"] {
+            assert_eq!(Timestamp::day(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_moment_prints_as_rfc_3339_and_rfc_5322() {

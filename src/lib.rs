@@ -1,8 +1,9 @@
 //! oxpost: plain SMTP, IMAP and POP3 in, OAuth 2.0 out.
 //!
 //! The house, from the ground up (`tests/layering.rs` keeps each floor from using a higher one):
-//! `secret`, `clock`; `mail`, `sasl`; `smtp`; `account`, `telemetry`; `net`, `http`, `store`; `token`, `queue`;
-//! `delivery`, `directory`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider to practise against.
+//! `secret`, `clock`; `mail`, `octets`, `sasl`; `smtp`, `imap`, `pop3`; `account`, `telemetry`; `net`, `http`, `store`;
+//! `token`, `queue`; `delivery`, `directory`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider
+//! to practise against.
 
 pub mod account;
 pub mod cli;
@@ -13,8 +14,11 @@ pub mod directory;
 pub mod front;
 pub mod gateway;
 pub mod http;
+pub mod imap;
 pub mod mail;
 pub mod net;
+pub mod octets;
+pub mod pop3;
 pub mod practice;
 pub mod queue;
 pub mod sasl;

@@ -1,5 +1,9 @@
 //! SASL: what a client's login looks like (PLAIN, LOGIN), and what ours looks like to a provider (XOAUTH2).
 
+mod exchange;
+
+pub use exchange::{Credentials, Denial, Exchange, Mechanism, Turn};
+
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};

@@ -1,8 +1,10 @@
-//! Plays every dialogue of `tests/dialogues/smtp` against the SMTP session in memory.
+//! Plays every dialogue of `tests/dialogues` against the sessions in memory.
 #![expect(clippy::expect_used, reason = "a test stops where an expectation fails")]
 
 #[path = "support/dialogue.rs"]
 mod dialogue;
+#[path = "support/reading_sessions.rs"]
+mod reading_sessions;
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -148,17 +150,35 @@ impl Peer for InMemory {
 
 #[test]
 fn the_session_speaks_as_the_dialogues_say() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues/smtp");
-    let mut names: Vec<_> = std::fs::read_dir(folder)
+    for (name, dialogue) in dialogues("smtp") {
+        dialogue.play(&name, &mut InMemory::new(&dialogue.rules));
+    }
+}
+
+#[test]
+fn the_imap_session_speaks_as_the_dialogues_say() {
+    for (name, dialogue) in dialogues("imap") {
+        dialogue.play(&name, &mut reading_sessions::imap(&dialogue.rules));
+    }
+}
+
+#[test]
+fn the_pop3_session_speaks_as_the_dialogues_say() {
+    for (name, dialogue) in dialogues("pop3") {
+        dialogue.play(&name, &mut reading_sessions::pop3(&dialogue.rules));
+    }
+}
+
+/// The dialogues of a protocol with their names.
+fn dialogues(protocol: &str) -> Vec<(String, Dialogue)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues").join(protocol);
+    let mut paths: Vec<_> = std::fs::read_dir(folder)
         .expect("the folder is there")
         .map(|entry| entry.expect("it can be listed").path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "txt"))
         .collect();
-    names.sort();
-    assert!(names.len() > 20, "the dialogues are there");
-    for path in names {
-        let dialogue = Dialogue::read(&path);
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        dialogue.play(&name, &mut InMemory::new(&dialogue.rules));
-    }
+    paths.sort();
+    assert!(paths.len() > 10, "the dialogues are there");
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    paths.iter().map(|path| (name(path), Dialogue::read(path))).collect()
 }

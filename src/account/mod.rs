@@ -23,6 +23,13 @@ pub enum MailboxRule {
     Domain(Domain),
 }
 
+impl MailboxRule {
+    /// Whether it is a single one.
+    pub const fn is_one(&self) -> bool {
+        matches!(self, Self::One(_))
+    }
+}
+
 /// An account, as far as clients are concerned.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Account {
@@ -32,6 +39,18 @@ pub struct Account {
     pub provider: String,
     /// The mailbox or mailboxes behind it.
     pub mailbox: MailboxRule,
+    /// Mailboxes of others that whoever signed in may read as well.
+    pub shared: Vec<Address>,
+}
+
+impl Account {
+    /// Whether its tokens open that mailbox.
+    pub fn opens(&self, mailbox: &Address) -> bool {
+        match &self.mailbox {
+            MailboxRule::One(own) => own == mailbox || self.shared.contains(mailbox),
+            MailboxRule::Domain(domain) => domain == mailbox.domain(),
+        }
+    }
 }
 
 /// How a client's lines end.
@@ -69,9 +88,38 @@ pub struct Client {
     pub bounces_to: Option<Address>,
     /// How its lines end.
     pub line_endings: LineEndings,
+    /// From its networks it may read with a token of its own.
+    pub own_token: bool,
 }
 
 impl Client {
+    /// The account and mailbox that a client reads which called itself `name`: its login, or one of its mailboxes.
+    /// `reads` says which accounts can be read at all.
+    ///
+    /// # Errors
+    /// No account of the client can be read, or nothing says which mailbox of a domain is meant.
+    pub fn mailbox_to_read(
+        &self,
+        name: &str,
+        reads: impl Fn(&Account) -> bool,
+    ) -> Result<(&Arc<Account>, Address), NoMailbox> {
+        let accounts: Vec<_> = self.accounts.iter().filter(|account| reads(account)).collect();
+        let named = name.parse::<Address>().ok();
+        for wish in [named.as_ref(), self.mailbox.as_ref()].into_iter().flatten() {
+            // A client with one mailbox of a domain has the others only by being told so.
+            let is_own = self.mailbox.as_ref().is_none_or(|own| own == wish);
+            let opens = |account: &&&Arc<Account>| account.opens(wish) && (is_own || account.mailbox.is_one());
+            if let Some(account) = accounts.iter().find(opens) {
+                return Ok((account, wish.clone()));
+            }
+        }
+        let first = accounts.first().ok_or(NoMailbox::NoAccount)?;
+        match &first.mailbox {
+            MailboxRule::One(mailbox) => Ok((first, mailbox.clone())),
+            MailboxRule::Domain(domain) => Err(NoMailbox::NotInDomain(domain.clone())),
+        }
+    }
+
     /// The account and mailbox for mail with this reverse path. Headers have no say: they are not the envelope.
     ///
     /// With several accounts the one whose mailbox the reverse path (or else the login) names is taken, otherwise the
@@ -145,6 +193,21 @@ impl Clients {
         self.by_login.get(login)
     }
 
+    /// The logins under which somebody who calls itself `name` may be known: that login, or those of the clients that
+    /// have a mailbox of this name. Never empty, and few: each is a password check.
+    pub fn logins_for(&self, name: &str) -> Vec<String> {
+        const FEW: usize = 4;
+        let as_named = || vec![name.to_owned()];
+        if self.by_login.contains_key(name) {
+            return as_named();
+        }
+        let Ok(mailbox) = name.parse::<Address>() else { return as_named() };
+        let opens = |client: &&Arc<Client>| client.accounts.iter().any(|account| account.opens(&mailbox));
+        let logins = self.all.iter().filter(opens).filter_map(|client| client.login.as_ref());
+        let logins: Vec<_> = logins.map(|(login, _)| login.clone()).take(FEW).collect();
+        if logins.is_empty() { as_named() } else { logins }
+    }
+
     /// The client whose network holds `address`; the longest prefix wins.
     pub fn by_network(&self, address: IpAddr) -> Option<&Arc<Client>> {
         let address = address.to_canonical();
@@ -179,11 +242,12 @@ pub(crate) mod tests {
             sender: SenderPolicy::Rewrite,
             bounces_to: None,
             line_endings: LineEndings::Crlf,
+            own_token: false,
         }
     }
 
     fn account(name: &str, mailbox: MailboxRule) -> Arc<Account> {
-        Arc::new(Account { name: name.to_owned(), provider: "p".to_owned(), mailbox })
+        Arc::new(Account { name: name.to_owned(), provider: "p".to_owned(), mailbox, shared: vec![] })
     }
 
     fn one(text: &str) -> MailboxRule {
@@ -236,5 +300,45 @@ pub(crate) mod tests {
         assert_eq!(chosen(&client, "me@x.example"), Ok("login@x.example".to_owned()));
         client.mailbox = Some("box@x.example".parse().unwrap());
         assert_eq!(chosen(&client, "me@x.example"), Ok("box@x.example".to_owned()));
+    }
+
+    #[test]
+    fn a_reader_gets_the_mailbox_it_names_if_it_may_have_it() {
+        let domain: Domain = "x.example".parse().unwrap();
+        let one_account = |shared: &str| {
+            let shared = vec![shared.parse().unwrap()];
+            Arc::new(Account { shared, ..Account::clone(&account("a", one("a@y.example"))) })
+        };
+        let several = client("c", &[], vec![one_account("info@y.example"), account("b", one("b@y.example"))]);
+        let whole = client("c", &[], vec![account("d", MailboxRule::Domain(domain.clone()))]);
+        let narrow = Client { mailbox: Some("box@x.example".parse().unwrap()), ..whole.clone() };
+        let table: [(&Client, &str, Result<&str, NoMailbox>, &str); 9] = [
+            (&several, "joe", Ok("a@y.example"), "a login: the first account's"),
+            (&several, "b@y.example", Ok("b@y.example"), "another account's"),
+            (&several, "info@y.example", Ok("info@y.example"), "a shared one"),
+            (&several, "no@y.example", Ok("a@y.example"), "an address that is only a login"),
+            (&whole, "any@x.example", Ok("any@x.example"), "any of a domain"),
+            (&whole, "joe", Err(NoMailbox::NotInDomain(domain.clone())), "nothing says which"),
+            (&narrow, "joe", Ok("box@x.example"), "the client's own"),
+            (&narrow, "box@x.example", Ok("box@x.example"), "the same by name"),
+            (&narrow, "other@x.example", Ok("box@x.example"), "no other of the domain"),
+        ];
+        for (client, name, expected, why) in table {
+            let found = client.mailbox_to_read(name, |_| true).map(|(_, mailbox)| mailbox.to_string());
+            assert_eq!(found, expected.map(str::to_owned), "{name}: {why}");
+        }
+        assert_eq!(several.mailbox_to_read("joe", |_| false).err(), Some(NoMailbox::NoAccount));
+    }
+
+    #[test]
+    fn a_mailbox_may_stand_for_the_login_of_its_clients() {
+        let with = |login: &str| Client {
+            login: Some((login.to_owned(), PasswordHash(Secret::new("")))),
+            ..client(login, &[], vec![account("a", one("a@x.example"))])
+        };
+        let clients = Clients::new(vec![with("joe"), with("ann"), client("net", &["10.0.0.0/8"], vec![])]);
+        assert_eq!(clients.logins_for("joe"), ["joe"]);
+        assert_eq!(clients.logins_for("a@x.example"), ["joe", "ann"]);
+        assert_eq!(clients.logins_for("b@x.example"), ["b@x.example"], "known to nobody, and checked all the same");
     }
 }

@@ -100,7 +100,12 @@ mod tests {
             clients: clients.iter().map(|&name| name.to_owned()).collect(),
             senders: senders.iter().map(pattern).collect(),
             recipients: recipients.iter().map(pattern).collect(),
-            account: Arc::new(Account { name: account.to_owned(), provider: "p".to_owned(), mailbox }),
+            account: Arc::new(Account {
+                name: account.to_owned(),
+                provider: "p".to_owned(),
+                mailbox,
+                shared: Vec::new(),
+            }),
         }
     }
 

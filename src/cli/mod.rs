@@ -1,9 +1,11 @@
 //! The command line: one file for each subcommand. What goes wrong becomes a [`Report`]: what happened, why, what to do.
 
 mod account;
+mod backup;
 pub mod check;
 mod doctor;
 mod explain;
+mod history;
 mod init;
 mod key;
 mod login;
@@ -14,6 +16,7 @@ mod reach;
 mod report;
 mod send;
 mod serve;
+mod session;
 mod table;
 mod token;
 mod try_it;
@@ -88,6 +91,13 @@ enum Command {
     /// Show the queue and work on it.
     #[command(subcommand)]
     Queue(queue::QueueCommand),
+    /// Tell what became of messages, as far back as they are kept.
+    History(history::HistoryArguments),
+    /// Copy queue, history and sealed sign-ins into a folder, while the gateway runs or not.
+    Backup(backup::BackupArguments),
+    /// Show who is reading, and end a session.
+    #[command(subcommand)]
+    Session(session::SessionCommand),
     /// Make the hash of a local password, for a client's `password`.
     Password,
 }
@@ -118,6 +128,9 @@ pub fn run(arguments: Arguments) -> ExitCode {
         Command::User(command) => user::run(&config, command),
         Command::Page => page::run(&config),
         Command::Queue(command) => queue::run(&config, command),
+        Command::History(arguments) => history::run(&config, &arguments),
+        Command::Backup(arguments) => backup::run(&config, &arguments),
+        Command::Session(command) => session::run(&config, command),
         Command::Password => password::run(),
     };
     match done {

@@ -104,7 +104,7 @@ fn list_path(account: Option<&str>, all: bool) -> String {
     format!("/api/v1/messages?{}", query.finish())
 }
 
-fn understood<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Report> {
+pub(super) fn understood<T: serde::de::DeserializeOwned>(value: serde_json::Value) -> Result<T, Report> {
     serde_json::from_value(value).map_err(|error| {
         Report::new(format!("the gateway's answer is not understood: {error}"))
             .hint("gateway and command are of different versions; use --json or restart the gateway")

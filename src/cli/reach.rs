@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::Token;
 use crate::front::admin::{Problem, ProgramToken, router};
-use crate::gateway::{Deliverer, LockError, Parts};
+use crate::gateway::{Deliverer, LockError, Parts, SignedIn};
 use crate::secret::Secret;
 use crate::telemetry::{Journal, Log};
 use crate::token::{AccessToken, Purpose, TokenError};
@@ -36,6 +36,7 @@ pub(super) enum Reach {
 pub(super) struct Here {
     router: Router,
     parts: Parts,
+    signed_in: SignedIn,
     deliverer: Option<Deliverer>,
 }
 
@@ -52,7 +53,8 @@ impl Reach {
                 let clock = Clock::system();
                 let journal = Journal::new(clock.clone(), Arc::new(Log));
                 let control = parts.control(config, clock, journal, None);
-                Ok(Self::Here(Box::new(Here { router: router(control), parts, deliverer: None })))
+                let signed_in = SignedIn::of(&parts);
+                Ok(Self::Here(Box::new(Here { router: router(control), parts, signed_in, deliverer: None })))
             }
             Err(error) if error.is_lock(LockError::Taken) => {
                 let client = reqwest::Client::builder().unix_socket(config.control_socket()).no_proxy().build();
@@ -134,6 +136,7 @@ impl Reach {
             if let Some(deliverer) = here.deliverer {
                 deliverer.stop().await;
             }
+            here.signed_in.release_at_the_end().await;
             here.parts.close().await;
         }
     }

@@ -1,15 +1,18 @@
 //! `[account.NAME]`: whose mail it is, how it gets tokens, and its ways out.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::fault::KeyPath;
 use super::file::{self, Kind, WayOut};
-use super::providers::{Service, Services};
+use super::providers::{Service, Services, provider_kind};
 use super::quantity::SizeText;
 use super::reader::Reader;
+use super::reading;
 use super::smarthost::Smarthost;
 use crate::account::{Account, MailboxRule};
 use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpLogin, SmtpWay, Way};
+use crate::front::ReadingServers;
 use crate::mail::{Address, BackendKind, Domain};
 use crate::token::{AccountSettings, Grant, Purpose};
 
@@ -19,6 +22,7 @@ pub(super) struct Read {
     pub(super) accounts: Vec<Arc<Account>>,
     pub(super) grants: Vec<AccountSettings>,
     pub(super) ways: Vec<AccountWays>,
+    pub(super) reading: HashMap<String, ReadingServers>,
 }
 
 /// Reads all accounts. One with a fault that leaves nothing to build is left out.
@@ -42,7 +46,13 @@ pub(super) fn read(
         let sign_in_as = sign_in_as(reader, &at, typed);
         let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
         let ways = ways(reader, &at, typed, &Outlet { service, smarthost, limits: &limits, hostname });
+        let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
+        let shared = reading::shared(reader, &at, typed);
+        let tokens_for = tokens_for(reader, &at, typed, service);
         let Some(mailbox) = mailbox else { continue };
+        if !typed.read.is_empty() {
+            read.reading.insert(name.clone(), servers);
+        }
         let address = match &mailbox {
             MailboxRule::One(address) => Some(address.clone()),
             MailboxRule::Domain(_) => None,
@@ -51,7 +61,13 @@ pub(super) fn read(
             name: name.clone(),
             provider: provider.clone(),
             grant,
-            purposes: ways.iter().filter_map(purpose).chain(directory(reader, name)).collect(),
+            purposes: ways
+                .iter()
+                .filter_map(purpose)
+                .chain(for_reading)
+                .chain(directory(reader, name))
+                .chain(tokens_for)
+                .collect(),
             drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
@@ -64,7 +80,7 @@ pub(super) fn read(
             limits: limits.pace,
             mailbox: address,
         });
-        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox }));
+        read.accounts.push(Arc::new(Account { name: name.clone(), provider, mailbox, shared }));
     }
     if reader.file.account.is_empty() && !reader.is_faulty(&KeyPath::root().key("account")) {
         let remedy = "write a `[provider.NAME]` and an `[account.NAME]`";
@@ -76,6 +92,22 @@ pub(super) fn read(
 /// Looking people up is asked for at the sign-in of the account that does it, and of no other.
 fn directory(reader: &Reader<'_>, account: &str) -> Option<Purpose> {
     (reader.file.directory.account.as_deref() == Some(account)).then_some(Purpose::Directory)
+}
+
+/// What programs get tokens for.
+fn tokens_for(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: &Service) -> Vec<Purpose> {
+    let key = at.key("tokens_for");
+    for (index, purpose) in typed.tokens_for.iter().enumerate() {
+        let word = purpose.word();
+        if typed.tokens_for[..index].contains(purpose) {
+            reader.fault(key.item(index), format!("`{word}` stands here already"), "take it out");
+        } else if !purpose.exists_at(provider_kind(service.kind)) {
+            let provider = typed.provider.as_deref().unwrap_or_default();
+            let cause = format!("the provider `{provider}` has nothing that a token for `{word}` opens");
+            reader.fault(key.item(index), cause, "take it out");
+        }
+    }
+    typed.tokens_for.clone()
 }
 
 /// What tokens a way needs, if any.
@@ -202,7 +234,7 @@ fn ways(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &O
     };
     let key = at.key("send");
     let chosen = typed.send.as_deref().unwrap_or(usual);
-    if chosen.is_empty() && (0..5).all(|index| !reader.is_faulty(&key.item(index))) {
+    if chosen.is_empty() && typed.read.is_empty() && (0..5).all(|index| !reader.is_faulty(&key.item(index))) {
         reader.fault(key.clone(), "there is no way out", "write at least one, such as `send = [\"smtp\"]`");
     }
     let mut ways: Vec<Way> = Vec::new();

@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 
+use ipnet::IpNet;
 use url::Url;
 
-use super::clients::check_password;
+use super::clients::{check_password, network};
 use super::fault::KeyPath;
 use super::file;
 use super::listeners::{addresses, overlap};
@@ -31,8 +32,10 @@ pub(super) fn read(reader: &mut Reader<'_>, listeners: &[ListenerSettings]) -> P
         listen,
         tls: typed.tls,
         public_url: typed.public_url.as_deref().and_then(|url| public_url(reader, at.key("public_url"), url)),
+        proxies: proxies(reader, &at, typed),
         password,
         keys: keys(reader),
+        watch_from: watchers(reader, &at, typed),
     }
 }
 
@@ -67,6 +70,17 @@ fn public_url(reader: &mut Reader<'_>, at: KeyPath, typed: &str) -> Option<Url> 
     let cause = if bare { "browsers would show the page without TLS" } else { "there is more than the name in it" };
     reader.fault(at, format!("`{typed}` cannot be used: {cause}"), remedy);
     None
+}
+
+fn proxies(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Admin) -> Vec<IpNet> {
+    let key = at.key("proxies");
+    let networks = typed.proxies.iter().enumerate();
+    networks.filter_map(|(index, text)| network(reader, key.item(index), text)).collect()
+}
+
+fn watchers(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Admin) -> Vec<IpNet> {
+    let each = typed.watch_from.iter().enumerate();
+    each.filter_map(|(index, text)| network(reader, at.key("watch_from").item(index), text)).collect()
 }
 
 fn password(reader: &mut Reader<'_>, at: KeyPath, hash: &str) -> PasswordHash {

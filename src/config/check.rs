@@ -12,8 +12,8 @@ use super::quantity::{duration_words, size_words};
 use super::{Config, KeySource};
 use crate::account::{Account, Client, MailboxRule};
 use crate::delivery::{AccountWays, Limits, SmtpLogin, SmtpTls, Way};
-use crate::front::{ListenerSettings, ListenerTls, Mode};
-use crate::mail::SenderPolicy;
+use crate::front::{ListenerSettings, ListenerTls, Mode, ReadingServer, ReadingServers, UpstreamTls};
+use crate::mail::{Address, SenderPolicy};
 use crate::token::Grant;
 
 /// A part of the report: a heading and what belongs to it.
@@ -136,7 +136,7 @@ fn listener_section(config: &Config, listener: &ListenerSettings) -> Section {
     if let Some(octets) = listener.max_octets {
         lines.push(format!("messages up to {}", size_words(octets)));
     }
-    Section { heading: format!("listener {} smtp", list_addresses(&listener.listen)), lines }
+    Section { heading: format!("listener {} {}", list_addresses(&listener.listen), listener.protocol.name()), lines }
 }
 
 fn admitted<'c>(config: &'c Config, listener: &ListenerSettings) -> impl Iterator<Item = &'c Client> {
@@ -176,12 +176,20 @@ fn account_section(config: &Config, account: &Account) -> Option<Section> {
         MailboxRule::One(address) => address.to_string(),
         MailboxRule::Domain(domain) => format!("any mailbox of {domain}"),
     };
-    let lines = vec![
-        format!("mailbox: {mailbox}"),
-        format!("grant: {grant}"),
-        format!("ways out: {}", ways.ways.iter().map(way_words).collect::<Vec<_>>().join(", then ")),
-        format!("limits: {}", limit_words(ways)),
-    ];
+    let mut lines = vec![format!("mailbox: {mailbox}"), format!("grant: {grant}")];
+    if !ways.ways.is_empty() {
+        lines.push(format!("ways out: {}", ways.ways.iter().map(way_words).collect::<Vec<_>>().join(", then ")));
+        lines.push(format!("limits: {}", limit_words(ways)));
+    }
+    if let Some(servers) = config.reading.get(&account.name) {
+        lines.push(format!("read by {}", reading_words(servers)));
+    }
+    if !account.shared.is_empty() {
+        lines.push(format!(
+            "shared mailboxes: {}",
+            account.shared.iter().map(Address::to_string).collect::<Vec<_>>().join(", ")
+        ));
+    }
     Some(Section { heading: format!("account `{}` at `{}`", account.name, account.provider), lines })
 }
 
@@ -212,6 +220,19 @@ fn way_words(way: &Way) -> String {
             format!("{} by {}:{} with {tls}{login} (up to {size})", way.kind(), smtp.host, smtp.port)
         }
     }
+}
+
+fn reading_words(servers: &ReadingServers) -> String {
+    let words = |name: &str, server: &Option<ReadingServer>| {
+        let ReadingServer { host, port, tls } = server.as_ref()?;
+        let tls = match tls {
+            UpstreamTls::StartTls => "STARTTLS",
+            UpstreamTls::Implicit => "TLS",
+        };
+        Some(format!("{name} at {host}:{port} with {tls}"))
+    };
+    let all = [words("imap", &servers.imap), words("pop3", &servers.pop3)];
+    all.into_iter().flatten().collect::<Vec<_>>().join(" and ")
 }
 
 fn limit_words(ways: &AccountWays) -> String {

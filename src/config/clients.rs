@@ -37,6 +37,7 @@ pub(super) fn read(reader: &mut Reader<'_>, accounts: &[Arc<Account>]) -> Client
             mailbox,
             sender: typed.sender,
             bounces_to,
+            own_token: typed.own_token,
             line_endings: match typed.line_endings {
                 file::LineEndings::Crlf => LineEndings::Crlf,
                 file::LineEndings::Lf => LineEndings::Lf,
@@ -109,7 +110,7 @@ fn networks(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Client, taken: 
 }
 
 /// An address alone is a network of one.
-fn network(reader: &mut Reader<'_>, at: KeyPath, text: &str) -> Option<IpNet> {
+pub(super) fn network(reader: &mut Reader<'_>, at: KeyPath, text: &str) -> Option<IpNet> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Some(IpNet::from(address));
     }
@@ -171,6 +172,10 @@ fn check_that_it_can_come_in(reader: &mut Reader<'_>, at: &KeyPath, typed: &file
     if typed.any_login && typed.networks.is_empty() && !networks_wrong {
         let cause = "`any_login` without `networks` would let in everybody";
         reader.fault(at.key("any_login"), cause, "add `networks`, or a `login` with a `password` instead");
+    }
+    if typed.own_token && typed.networks.is_empty() && !networks_wrong {
+        let cause = "`own_token` without `networks` would let everybody reach the provider through this gateway";
+        reader.fault(at.key("own_token"), cause, "add `networks`, or take the key out");
     }
     let has_login = typed.login.is_some() || typed.password.is_some() || reader.is_faulty(&at.key("login"));
     if typed.networks.is_empty() && !typed.any_login && !has_login && !networks_wrong {

@@ -7,7 +7,9 @@ mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Mode, Protocol, Route, Tls};
 pub use page::{Admin, ApiKey};
-pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, Smarthost, UpstreamTls, WayOut};
+pub use sign_in::{
+    Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, Smarthost, UpstreamTls, WayIn, WayOut,
+};
 
 use std::collections::BTreeMap;
 

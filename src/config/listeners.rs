@@ -2,14 +2,18 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
+use std::time::Duration;
 
+use ipnet::IpNet;
+
+use super::clients::network;
 use super::fault::KeyPath;
 use super::file::{self, Tls};
 use super::machine::loopback;
 use super::providers::Services;
 use super::reader::Reader;
 use crate::account::{Client, Clients};
-use crate::front::{ListenerSettings, ListenerTls, Mode, SubmissionSettings, TlsFiles};
+use crate::front::{ListenerSettings, ListenerTls, Mode, Protocol, SubmissionSettings, TlsFiles};
 
 /// Reads all listeners, and refuses those that would be useless or open.
 pub(super) fn read(reader: &mut Reader<'_>, clients: &Clients) -> Vec<ListenerSettings> {
@@ -34,7 +38,14 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
     for (index, name) in typed.clients.iter().enumerate() {
         reader.known_name(at.key("clients").item(index), name, "client", &known);
     }
+    let protocol = match typed.protocol {
+        file::Protocol::Smtp => Protocol::Smtp,
+        file::Protocol::Imap => Protocol::Imap,
+        file::Protocol::Pop3 => Protocol::Pop3,
+    };
     ListenerSettings {
+        protocol,
+        idle_timeout: idle_timeout(reader, at.key("idle_timeout"), typed, protocol),
         listen: addresses(reader, at.key("listen"), &typed.listen, "localhost:2525"),
         tls: match typed.tls {
             Tls::None => ListenerTls::None,
@@ -42,7 +53,7 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
             Tls::Implicit => ListenerTls::Implicit,
             Tls::Auto => ListenerTls::Auto,
         },
-        mode: mode(reader, at, typed),
+        mode: mode(reader, at, typed, protocol),
         auto_wait: reader.duration(at.key("auto_wait"), &typed.auto_wait),
         allow_clear_auth: typed.allow_clear_auth,
         strict_line_ends: typed.strict_line_ends,
@@ -52,12 +63,45 @@ fn listener(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Li
         max_octets: typed.max_size.as_ref().map(|size| reader.size(at.key("max_size"), size)),
         max_recipients: count(typed.max_recipients),
         clients: typed.clients.clone(),
+        proxy_from: proxies(reader, at, typed),
     }
 }
 
-fn mode(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Mode {
+fn proxies(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener) -> Vec<IpNet> {
+    let mut networks = Vec::new();
+    for (index, text) in typed.proxy_from.iter().enumerate() {
+        let key = at.key("proxy_from").item(index);
+        let Some(network) = network(reader, key.clone(), text) else { continue };
+        if network.prefix_len() == 0 {
+            let cause = format!("`{text}` is everybody, so everybody could say who they are");
+            reader.fault(key, cause, "write the addresses of the proxies alone");
+        }
+        networks.push(network);
+    }
+    networks
+}
+
+/// RFC 9051 section 5.4 asks for 30 minutes at least, RFC 1939 section 3 for 10.
+fn idle_timeout(reader: &mut Reader<'_>, at: KeyPath, typed: &file::Listener, protocol: Protocol) -> Duration {
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    match (&typed.idle_timeout, protocol) {
+        (Some(_), Protocol::Smtp) => {
+            reader.fault(at, "only listeners for `imap` and `pop3` have this key", "take it out");
+            minutes(35)
+        }
+        (Some(text), Protocol::Imap | Protocol::Pop3) => reader.time_to_wait(at, text),
+        (None, Protocol::Imap | Protocol::Smtp) => minutes(35),
+        (None, Protocol::Pop3) => minutes(11),
+    }
+}
+
+fn mode(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Listener, protocol: Protocol) -> Mode {
     let usual = file::Listener::default().answer_within;
     match typed.mode {
+        file::Mode::Direct if protocol != Protocol::Smtp => {
+            reader.fault(at.key("mode"), "only listeners for `smtp` take messages", "take it out");
+            Mode::Queue
+        }
         file::Mode::Direct => Mode::Direct(reader.time_to_wait(at.key("answer_within"), &typed.answer_within)),
         file::Mode::Queue if typed.answer_within != usual => {
             let cause = "nobody waits for the provider on this listener";
@@ -120,7 +164,9 @@ fn check_who_comes_in(reader: &mut Reader<'_>, at: &KeyPath, listener: &Listener
         reader.fault(at.key("listen"), cause, remedy);
     }
     let clear_only = listener.tls == ListenerTls::None && !listener.allow_clear_auth;
-    let by_login_alone = |client: &&Client| client.networks.is_empty();
+    // Who reads must log in, wherever it comes from, unless it brings a token of its own.
+    let reads = listener.protocol != Protocol::Smtp;
+    let by_login_alone = |client: &&Client| client.networks.is_empty() || (reads && !client.own_token);
     if clear_only && !admitted.is_empty() && admitted.iter().all(by_login_alone) && !somebody_is_faulty {
         let cause = "all its clients come in by login, and without TLS no login is taken";
         let remedy = "set `tls = \"starttls\"`, or `allow_clear_auth = true` where nobody can listen in";

@@ -18,6 +18,7 @@ mod proofs;
 mod providers;
 mod quantity;
 mod reader;
+mod reading;
 pub mod reference;
 mod routing;
 mod shape;
@@ -30,6 +31,7 @@ pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
 pub use file::{LogFormat, LogLevel};
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -106,6 +108,8 @@ pub struct Config {
     pub directory: Option<people::Settings>,
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
+    /// Where each account that is read has its servers.
+    pub reading: HashMap<String, front::ReadingServers>,
     /// The page.
     pub page: front::admin::PageSettings,
     /// The files that secrets were read from.
@@ -194,7 +198,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {
-        reader.known_account(KeyPath::root().key("notify"), name);
+        check_notify(reader, name);
     }
     let notify_to = file.notify_to.as_ref().and_then(|to| notify_to(reader, to));
     let webhook = file.notify_webhook.as_ref();
@@ -207,6 +211,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
         delivery: delivery_settings(reader, &file.delivery, read.ways),
+        reading: read.reading,
         directory,
         accounts: read.accounts,
         secret_files: reader.secret_files.clone(),
@@ -219,6 +224,18 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         routing,
         submission,
         page,
+    }
+}
+
+/// Notices are sent from the account's own mailbox.
+fn check_notify(reader: &mut Reader<'_>, name: &str) {
+    let key = KeyPath::root().key("notify");
+    let mailbox = reader.file.account.get(name).and_then(|account| account.mailbox.as_deref());
+    if reader.known_account(key.clone(), name)
+        && let Some(mailbox) = mailbox.filter(|mailbox| mailbox.starts_with("*@"))
+    {
+        let cause = format!("the account `{name}` is for `{mailbox}`, so it has no mailbox to send notices from");
+        reader.fault(key, cause, "name an account with one mailbox; `notify_to` says who gets the notices");
     }
 }
 

@@ -7,8 +7,11 @@ use url::Url;
 use super::fault::KeyPath;
 use super::file::{self, Cloud, Kind, OneOrMany, UpstreamTls};
 use super::proofs;
-use super::reader::{Reader, is_loopback};
+use super::reader::Reader;
+use super::reading;
 use crate::delivery::SmtpTls;
+use crate::front::ReadingServers;
+use crate::http::may_have_secrets;
 use crate::token::{Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.
@@ -52,6 +55,8 @@ pub(super) struct Service {
     pub(super) gmail_url: Option<Url>,
     pub(super) ews_url: Option<Url>,
     pub(super) smtp: Option<Submission>,
+    /// Where its mail is read.
+    pub(super) reading: ReadingServers,
     /// `None` if a fault stands in the way.
     provider: Option<Provider>,
 }
@@ -84,6 +89,8 @@ struct Known {
     exchange_resource: Option<&'static str>,
     exchange_app_resource: Option<&'static str>,
     smtp_host: Option<&'static str>,
+    imap_host: Option<&'static str>,
+    pop3_host: Option<&'static str>,
 }
 
 impl Known {
@@ -95,6 +102,8 @@ impl Known {
                 token_url: Some("https://oauth2.googleapis.com/token".to_owned()),
                 smtp_host: Some("smtp.gmail.com"),
                 gmail_url: Some("https://gmail.googleapis.com"),
+                imap_host: Some("imap.gmail.com"),
+                pop3_host: Some("pop.gmail.com"),
                 ..Self::default()
             },
             Kind::Microsoft => Self::microsoft(cloud, tenant),
@@ -135,6 +144,8 @@ impl Known {
                 "https://partner.outlook.cn",
             ),
         };
+        // The host of IMAP, POP3 and EWS is the one that tokens are asked for.
+        let reading = app.strip_prefix("https://").unwrap_or(app);
         Self {
             authorize_url: Some(format!("https://{login}/{tenant}/oauth2/v2.0/authorize")),
             token_url: Some(format!("https://{login}/{tenant}/oauth2/v2.0/token")),
@@ -145,6 +156,8 @@ impl Known {
             gmail_url: None,
             // Both names of Exchange Online serve it; the tokens are for the second.
             ews_url: Some(format!("{app}/EWS/Exchange.asmx")),
+            imap_host: Some(reading),
+            pop3_host: Some(reading),
         }
     }
 }
@@ -220,6 +233,7 @@ fn service(reader: &mut Reader<'_>, at: &KeyPath, name: &str, (kind, typed): (Ki
         gmail_url,
         ews_url,
         smtp: submission(reader, at, typed, known.smtp_host),
+        reading: reading::servers(reader, at, typed, (known.imap_host, known.pop3_host)),
         provider,
     }
 }
@@ -297,7 +311,7 @@ fn refuse_own_parameters(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Pr
     }
 }
 
-const fn provider_kind(kind: Kind) -> ProviderKind {
+pub(super) const fn provider_kind(kind: Kind) -> ProviderKind {
     match kind {
         Kind::Microsoft => ProviderKind::Microsoft,
         Kind::Google => ProviderKind::Google,
@@ -341,7 +355,7 @@ fn tenant<'t>(reader: &mut Reader<'_>, at: &KeyPath, typed: &'t file::Provider) 
 fn redirect_uri(reader: &mut Reader<'_>, at: KeyPath, typed: &str) -> Option<Url> {
     let remedy = "write the redirect URI as it is registered with the provider, such as `http://localhost`";
     let url: Url = reader.parsed(at.clone(), typed, remedy)?;
-    if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
+    if may_have_secrets(&url) {
         return Some(url);
     }
     reader.fault(at, format!("`{typed}` is neither https nor on this machine; providers refuse it"), remedy);
@@ -376,11 +390,16 @@ fn submission(
 
 /// Reads the name of a server; its port has a key of its own.
 pub(super) fn host_name(reader: &mut Reader<'_>, at: KeyPath, host: &str, port_key: &str) -> Option<String> {
-    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':');
-    if host.is_empty() || !host.chars().all(fine) || host.parse::<std::net::SocketAddr>().is_ok() {
+    if !is_host(host) {
         let remedy = format!("write the name of the server alone; the port goes to `{port_key}`");
         reader.fault(at, format!("`{host}` is no host name"), remedy);
         return None;
     }
     Some(host.to_owned())
+}
+
+/// A name or an address, without a port.
+pub(super) fn is_host(host: &str) -> bool {
+    let fine = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
+    (!host.is_empty() && host.chars().all(fine)) || host.parse::<std::net::IpAddr>().is_ok()
 }

@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
 
-use url::{Host, Url};
+use url::Url;
 
 use super::fault::{ConfigError, Faults, KeyPath};
 use super::file::{File, SecretSource};
 use super::quantity::{DurationText, SizeText};
 use super::shape::listed;
 use super::suggest::nearest;
+use crate::http::may_have_secrets;
 use crate::secret::Secret;
 
 /// Reads values out of a file. A value with a fault is answered with something harmless: nobody will use it.
@@ -100,7 +101,7 @@ impl<'a> Reader<'a> {
     /// An endpoint: https, or http on this machine.
     pub(super) fn endpoint(&mut self, at: KeyPath, typed: &str) -> Option<Url> {
         let url: Url = self.parsed(at.clone(), typed, "write a whole URL that begins with `https://`")?;
-        if url.scheme() == "https" || (url.scheme() == "http" && is_loopback(&url)) {
+        if may_have_secrets(&url) {
             return Some(url);
         }
         let cause = format!("`{typed}` would send secrets in clear text");
@@ -184,15 +185,5 @@ impl<'a> Reader<'a> {
         };
         self.fault(at, format!("there is no {what} `{name}`"), remedy);
         false
-    }
-}
-
-/// Whether a URL leads to this very machine.
-pub(super) fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }

@@ -98,6 +98,7 @@ pub(super) fn word(attempt: &Attempt, has_smarthost: bool) -> Word {
         | Reason::MailboxFull
         | Reason::DailyLimit
         | Reason::SenderBlocked
+        | Reason::ReadingDisabled
         | Reason::NoWayOut
         | Reason::SenderRefused
         | Reason::RecipientRefused

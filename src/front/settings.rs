@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 /// How TLS begins on a listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListenerTls {
@@ -18,6 +20,28 @@ pub enum ListenerTls {
     Auto,
 }
 
+/// What is spoken on a listener.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Protocol {
+    /// Mail is handed in.
+    Smtp,
+    /// Mail is read.
+    Imap,
+    /// Mail is fetched.
+    Pop3,
+}
+
+impl Protocol {
+    /// The word in configuration and log.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Smtp => "smtp",
+            Self::Imap => "imap",
+            Self::Pop3 => "pop3",
+        }
+    }
+}
+
 /// When a client hears what became of its message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
@@ -30,6 +54,8 @@ pub enum Mode {
 /// One place where clients come in.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListenerSettings {
+    /// What is spoken there.
+    pub protocol: Protocol,
     /// Addresses and ports, resolved; never empty.
     pub listen: Vec<SocketAddr>,
     /// When a client hears what became of its message.
@@ -48,12 +74,16 @@ pub struct ListenerSettings {
     pub max_sessions_per_address: usize,
     /// How long a client may take for its next command. Default 5 min (RFC 5321 section 4.5.3.2).
     pub command_timeout: Duration,
+    /// How long a reading session may be silent in both directions.
+    pub idle_timeout: Duration,
     /// Largest message in octets, if smaller than what the accounts can send.
     pub max_octets: Option<u64>,
     /// Recipients of one message. Never below 100 (RFC 5321 section 4.5.3.1.8); default 1,000.
     pub max_recipients: usize,
     /// Names of the clients that may use it; empty: all of them.
     pub clients: Vec<String>,
+    /// Networks of proxies: who connects from there must say for whom, with a PROXY header.
+    pub proxy_from: Vec<IpNet>,
 }
 
 impl ListenerSettings {
@@ -62,9 +92,9 @@ impl ListenerSettings {
         self.clients.is_empty() || self.clients.iter().any(|name| name == client)
     }
 
-    /// Whether other machines can reach it.
+    /// Whether other machines can reach it, by themselves or through a proxy.
     pub fn is_reachable(&self) -> bool {
-        self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback())
+        !self.proxy_from.is_empty() || self.listen.iter().any(|address| !address.ip().to_canonical().is_loopback())
     }
 }
 
@@ -90,4 +120,44 @@ pub struct SubmissionSettings {
     pub listeners: Vec<ListenerSettings>,
     /// The certificate they show.
     pub tls: TlsFiles,
+}
+
+/// How TLS begins at a provider's server for reading.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UpstreamTls {
+    /// By STARTTLS or STLS.
+    StartTls,
+    /// With the first octet.
+    Implicit,
+}
+
+/// A server that mail is read from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadingServer {
+    /// Its name.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How TLS begins there.
+    pub tls: UpstreamTls,
+}
+
+/// Where an account's mail is read.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct ReadingServers {
+    /// By IMAP.
+    pub imap: Option<ReadingServer>,
+    /// By POP3.
+    pub pop3: Option<ReadingServer>,
+}
+
+impl ReadingServers {
+    /// The server for a protocol.
+    pub const fn get(&self, protocol: Protocol) -> Option<&ReadingServer> {
+        match protocol {
+            Protocol::Imap => self.imap.as_ref(),
+            Protocol::Pop3 => self.pop3.as_ref(),
+            Protocol::Smtp => None,
+        }
+    }
 }

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use mail_builder::MessageBuilder;
-use mail_builder::headers::raw::Raw;
 use serde_json::json;
 use tokio::sync::mpsc;
 
@@ -11,9 +9,10 @@ use super::Running;
 use crate::account::MailboxRule;
 use crate::clock::Timestamp;
 use crate::config::Config;
+use crate::front::admin::OwnMessage;
 use crate::http::{Http, Request};
-use crate::mail::{Address, Envelope, Event, Observer, QueueId, Recipient, ReversePath, SenderPolicy};
-use crate::queue::{NewMessage, Queue, QueueError, Route};
+use crate::mail::{Event, Observer};
+use crate::queue::Queue;
 
 /// Notices that may wait to be sent. More than that at once are not read by anybody.
 const BACKLOG: usize = 64;
@@ -73,7 +72,7 @@ impl Observer for Alarm {
 pub(super) async fn run(mut notices: mpsc::Receiver<Notice>, running: Arc<Running>, queue: Queue, http: Http) {
     while let Some(notice) = notices.recv().await {
         let config = running.config.load_full();
-        if let Some(mail) = Mail::of(&config, &notice)
+        if let Some(mail) = mail(&config, &notice)
             && let Err(error) = mail.queue(&queue, running.clock.now()).await
         {
             tracing::warn!(account = notice.account, %error, "the notice cannot be sent by mail");
@@ -104,6 +103,12 @@ impl Notice {
         })
     }
 
+    fn text(&self, hostname: &str) -> String {
+        let Self { account, what, hint, due, .. } = self;
+        let due = due.map(|due| format!("When: {due}\r\n")).unwrap_or_default();
+        format!("Account: {account}\r\nGateway: {hostname}\r\n\r\nWhat: {what}\r\n{due}What to do: {hint}\r\n")
+    }
+
     fn subject(&self) -> String {
         match self.kind {
             Kind::Warning => format!("oxpost: account {} will need you", self.account),
@@ -112,77 +117,15 @@ impl Notice {
     }
 }
 
-/// A notice as mail.
-struct Mail<'n> {
-    notice: &'n Notice,
-    route: Route,
-    to: Address,
-    hostname: String,
-}
-
-impl<'n> Mail<'n> {
-    /// `None` if nobody is to be told by mail, or if the account that would tell is the one in trouble.
-    fn of(config: &Config, notice: &'n Notice) -> Option<Self> {
-        let named = config.notify.as_ref()?;
-        if notice.kind == Kind::SignInNeeded && notice.account == *named {
-            return None;
-        }
-        let account = config.accounts.iter().find(|account| account.name == *named)?;
-        let MailboxRule::One(mailbox) = &account.mailbox else { return None };
-        let route = Route {
-            account: account.name.clone(),
-            provider: account.provider.clone(),
-            mailbox: mailbox.clone(),
-            client: "oxpost".to_owned(),
-            sender: SenderPolicy::Keep,
-            reports_to: None,
-        };
-        let to = config.notify_to.clone().unwrap_or_else(|| mailbox.clone());
-        Some(Self { notice, route, to, hostname: config.hostname.clone() })
+/// A notice as mail; `None` if nobody is to be told by mail, or if the account that would tell is the one in trouble.
+fn mail<'c>(config: &'c Config, notice: &Notice) -> Option<OwnMessage<'c>> {
+    let named = config.notify.as_ref()?;
+    if notice.kind == Kind::SignInNeeded && notice.account == *named {
+        return None;
     }
-
-    async fn queue(self, queue: &Queue, now: Timestamp) -> Result<(), QueueError> {
-        let id = QueueId::fresh();
-        let (text, message_id) = self.render(&id, now);
-        let mut writer = queue.body_writer();
-        writer.write(&text).await?;
-        let body = writer.finish().await?;
-        let envelope = Envelope::to_one(ReversePath::Mailbox(self.route.mailbox.clone()), Recipient::from(self.to));
-        let (prefix, message_id) = (Vec::new(), Some(message_id));
-        queue
-            .accept(NewMessage {
-                id,
-                envelope,
-                route: self.route,
-                prefix,
-                body,
-                message_id,
-                peer: None,
-                report_about: None,
-            })
-            .await
-            .map(drop)
-    }
-
-    fn render(&self, id: &QueueId, now: Timestamp) -> (Vec<u8>, String) {
-        let Notice { account, what, hint, due, .. } = self.notice;
-        let from = &self.route.mailbox;
-        let message_id = format!("{id}@{}", from.domain());
-        let due = due.map(|due| format!("When: {due}\r\n")).unwrap_or_default();
-        let text = format!(
-            "Account: {account}\r\nGateway: {}\r\n\r\nWhat: {what}\r\n{due}What to do: {hint}\r\n",
-            self.hostname
-        );
-        let message = MessageBuilder::new()
-            .from(("oxpost".to_owned(), from.to_string()))
-            .to(self.to.to_string())
-            .subject(self.notice.subject())
-            .date(now.as_millis() / 1_000)
-            .message_id(message_id.clone())
-            .header("Auto-Submitted", Raw::new("auto-generated"))
-            .text_body(text)
-            .write_to_vec();
-        // Writing into memory does not fail.
-        (message.unwrap_or_default(), format!("<{message_id}>"))
-    }
+    let account = config.accounts.iter().find(|account| account.name == *named)?;
+    let MailboxRule::One(mailbox) = &account.mailbox else { return None };
+    let to = config.notify_to.clone().unwrap_or_else(|| mailbox.clone());
+    let text = notice.text(&config.hostname);
+    Some(OwnMessage { account, from: mailbox.clone(), to, subject: notice.subject(), text })
 }

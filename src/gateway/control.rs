@@ -9,6 +9,7 @@ use super::Parts;
 use crate::clock::{Clock, Timestamp};
 use crate::config::Config;
 use crate::front::admin::{Control, Links, Reload, Setup};
+use crate::front::reading::ReadingSessions;
 use crate::queue::HourOfMail;
 use crate::telemetry::{Hour, Journal};
 
@@ -35,6 +36,7 @@ impl Parts {
             directory: self.directory.clone(),
             setup: Arc::new(ArcSwap::from_pointee(setup(config))),
             links: Links::new(clock.clone()),
+            reading: ReadingSessions::default(),
             journal,
             clock,
             reload,

@@ -1,10 +1,12 @@
 //! The wiring: settings in, running parts out; start, reload, drain.
 
 mod alarm;
+mod backup;
 mod control;
 mod deliverer;
 mod page;
 mod parts;
+mod signed_in;
 mod ways;
 
 use std::io;
@@ -15,27 +17,27 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::backup::{BackupError, backup};
 pub use self::deliverer::Deliverer;
 pub use self::parts::{LockError, OpenError, Parts};
+pub use self::signed_in::SignedIn;
 use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
-use crate::front::ListenerTls;
-use crate::front::admin::{Control, Reload, Setup, router};
+use crate::front::admin::{Control, Reload, router};
+use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
 use crate::front::submission::{Door, Rules, Submission};
+use crate::front::{ListenerTls, Protocol};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
 use crate::net::{ServerTls, listen};
-use crate::queue::{Queue, Selector};
 use crate::telemetry::Journal;
-use crate::token::TokenManager;
 
 /// How long open sessions get to end when the program stops; clients that wait longer send again.
 const DRAIN: Duration = Duration::from_secs(30);
@@ -91,12 +93,13 @@ pub struct Gateway {
 /// What a reload swaps.
 struct Running {
     submission: Arc<Submission>,
+    reading: Arc<Reading>,
     carrier: Arc<Carrier>,
     config: ArcSwap<Config>,
     clock: Clock,
     wiring: ways::Wiring,
     tls: Option<ServerTls>,
-    setup: Arc<ArcSwap<Setup>>,
+    shown: page::Shown,
 }
 
 impl Gateway {
@@ -114,16 +117,23 @@ impl Gateway {
         let commands = bind_control(&control_socket)?;
 
         let mut control = parts.control(&config, clock.clone(), journal, None);
-        let running = Running::wire(&parts, config, clock, observer, (tls.clone(), Arc::clone(&control.setup)))?;
+        let shared = (tls.clone(), page::Shown::new(&control, &page_sockets), control.reading.clone());
+        let running = Running::wire(&parts, config, clock, observer, shared)?;
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
         let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
         for (settings, socket) in doors {
-            let wants_tls = settings.tls != ListenerTls::None;
-            let door = Door::new(Arc::clone(&running.submission), settings, tls.clone().filter(|_| wants_tls));
-            tasks.spawn(Arc::new(door).serve(socket, stop_front.clone(), sessions.clone()));
+            let tls = tls.clone().filter(|_| settings.tls != ListenerTls::None);
+            let (stopping, sessions) = (stop_front.clone(), sessions.clone());
+            if settings.protocol == Protocol::Smtp {
+                let door = Door::new(Arc::clone(&running.submission), settings, tls);
+                tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
+            } else {
+                let door = reading::Door::new(Arc::clone(&running.reading), settings, tls);
+                tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
+            }
         }
         page::start(page_sockets, &control, tls.as_ref(), &tasks, &stop_delivery);
         tasks.spawn(until(stop_delivery.clone(), control::remember_the_day(control.clone(), started)));
@@ -131,7 +141,7 @@ impl Gateway {
             tasks.spawn(until(stop_front.clone(), tls.watch()));
         }
         tasks.spawn(until(stop_delivery.clone(), parts.tokens.clone().renew_in_background(stop_delivery.clone())));
-        tasks.spawn(until(stop_delivery.clone(), release_signed_in(parts.tokens.clone(), parts.queue.clone())));
+        tasks.spawn(until(stop_delivery.clone(), SignedIn::of(&parts).release()));
         let sending = alarm::run(notices, Arc::clone(&running), parts.queue.clone(), parts.http.clone());
         tasks.spawn(until(stop_delivery.clone(), sending));
         let router = router(control.clone());
@@ -150,7 +160,7 @@ impl Gateway {
         Ok(Self { parts, control, stop_front, stop_delivery, sessions, tasks, worker, addresses, control_socket })
     }
 
-    /// Where the SMTP listeners really listen, in the configuration's order.
+    /// Where the listeners really listen, in the configuration's order.
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
     }
@@ -188,21 +198,32 @@ impl Running {
         config: Config,
         clock: Clock,
         observer: Arc<dyn Observer>,
-        (tls, setup): (Option<ServerTls>, Arc<ArcSwap<Setup>>),
+        (tls, shown, reading): (Option<ServerTls>, page::Shown, ReadingSessions),
     ) -> Result<Self, StartError> {
         let wiring = ways::Wiring::new(parts, &config)?;
         let hostname = config.submission.hostname.clone();
         let ways = wiring.ways(&config);
         let carrier = Carrier::new(parts.queue.clone(), ways, clock.clone(), Arc::clone(&observer), hostname.clone());
+        let (rules, reading_rules) = rules(&config, &clock)?;
+        let reading = Reading {
+            rules: ArcSwap::from_pointee(reading_rules),
+            tokens: parts.tokens.clone(),
+            connector: wiring.connector(),
+            sessions: reading,
+            observer: Arc::clone(&observer),
+            clock: clock.clone(),
+            pauses: Pauses::default(),
+        };
         let submission = Submission {
             hostname,
             queue: parts.queue.clone(),
-            rules: ArcSwap::from_pointee(rules(&config, &clock)?),
+            rules: ArcSwap::from_pointee(rules),
             observer,
             clock: clock.clone(),
         };
         let config = ArcSwap::from_pointee(config);
-        Ok(Self { submission: Arc::new(submission), carrier: Arc::new(carrier), config, clock, wiring, tls, setup })
+        let (submission, reading) = (Arc::new(submission), Arc::new(reading));
+        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls, shown })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -213,35 +234,21 @@ impl Running {
                 let old = this.config.load_full();
                 let new =
                     Config::load(&old.file, &|name| std::env::var(name).ok()).map_err(|errors| errors.to_string())?;
-                let rules = rules(&new, &this.clock).map_err(|error| error.to_string())?;
+                let (rules, reading_rules) = rules(&new, &this.clock).map_err(|error| error.to_string())?;
                 if let Some(tls) = &this.tls {
                     tls.reload().map_err(|error| error.to_string())?;
                 }
                 let restart = needs_restart(&old, &new);
                 this.submission.rules.store(Arc::new(rules));
+                this.reading.replace(reading_rules);
                 this.carrier.replace(this.wiring.ways(&new));
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
-                this.setup.store(Arc::new(control::setup(&new)));
+                this.shown.swap(control::setup(&new));
                 this.config.store(Arc::new(new));
                 Ok(restart)
             })
         })
-    }
-}
-
-/// Mail that was held for an account goes when somebody has typed its code.
-async fn release_signed_in(tokens: TokenManager, queue: Queue) {
-    let mut names = tokens.subscribe();
-    loop {
-        let selector = match names.recv().await {
-            Ok(account) => Selector::Account(account),
-            Err(RecvError::Lagged(_)) => Selector::All,
-            Err(RecvError::Closed) => return,
-        };
-        if let Err(error) = queue.release(selector, "the account was signed in").await {
-            tracing::warn!(%error, "held mail cannot be released now; it is probed later");
-        }
     }
 }
 
@@ -264,9 +271,17 @@ fn needs_restart(old: &Config, new: &Config) -> String {
     }
 }
 
-fn rules(config: &Config, clock: &Clock) -> Result<Rules, HashError> {
+/// What all listeners go by: one checker of passwords for both kinds, so that guessing at one is slowed at the other.
+fn rules(config: &Config, clock: &Clock) -> Result<(Rules, reading::Rules), HashError> {
+    let passwords = Arc::new(Passwords::new(clock.clone())?);
+    let reading = reading::Rules {
+        clients: config.clients.clone(),
+        servers: config.reading.clone(),
+        passwords: Arc::clone(&passwords),
+        step_timeout: config.delivery.step_timeout,
+    };
     let (clients, ways) = (config.clients.clone(), config.delivery.accounts.clone());
-    Ok(Rules { clients, ways, routing: config.routing.clone(), passwords: Passwords::new(clock.clone())? })
+    Ok((Rules { clients, ways, routing: config.routing.clone(), passwords }, reading))
 }
 
 fn open_tls(config: &Config, clock: &Clock) -> Result<Option<ServerTls>, CertificateError> {

@@ -1,14 +1,16 @@
 //! The page's port: bound with the other listeners, served beside them.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::StartError;
-use crate::front::admin::{Control, PageSettings, page, serve};
+use crate::front::admin::{Control, Links, PageSettings, Setup, page, serve};
 use crate::net::{ServerTls, listen};
 
 /// The sockets of the page; none if it is switched off, or if nobody asked for its port and somebody else has it.
@@ -38,6 +40,39 @@ fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, s
     Ok(sockets)
 }
 
+/// What the page shows of the configuration, and what of it is as it was at the start: sockets stay as they are bound.
+pub(super) struct Shown {
+    setup: Arc<ArcSwap<Setup>>,
+    links: Links,
+    /// The address that links lead to; `None`: there is no page.
+    first: Option<SocketAddr>,
+}
+
+impl Shown {
+    pub(super) fn new(control: &Control, sockets: &[TcpListener]) -> Self {
+        let first = sockets.first().and_then(|socket| socket.local_addr().ok());
+        let shown = Self { setup: Arc::clone(&control.setup), links: control.links.clone(), first };
+        shown.lead();
+        shown
+    }
+
+    /// Shows another configuration, but for what waits for a restart.
+    pub(super) fn swap(&self, new: Setup) {
+        let bound = self.setup.load();
+        let PageSettings { listen, wanted, tls, .. } = bound.page.clone();
+        let page = PageSettings { listen, wanted, tls, ..new.page };
+        self.setup.store(Arc::new(Setup { submission: bound.submission.clone(), page, ..new }));
+        self.lead();
+    }
+
+    fn lead(&self) {
+        let setup = self.setup.load();
+        if let Some(place) = self.first.and_then(|first| place(&setup.page, &setup.submission.hostname, first)) {
+            self.links.lead_to(place);
+        }
+    }
+}
+
 /// Where browsers find the page.
 fn place(settings: &PageSettings, hostname: &str, first: SocketAddr) -> Option<Url> {
     if let Some(public) = &settings.public_url {
@@ -62,11 +97,7 @@ pub(super) fn start(
     tasks: &TaskTracker,
     stopping: &CancellationToken,
 ) {
-    let Some(Ok(first)) = sockets.first().map(TcpListener::local_addr) else { return };
     let setup = control.setup.load();
-    if let Some(place) = place(&setup.page, &setup.submission.hostname, first) {
-        control.links.lead_to(place);
-    }
     match control.links.page() {
         Some(place) if setup.page.password.is_some() => tracing::info!(page = %place, "the page is there"),
         _ => {

@@ -34,6 +34,11 @@ impl Wiring {
         Ok(Self { tokens: Arc::new(parts.tokens.clone()), http: parts.http.clone(), connector })
     }
 
+    /// What makes connections to providers.
+    pub(super) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
     /// The ways out of a configuration, with fresh session pools.
     pub(super) fn ways(&self, config: &Config) -> Ways {
         let accounts = config.delivery.accounts.clone();

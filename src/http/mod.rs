@@ -4,6 +4,7 @@
 
 mod body;
 mod error;
+mod place;
 mod retry_after;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use url::Url;
 use crate::secret::Secret;
 use body::{Handed, Payload, WatchedBody};
 pub use error::{HttpError, HttpSetupError};
+pub use place::{is_loopback, may_have_secrets};
 pub use retry_after::{MAX_RETRY_AFTER, retry_after};
 
 /// Octets of an answer's body that are kept; the rest is not read.

@@ -65,6 +65,38 @@ pub enum Event {
     Reported { id: QueueId, about: QueueId, to: String },
     /// A failure that nobody can be told of by mail.
     Unreported { about: QueueId, why: String },
+    /// A reading client is logged in; from here on its session is only carried.
+    SessionOpened {
+        session: String,
+        protocol: &'static str,
+        client: String,
+        account: String,
+        mailbox: String,
+        peer: IpAddr,
+    },
+    /// It has ended.
+    SessionClosed {
+        session: String,
+        protocol: &'static str,
+        client: String,
+        account: String,
+        mailbox: String,
+        why: String,
+        up: u64,
+        down: u64,
+        millis: u64,
+    },
+    /// A reading client with the right password could not be let in, for a reason that is not its own.
+    SessionRefused {
+        session: String,
+        protocol: &'static str,
+        client: String,
+        account: String,
+        mailbox: String,
+        peer: IpAddr,
+        failure: Failure,
+        hint: String,
+    },
     /// A new access token was issued.
     TokenRenewed { account: String, resource: String, expires: Timestamp },
     /// No access token could be had; oxpost tries again.

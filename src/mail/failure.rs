@@ -41,6 +41,8 @@ pub enum Reason {
     PermissionMissing,
     /// SMTP AUTH is switched off for the tenant or the mailbox (5.7.139).
     SmtpAuthDisabled,
+    /// IMAP or POP3 is switched off for the mailbox.
+    ReadingDisabled,
     /// The mailbox cannot be used through this API, or does not exist.
     MailboxUnavailable,
     /// The sending mailbox is full.
@@ -95,7 +97,7 @@ impl Reason {
             Self::RecipientDeferred => (4, 2, 0),
             Self::TokenUnavailable | Self::SignInNeeded | Self::AuthenticationRejected => (4, 7, 0),
             Self::ConfigurationRejected | Self::NoWayOut => (4, 3, 5),
-            Self::PermissionMissing | Self::SmtpAuthDisabled | Self::SenderBlocked => (4, 7, 1),
+            Self::PermissionMissing | Self::SmtpAuthDisabled | Self::ReadingDisabled | Self::SenderBlocked => (4, 7, 1),
             Self::MailboxUnavailable => (4, 2, 1),
             Self::MailboxFull => (4, 2, 2),
             Self::DailyLimit => (4, 5, 3),
@@ -128,6 +130,7 @@ impl Reason {
             | Self::AuthenticationRejected
             | Self::PermissionMissing
             | Self::SmtpAuthDisabled
+            | Self::ReadingDisabled
             | Self::MailboxUnavailable
             | Self::MailboxFull
             | Self::DailyLimit
@@ -162,6 +165,7 @@ impl Reason {
             Self::AuthenticationRejected => "the provider does not accept the token for this mailbox",
             Self::PermissionMissing => "the account lacks a permission",
             Self::SmtpAuthDisabled => "SMTP AUTH is switched off for this tenant or mailbox",
+            Self::ReadingDisabled => "IMAP or POP3 is switched off for this mailbox",
             Self::MailboxUnavailable => "the mailbox cannot be used this way",
             Self::MailboxFull => "the sending mailbox is full",
             Self::DailyLimit => "the mailbox has used up its daily recipients",
@@ -194,6 +198,7 @@ impl Reason {
             Self::AuthenticationRejected => format!("check that the account was signed in as its mailbox and that the mailbox may use SMTP AUTH; then run `oxpost queue release {account}`"),
             Self::PermissionMissing => format!("grant the app the permission that the provider names, then run `oxpost queue release {account}`"),
             Self::SmtpAuthDisabled => format!("switch SMTP AUTH on for the mailbox (Set-CASMailbox -SmtpClientAuthenticationDisabled $false), or add \"graph\" to the account's `send`; then run `oxpost queue release {account}`"),
+            Self::ReadingDisabled => "switch it on at the provider (Microsoft: Set-CASMailbox -ImapEnabled $true -PopEnabled $true; Google: Gmail's settings, Forwarding and POP/IMAP)".to_owned(),
             Self::MailboxUnavailable => format!("check the mailbox's name, licence and that it is in the cloud; then run `oxpost queue release {account}`"),
             Self::MailboxFull => "make room in the sending mailbox (Sent Items fills it); oxpost probes by itself".to_owned(),
             Self::DailyLimit => "wait until tomorrow, or spread the mail over more mailboxes; oxpost probes by itself".to_owned(),

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
@@ -125,12 +126,12 @@ impl Connector {
     }
 
     /// Starts TLS on a connection. `host` is the name that the certificate must have.
-    pub async fn tls(
+    pub async fn tls<S: AsyncRead + AsyncWrite + Unpin>(
         &self,
         host: &str,
-        stream: TcpStream,
+        stream: S,
         limit: Duration,
-    ) -> Result<TlsStream<TcpStream>, ConnectError> {
+    ) -> Result<TlsStream<S>, ConnectError> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| ConnectError::Tls(format!("`{host}` is not a name that a certificate can have")))?;
         let handshake = self.tls.connect_with(name, stream, |session| session.set_buffer_limit(Some(TLS_BUFFER)));

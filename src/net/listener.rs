@@ -6,9 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::proxy::{self, NotIntroduced};
 
 /// Connections that wait in the kernel until we take them.
 const BACKLOG: i32 = 1024;
@@ -30,22 +33,54 @@ pub fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 #[derive(Clone, Debug)]
 pub struct Limits {
     all: Arc<Semaphore>,
-    per_address: usize,
-    open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    per_address: Addresses,
+    proxies: Vec<IpNet>,
 }
 
 /// The right to hold one session; gives its place back when dropped.
 #[derive(Debug)]
 pub struct Permit {
     _place: OwnedSemaphorePermit,
-    address: IpAddr,
+    counted: Counted,
+}
+
+/// Under which address a session counts.
+#[derive(Debug)]
+enum Counted {
+    /// That of its client.
+    Under {
+        /// Given back when the session ends.
+        _share: Share,
+    },
+    /// A proxy has yet to say for whom it comes.
+    NotYet(Addresses),
+}
+
+/// The open sessions of each address.
+#[derive(Clone, Debug)]
+struct Addresses {
+    most: usize,
     open: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+/// One of the sessions of an address.
+#[derive(Debug)]
+struct Share {
+    address: IpAddr,
+    of: Addresses,
 }
 
 impl Limits {
     /// `sessions` in all, `per_address` from one address.
     pub fn new(sessions: usize, per_address: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(sessions)), per_address, open: Arc::default() }
+        let per_address = Addresses { most: per_address, open: Arc::default() };
+        Self { all: Arc::new(Semaphore::new(sessions)), per_address, proxies: Vec::new() }
+    }
+
+    /// Connections from these networks come for others and must say for whom ([`Permit::introduce`]).
+    #[must_use]
+    pub fn behind(self, proxies: Vec<IpNet>) -> Self {
+        Self { proxies, ..self }
     }
 
     /// Takes a connection; the outer result ends the listener only if it is closed. `None`: one too many from there,
@@ -69,19 +104,51 @@ impl Limits {
     fn permit(&self, address: IpAddr) -> Option<Permit> {
         let address = address.to_canonical();
         let place = Arc::clone(&self.all).try_acquire_owned().ok()?;
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = open.entry(address).or_insert(0);
-        if *count >= self.per_address {
-            return None;
-        }
-        *count += 1;
-        Some(Permit { _place: place, address, open: Arc::clone(&self.open) })
+        let counted = if self.proxies.iter().any(|network| network.contains(&address)) {
+            Counted::NotYet(self.per_address.clone())
+        } else {
+            Counted::Under { _share: self.per_address.share(address)? }
+        };
+        Some(Permit { _place: place, counted })
     }
 }
 
-impl Drop for Permit {
-    fn drop(&mut self) {
+impl Permit {
+    /// The address of the client: `peer`, unless that is a proxy; then what it says, and the session counts as that
+    /// client's. For a proxy that comes for itself, `peer`. To be called before anything is read.
+    ///
+    /// # Errors
+    /// The proxy does not say it, or its client has too many sessions.
+    pub async fn introduce(&mut self, tcp: &mut TcpStream, peer: IpAddr) -> Result<IpAddr, NotIntroduced> {
+        let Counted::NotYet(addresses) = &self.counted else { return Ok(peer) };
+        let client = proxy::receive(tcp, proxy::PATIENCE).await?.unwrap_or(peer).to_canonical();
+        let share = addresses.share(client).ok_or(NotIntroduced::TooMany(client))?;
+        self.counted = Counted::Under { _share: share };
+        Ok(client)
+    }
+
+    /// Whether the connection comes from a proxy that has not been introduced.
+    #[cfg(test)]
+    const fn is_proxied(&self) -> bool {
+        matches!(self.counted, Counted::NotYet(_))
+    }
+}
+
+impl Addresses {
+    fn share(&self, address: IpAddr) -> Option<Share> {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = open.entry(address).or_insert(0);
+        if *count >= self.most {
+            return None;
+        }
+        *count += 1;
+        Some(Share { address, of: self.clone() })
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut open = self.of.open.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = open.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -110,6 +177,16 @@ mod tests {
         let fourth = limits.permit(a);
         assert!(fourth.is_some() && limits.permit(b).is_none(), "the fourth in all");
         drop((second, third, fourth));
-        assert!(limits.open.lock().unwrap().is_empty());
+        assert!(limits.per_address.open.lock().unwrap().is_empty());
+    }
+
+    #[test]
+    fn only_connections_from_a_proxys_network_wait_for_an_introduction() {
+        let limits = Limits::new(2, 1).behind(vec!["192.0.2.0/24".parse().unwrap()]);
+        let permit = |address: &str| limits.permit(address.parse().unwrap());
+        let proxied = permit("::ffff:192.0.2.1").unwrap();
+        assert!(proxied.is_proxied() && permit("192.0.2.1").unwrap().is_proxied(), "a proxy has many clients");
+        let direct = permit("198.51.100.1").unwrap();
+        assert!(!direct.is_proxied() && permit("198.51.100.2").is_none(), "the house is full");
     }
 }

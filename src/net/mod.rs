@@ -1,12 +1,16 @@
-//! Sockets: listeners, streams in clear or under TLS, certificates.
+//! Sockets: listeners, streams in clear or under TLS, two of them joined, certificates.
 
 pub mod certificate;
 pub mod connect;
 pub mod hello;
 pub mod listener;
+pub mod proxy;
+pub mod splice;
 pub mod stream;
 pub mod tls;
+pub mod wide;
 
 pub use listener::{Limits, Permit, listen};
 pub use stream::Stream;
 pub use tls::ServerTls;
+pub use wide::Wide;

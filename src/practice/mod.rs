@@ -20,6 +20,7 @@ mod ledger;
 mod letter;
 mod page;
 mod post_office;
+mod reading;
 mod scope;
 mod settings;
 mod shared;

@@ -145,6 +145,8 @@ pub enum Place {
     Gmail,
     /// Exchange Web Services.
     Ews,
+    /// IMAP and POP3.
+    Reading,
 }
 
 impl std::fmt::Display for Place {
@@ -156,6 +158,7 @@ impl std::fmt::Display for Place {
             Self::Smtp => "smtp",
             Self::Gmail => "gmail",
             Self::Ews => "ews",
+            Self::Reading => "reading",
         })
     }
 }

@@ -13,6 +13,10 @@ pub struct Settings {
     pub http: SocketAddr,
     /// Where SMTP submission listens. Default `127.0.0.1:0`.
     pub smtp: SocketAddr,
+    /// Where IMAP listens, under TLS from the first octet. Default `127.0.0.1:0`.
+    pub imap: SocketAddr,
+    /// Where POP3 listens, the same way. Default `127.0.0.1:0`.
+    pub pop3: SocketAddr,
     /// Where the time comes from: tokens expire by it.
     pub clock: Clock,
     /// Apps and mailboxes.
@@ -22,7 +26,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-        Self { http: anywhere, smtp: anywhere, clock: Clock::system(), directory: Directory::default() }
+        let (imap, pop3) = (anywhere, anywhere);
+        Self { http: anywhere, smtp: anywhere, imap, pop3, clock: Clock::system(), directory: Directory::default() }
     }
 }
 

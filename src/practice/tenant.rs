@@ -12,12 +12,13 @@ use super::authority::Authority;
 use super::directory::PUBLIC_CLIENT_ID;
 use super::ledger::{Access, Holder};
 use super::post_office::{Arrived, Finding};
+use super::reading::Protocol;
 use super::scope::Resource;
 use super::settings::{PracticeError, Settings};
 use super::shared::Shared;
 use super::switches::Switches;
 use super::wire::{Doorstep, Line};
-use super::{ews, gmail, graph, identity, page, smtp};
+use super::{ews, gmail, graph, identity, page, reading, smtp};
 
 /// A running practice tenant: identity, Graph, SMTP submission and a page, on loopback. Dropping it stops it;
 /// [`Tenant::stop`] also waits until it has stopped.
@@ -26,6 +27,8 @@ pub struct Tenant {
     origin: Url,
     https_origin: Url,
     smtp: SocketAddr,
+    imap: SocketAddr,
+    pop3: SocketAddr,
     ca_pem: String,
     tracker: TaskTracker,
 }
@@ -36,9 +39,11 @@ impl Tenant {
     /// # Errors
     /// An address that is not loopback or is taken; keys that cannot be made.
     pub async fn start(settings: Settings) -> Result<Self, PracticeError> {
-        let Settings { http, smtp, clock, directory } = settings;
+        let Settings { http, smtp, imap, pop3, clock, directory } = settings;
         let (http_listener, http) = bind(http).await?;
         let (smtp_listener, smtp) = bind(smtp).await?;
+        let (imap_listener, imap) = bind(imap).await?;
+        let (pop3_listener, pop3) = bind(pop3).await?;
         let authority = Authority::make(clock.now())?;
         let (origin, https_origin) = (origin("http", http)?, origin("https", http)?);
         let text = origin.as_str().trim_end_matches('/').to_owned();
@@ -55,9 +60,13 @@ impl Tenant {
         let service = routes.with_state(Arc::clone(&shared)).into_make_service_with_connect_info::<Line>();
         let serving = axum::serve(doorstep, service).with_graceful_shutdown(shared.stopping.clone().cancelled_owned());
         tracker.spawn(async move { serving.await.ok() });
-        tracker.spawn(smtp::serve(smtp_listener, authority.server, Arc::clone(&shared), tracker.clone()));
+        let tls = || Arc::clone(&authority.server);
+        tracker.spawn(smtp::serve(smtp_listener, tls(), Arc::clone(&shared), tracker.clone()));
+        for (protocol, listener) in [(Protocol::Imap, imap_listener), (Protocol::Pop3, pop3_listener)] {
+            tracker.spawn(reading::serve(protocol, listener, tls(), Arc::clone(&shared), tracker.clone()));
+        }
         tracker.close();
-        Ok(Self { shared, origin, https_origin, smtp, ca_pem: authority.pem, tracker })
+        Ok(Self { shared, origin, https_origin, smtp, imap, pop3, ca_pem: authority.pem, tracker })
     }
 
     /// The tenant's root at the identity side, `http://127.0.0.1:PORT/practice.example`: `/oauth2/v2.0/token` and
@@ -116,6 +125,16 @@ impl Tenant {
     /// Where SMTP submission listens: STARTTLS, with a certificate for `localhost` and `127.0.0.1`.
     pub const fn smtp_addr(&self) -> SocketAddr {
         self.smtp
+    }
+
+    /// Where IMAP listens: TLS from the first octet.
+    pub const fn imap_addr(&self) -> SocketAddr {
+        self.imap
+    }
+
+    /// Where POP3 listens: TLS from the first octet.
+    pub const fn pop3_addr(&self) -> SocketAddr {
+        self.pop3
     }
 
     /// The certificate of the tenant's own authority, PEM.

@@ -170,6 +170,7 @@ impl Inner {
                     && matches!(error, QueueError::BodyDamaged(_))
                 {
                     lease.record.decided = vec![error.failure(); lease.record.positions.len()];
+                    self.spool.quarantine(lease.id, name).await;
                 }
             }
             Content::Memory(_) | Content::Stored => {

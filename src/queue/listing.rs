@@ -15,6 +15,9 @@ use crate::mail::{Failure, QueueId};
 /// Messages in one answer, unless the filter wants fewer.
 const MAX_LISTED: u32 = 10_000;
 
+/// Messages in one answer with their whole lives.
+const MAX_LIVES: u32 = 200;
+
 /// Where a message stands.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -62,6 +65,12 @@ pub struct Filter {
     pub before: Option<QueueId>,
     /// Those alone whose queue id, Message-ID, reverse path or a recipient has this text in it.
     pub search: Option<String>,
+    /// Those alone that this client handed in.
+    pub client: Option<String>,
+    /// Those alone that were accepted at this time or later.
+    pub since: Option<Timestamp>,
+    /// Those alone that were accepted before this time.
+    pub until: Option<Timestamp>,
 }
 
 /// One line of the list.
@@ -173,6 +182,8 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
     let sql = format!(
         "{SUMMARY} WHERE {wanted} AND (:account IS NULL OR message.account = :account)
          AND (:before IS NULL OR message.seq < (SELECT seq FROM message AS other WHERE other.id = :before))
+         AND (:client IS NULL OR json_extract(message.route, '$.client') = :client)
+         AND (:since IS NULL OR message.accepted_at >= :since) AND (:until IS NULL OR message.accepted_at < :until)
          AND (:search IS NULL OR {MATCHES}) ORDER BY message.seq DESC LIMIT :limit"
     );
     let limit = filter.limit.unwrap_or(MAX_LISTED).min(MAX_LISTED);
@@ -183,8 +194,18 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
         ":limit": limit,
         ":before": filter.before.as_ref().map(QueueId::as_bytes),
         ":search": search,
+        ":client": filter.client,
+        ":since": filter.since.map(Timestamp::as_millis),
+        ":until": filter.until.map(Timestamp::as_millis),
     };
     statement.query_map(values, summary)?.collect()
+}
+
+/// The whole lives of the messages that the filter asks for, newest first; at most [`MAX_LIVES`].
+pub(super) fn history(connection: &Connection, filter: &Filter) -> rusqlite::Result<Vec<Detail>> {
+    let limit = Some(filter.limit.unwrap_or(MAX_LIVES).min(MAX_LIVES));
+    let found = list(connection, &Filter { all: true, limit, ..filter.clone() })?;
+    found.into_iter().filter_map(|summary| show(connection, summary.id).transpose()).collect()
 }
 
 /// A text for LIKE that has no wildcards of its own.
@@ -218,6 +239,12 @@ pub(super) fn totals(connection: &Connection) -> rusqlite::Result<Totals> {
         sending: outstanding("state = 1")?.cast_unsigned(),
         failed: count("SELECT count(*) FROM message WHERE state > 2 AND state = 3")?.cast_unsigned(),
     })
+}
+
+/// When the oldest message was accepted that has not come to its end. Messages were accepted in the order of rows.
+pub(super) fn oldest(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    let sql = "SELECT accepted_at FROM message WHERE seq = (SELECT min(seq) FROM message WHERE finished_at IS NULL)";
+    connection.prepare_cached(sql)?.query_row([], |row| time(row, "accepted_at")).optional()
 }
 
 fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {

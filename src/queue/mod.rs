@@ -3,6 +3,7 @@
 //! A message is durable before it is acknowledged, an attempt before it is made, and what became of it before the
 //! message can be tried again. See [`Queue`] for the way of a message through it.
 
+mod backup;
 mod content;
 mod day;
 mod direct;
@@ -34,6 +35,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+pub use backup::{Copied, CopyError, copy};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
 pub use direct::{Answer, Refusal};
@@ -313,6 +315,15 @@ impl Queue {
         Ok(self.inner.store.read(move |connection| listing::list(connection, &filter)).await?)
     }
 
+    /// Everything about the messages that `filter` asks for, relayed and dropped ones included, newest first: at most
+    /// 200, the next ones `before` the last of them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn history(&self, filter: Filter) -> Result<Vec<Detail>, QueueError> {
+        Ok(self.inner.store.read(move |connection| listing::history(connection, &filter)).await?)
+    }
+
     /// Everything about one message.
     ///
     /// # Errors
@@ -343,6 +354,14 @@ impl Queue {
     /// What the store says.
     pub async fn totals(&self) -> Result<Totals, QueueError> {
         Ok(self.inner.store.read(listing::totals).await?)
+    }
+
+    /// When the oldest message was accepted that has not come to its end.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn oldest(&self) -> Result<Option<Timestamp>, QueueError> {
+        Ok(self.inner.store.read(listing::oldest).await?)
     }
 
     /// The mailboxes that are held, oldest hold first.

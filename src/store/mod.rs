@@ -5,6 +5,7 @@
 //! the data away, and a later flush that succeeds does not bring it back.
 
 mod checkpoint;
+mod copy;
 mod error;
 mod health;
 mod migrate;
@@ -26,6 +27,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::oneshot;
 
+pub use copy::copy;
 pub use error::StoreError;
 pub use migrate::Migration;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::Metrics;
 use super::words::{Words, words};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::{Event, Observer};
@@ -52,11 +53,12 @@ pub struct Hour {
     pub failed: u64,
 }
 
-/// Keeps the newest events and counts them, and passes each on. Clones share everything.
+/// Keeps the newest events and counts them, for people and for monitoring, and passes each on. Clones share everything.
 #[derive(Clone)]
 pub struct Journal {
     clock: Clock,
     next: Arc<dyn Observer>,
+    metrics: Metrics,
     kept: Arc<Mutex<Kept>>,
 }
 
@@ -70,7 +72,12 @@ struct Kept {
 impl Journal {
     /// A journal before `next`, which is told of everything as well.
     pub fn new(clock: Clock, next: Arc<dyn Observer>) -> Self {
-        Self { clock, next, kept: Arc::default() }
+        Self { clock, next, metrics: Metrics::default(), kept: Arc::default() }
+    }
+
+    /// The figures that were counted from the same events.
+    pub const fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// The newest events, newest first, that `wanted` picks.
@@ -108,6 +115,7 @@ impl Journal {
 
 impl Observer for Journal {
     fn observe(&self, event: &Event) {
+        self.metrics.count(event);
         let at = self.clock.now();
         let Words { what, warning, message, account, text, hint } = words(event);
         let text = text.chars().take(MAX_TEXT).collect();

@@ -1,6 +1,8 @@
-//! The log: set-up, and one line for each event of the closed list in `mail::event`.
+//! The log: set-up, and one line for each event of the closed list in `mail::event`; the newest events in memory; the
+//! figures for monitoring.
 
 mod journal;
+mod metrics;
 mod words;
 
 use std::io::IsTerminal;
@@ -10,6 +12,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 pub use self::journal::{Entry, Hour, Journal};
+pub use self::metrics::{AccountFigures, Metrics, OPEN_METRICS, Standing};
 use crate::mail::{Event, Observer};
 
 /// How log lines look.
@@ -66,6 +69,7 @@ impl Observer for Log {
             | Event::Released { .. }
             | Event::Reported { .. }
             | Event::Unreported { .. } => aftermath(event),
+            Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::SessionRefused { .. } => reading(event),
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
             | Event::TokenUnsaved { .. }
@@ -139,6 +143,25 @@ fn aftermath(event: &Event) {
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),
         Event::Unreported { about, why } => warn!(%about, why, "failure cannot be reported by mail"),
+        _ => {}
+    }
+}
+
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the caller matches exhaustively and sends each kind to its function"
+)]
+fn reading(event: &Event) {
+    match event {
+        Event::SessionOpened { session, protocol, client, account, mailbox, peer } => {
+            info!(session, protocol, client, account, mailbox, %peer, "session opened");
+        }
+        Event::SessionClosed { session, protocol, client, account, mailbox, why, up, down, millis } => {
+            info!(session, protocol, client, account, mailbox, why, up, down, millis, "session closed");
+        }
+        Event::SessionRefused { session, protocol, client, account, mailbox, peer, failure, hint } => {
+            warn!(session, protocol, client, account, mailbox, %peer, why = %failure, hint, "session refused");
+        }
         _ => {}
     }
 }

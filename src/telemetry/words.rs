@@ -85,6 +85,17 @@ pub(super) fn words(event: &Event) -> Words {
         }
         Event::Reported { id, about, to } => Words::new("reported", format!("to {to} by message {id}")).message(*about),
         Event::Unreported { about, why } => Words::new("not reported", why).message(*about).warning(),
+        Event::SessionOpened { protocol, client, account, mailbox, peer, .. } => {
+            Words::new("session opened", format!("{mailbox} by {protocol}, client {client} at {peer}")).account(account)
+        }
+        Event::SessionClosed { protocol, account, mailbox, why, up, down, .. } => {
+            let text = format!("{mailbox} by {protocol}: {why}; {up} octets up, {down} down");
+            Words::new("session closed", text).account(account)
+        }
+        Event::SessionRefused { session, protocol, account, mailbox, failure, hint, .. } => {
+            let text = format!("{mailbox} by {protocol}: {failure} [session {session}]");
+            Words::new("session refused", text).account(account).warning().hint(hint)
+        }
         Event::TokenRenewed { .. }
         | Event::TokenDeferred { .. }
         | Event::TokenUnsaved { .. }

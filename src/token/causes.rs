@@ -25,7 +25,8 @@ pub(super) struct Cause<Code: 'static> {
     pub(super) remedy: &'static str,
 }
 
-const SIGN_IN: &str = "run `oxpost login {account}`";
+/// The whole remedy where a sign-in is enough.
+pub(super) const SIGN_IN: &str = "run `oxpost login {account}`";
 const WAIT: &str = "nothing to do: oxpost tries again by itself";
 const ADMIN_THEN_SIGN_IN: &str = "the tenant's administrator must allow it; then run `oxpost login {account}`";
 
@@ -126,7 +127,7 @@ pub(super) const BY_NUMBER: &[Cause<u32>] = &[
         Kind::Setup,
         &[7_000_215],
         "the client secret is wrong",
-        "use the secret's value, not its ID, in `client_secret` (Entra admin center, App registrations, Certificates & secrets; the value is shown once, when it is made)",
+        "copy the secret's *value*, not its *secret id*, to where `client_secret` says (Entra admin center, App registrations, Certificates & secrets; the value is shown once, when the secret is made: make a new one if it is gone)",
     ),
     row(
         Kind::Setup,
@@ -156,7 +157,7 @@ pub(super) const BY_NUMBER: &[Cause<u32>] = &[
         Kind::Setup,
         &[700_016, 700_011, 70001, 7_000_112],
         "the app is unknown or disabled in this tenant",
-        "check `client_id` (the application id, not an object id) and `tenant`, and that the app is enabled for users to sign in (Entra admin center, Enterprise applications, Properties)",
+        "check `client_id` (the *application (client) id* on the overview of the app registration, not its object id) and `tenant` (the directory where the app is), and that the app is enabled for users to sign in (Entra admin center, Enterprise applications, Properties)",
     ),
     row(
         Kind::Setup,

@@ -16,7 +16,7 @@ use super::error::TokenError;
 use super::explain::Refusal;
 use super::grants::{SignedIn, check_signs_in};
 use super::provider::{self, Resource};
-use super::registration::Registration;
+use super::registration::{Era, Registration};
 use super::settings::ProviderKind;
 use super::sign_in::{calls_for_apart, first};
 use crate::clock::Timestamp;
@@ -60,11 +60,31 @@ pub enum DeviceProgress {
 }
 
 /// The newest sign-in by device code of each account.
-pub(super) type Devices = BTreeMap<String, Device>;
+#[derive(Default)]
+pub(super) struct Devices {
+    by_account: BTreeMap<String, Device>,
+    /// How many there have been. Each has its number: a task that was replaced may still have something to say.
+    count: u64,
+}
 
-pub(super) struct Device {
+struct Device {
+    number: u64,
     progress: DeviceProgress,
     task: AbortHandle,
+}
+
+impl Devices {
+    fn next_number(&mut self) -> u64 {
+        self.count += 1;
+        self.count
+    }
+
+    /// Notes how the sign-in of this number stands, unless another took its place.
+    fn note(&mut self, account: &str, number: u64, progress: DeviceProgress) {
+        if let Some(device) = self.by_account.get_mut(account).filter(|device| device.number == number) {
+            device.progress = progress;
+        }
+    }
 }
 
 impl Drop for Device {
@@ -80,6 +100,7 @@ struct Issued {
     code: Secret,
     interval: Duration,
     registration: Arc<Registration>,
+    era: Era,
     endpoints: Endpoints,
     resources: Vec<Resource>,
 }
@@ -97,24 +118,24 @@ impl TokenManager {
         let progress = DeviceProgress::Waiting(sign_in.clone());
         // The lock is held until the task is in its place, so that its result cannot come before it.
         let mut devices = self.devices();
-        let task = tokio::spawn(async move { manager.follow(name, issued).await }).abort_handle();
-        devices.insert(account.to_owned(), Device { progress, task });
+        let number = devices.next_number();
+        let task = tokio::spawn(async move { manager.follow((&name, number), issued).await }).abort_handle();
+        devices.by_account.insert(account.to_owned(), Device { number, progress, task });
         Ok(sign_in)
     }
 
     /// Where the account's newest sign-in by device code stands; `None` if there was none.
     pub fn device_sign_in(&self, account: &str) -> Option<DeviceProgress> {
-        self.devices().get(account).map(|device| device.progress.clone())
+        self.devices().by_account.get(account).map(|device| device.progress.clone())
+    }
+
+    /// Gives the account's sign-in by device code up, or clears away how it ended once somebody has seen that.
+    pub fn drop_device_sign_in(&self, account: &str) {
+        self.devices().by_account.remove(account);
     }
 
     fn devices(&self) -> MutexGuard<'_, Devices> {
         self.inner.devices.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn progress(&self, account: &str, progress: DeviceProgress) {
-        if let Some(device) = self.devices().get_mut(account) {
-            device.progress = progress;
-        }
     }
 
     /// Asks for a code; for the first resource alone if the provider refuses all at once.
@@ -158,30 +179,32 @@ impl TokenManager {
         let (sign_in, code, interval) = read(&body, asked_at).ok_or_else(|| {
             Refusal::later(format!("`{}`: the answer to the request for a code is not understood", provider.name))
         })?;
+        let era = self.entry(&registration.account.name).map(|entry| entry.state().era()).unwrap_or_default();
         let (registration, endpoints) = (Arc::clone(registration), endpoints.clone());
-        Ok(Issued { sign_in, at: asked_at, code, interval, registration, endpoints, resources })
+        Ok(Issued { sign_in, at: asked_at, code, interval, registration, era, endpoints, resources })
     }
 
     /// Follows a code to its end, and the codes after it where consent is given one resource at a time.
-    async fn follow(&self, account: String, mut issued: Issued) {
+    async fn follow(&self, (account, number): (&str, u64), mut issued: Issued) {
+        let note = |progress| self.devices().note(account, number, progress);
         loop {
             let signed_in = match self.follow_one(&issued).await {
                 Ok(signed_in) => signed_in,
-                Err(error) => return self.progress(&account, DeviceProgress::Failed(error)),
+                Err(error) => return note(DeviceProgress::Failed(error)),
             };
             if signed_in.question.is_none() {
                 // Nobody need be listening.
-                let _ = self.inner.signed_in.send(account.clone());
+                let _ = self.inner.signed_in.send(account.to_owned());
             }
-            let goes_on = self.entry(&account).is_ok_and(|entry| entry.consent().given(&issued.resources));
+            let goes_on = self.entry(account).is_ok_and(|entry| entry.consent().given(&issued.resources));
             if !goes_on {
-                return self.progress(&account, DeviceProgress::SignedIn(signed_in));
+                return note(DeviceProgress::SignedIn(signed_in));
             }
-            issued = match self.issue_code(&account).await {
+            issued = match self.issue_code(account).await {
                 Ok(issued) => issued,
-                Err(error) => return self.progress(&account, DeviceProgress::Failed(error)),
+                Err(error) => return note(DeviceProgress::Failed(error)),
             };
-            self.progress(&account, DeviceProgress::Waiting(issued.sign_in.clone()));
+            note(DeviceProgress::Waiting(issued.sign_in.clone()));
         }
     }
 
@@ -207,9 +230,10 @@ impl TokenManager {
                 Next::Wait => {}
                 Next::Done(minted) => {
                     // In a task of its own: a newer code that takes this one's place must not lose the grant.
-                    let (manager, registration) = (self.clone(), Arc::clone(&issued.registration));
-                    let complete =
-                        tokio::spawn(async move { manager.complete(&registration, resource, &minted, asked_at).await });
+                    let (manager, registration, era) = (self.clone(), Arc::clone(&issued.registration), issued.era);
+                    let complete = tokio::spawn(async move {
+                        manager.complete((&registration, era), resource, &minted, asked_at).await
+                    });
                     return complete.await.unwrap_or_else(|_| Err(too_late(&account.name)));
                 }
                 Next::Over(refusal) => return Err(refusal.error(&issued.registration.addressee())),
@@ -387,5 +411,25 @@ mod tests {
         ] {
             assert!(changed(key, value).is_none(), "{why}");
         }
+    }
+
+    #[tokio::test]
+    async fn what_a_replaced_sign_in_has_to_say_is_not_said_of_the_one_in_its_place() {
+        let mut devices = Devices::default();
+        let failed = |why: &str| DeviceProgress::Failed(TokenError::TryLater { why: why.into(), retry_after: None });
+        let begin = |devices: &mut Devices| {
+            let number = devices.next_number();
+            let task = tokio::spawn(async {}).abort_handle();
+            devices.by_account.insert("scanner".into(), Device { number, progress: failed("begun"), task });
+            number
+        };
+        let first = begin(&mut devices);
+        let second = begin(&mut devices);
+        devices.note("scanner", first, failed("the first"));
+        assert_eq!(devices.by_account["scanner"].progress, failed("begun"));
+        devices.note("scanner", second, failed("the second"));
+        assert_eq!(devices.by_account["scanner"].progress, failed("the second"));
+        devices.by_account.remove("scanner");
+        assert!(begin(&mut devices) > second, "no number comes twice");
     }
 }

@@ -2,11 +2,11 @@
 //! section 4, RFC 8414 section 3).
 
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::explain::Refusal;
 use super::settings::Provider;
-use crate::http::{Http, Request};
+use crate::http::{Http, Request, may_have_secrets};
 use crate::mail::failure::one_line;
 
 /// The endpoints of a provider.
@@ -17,6 +17,8 @@ pub(super) struct Endpoints {
     pub(super) device: Option<Url>,
     /// The issuer's own name, for comparison with `iss` (RFC 9207 section 2.4).
     pub(super) issuer: Option<String>,
+    /// Every answer of the authorization endpoint names the issuer (RFC 9207 section 3).
+    pub(super) names_itself: bool,
 }
 
 /// What an issuer says of itself.
@@ -26,6 +28,7 @@ pub(super) struct Found {
     authorize: Option<Url>,
     token: Option<Url>,
     device: Option<Url>,
+    names_itself: bool,
 }
 
 impl Endpoints {
@@ -37,6 +40,7 @@ impl Endpoints {
                 token: token.clone(),
                 device: provider.device_url.clone().or_else(|| derived_device(provider)),
                 issuer: None,
+                names_itself: false,
             }),
             (Some(_), _) | (None, None) => None,
         }
@@ -54,6 +58,8 @@ impl Endpoints {
             token,
             device: device.or_else(|| derived_device(provider)),
             issuer: Some(found.issuer.clone()),
+            // Where the page was written by hand, nobody said that it does.
+            names_itself: found.names_itself && provider.authorize_url.is_none(),
         })
     }
 }
@@ -109,23 +115,14 @@ fn read(name: &str, asked: &str, body: &Value) -> Result<Found, Refusal> {
         let why = format!("`{name}`: the issuer calls itself `{}` and not `{asked}`", one_line(issuer));
         return Err(Refusal::setup(why, "write the provider's `issuer` exactly as the issuer itself does"));
     }
-    let endpoint = |key: &str| text(key).and_then(|url| Url::parse(url).ok()).filter(is_safe);
+    let endpoint = |key: &str| text(key).and_then(|url| Url::parse(url).ok()).filter(may_have_secrets);
     Ok(Found {
         issuer: issuer.to_owned(),
         authorize: endpoint("authorization_endpoint"),
         token: endpoint("token_endpoint"),
         device: endpoint("device_authorization_endpoint"),
+        names_itself: body.get("authorization_response_iss_parameter_supported") == Some(&Value::Bool(true)),
     })
-}
-
-fn is_safe(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    url.scheme() == "https" || (url.scheme() == "http" && is_here)
 }
 
 #[cfg(test)]

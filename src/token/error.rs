@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::causes::SIGN_IN;
 use crate::mail::{Failure, Reason};
 use crate::store::StoreError;
 
@@ -46,6 +47,11 @@ impl TokenError {
             }
             Self::UnknownAccount(_) => self.to_string(),
         }
+    }
+
+    /// Whether the next step is to sign the account in and nothing else: a button for it says everything.
+    pub fn is_sign_in_alone(&self, account: &str) -> bool {
+        matches!(self, Self::SignInNeeded { hint, .. } if *hint == SIGN_IN.replace("{account}", account))
     }
 
     /// The next step, where one is known.

@@ -1,13 +1,15 @@
 //! Forgetting a grant.
 
 use super::TokenManager;
+use super::consent::Consent;
 use super::error::TokenError;
 use super::registration::Registration;
 use super::settings::Grant;
 use super::tables;
 
 impl TokenManager {
-    /// Forgets an account's grant, on disk and in memory. At the provider it stays until it ends there.
+    /// Forgets an account's grant, on disk and in memory, and every sign-in that is under way. At the provider it stays
+    /// until it ends there.
     ///
     /// # Errors
     /// The account is unknown or has nothing to forget, its refresh token stands in the configuration, or the disk
@@ -24,6 +26,10 @@ impl TokenManager {
         })?;
         entry.state().forget(self.inner.clock.now());
         drop(flight);
+        // What has begun would bring the grant back.
+        self.sign_ins().forget(account);
+        self.drop_device_sign_in(account);
+        *entry.consent() = Consent::default();
         self.inner.changed.notify_one();
         Ok(())
     }

@@ -9,14 +9,15 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use oauth2::basic::BasicClient;
 use oauth2::{AuthUrl, ClientId, CsrfToken, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope};
-use url::{Host, Url};
+use url::Url;
 
 use super::discovery::Endpoints;
 use super::error::TokenError;
 use super::explain::ErrorWords;
 use super::provider::{self, Resource};
-use super::registration::Registration;
+use super::registration::{Era, Registration};
 use crate::clock::Timestamp;
+use crate::http::is_loopback;
 use crate::secret::Secret;
 
 /// Sign-ins that may be under way at once; beyond it the one that ends first makes room.
@@ -68,6 +69,7 @@ pub struct Finished {
 /// What a sign-in asks for, and of whom.
 pub(super) struct Request {
     pub(super) registration: Arc<Registration>,
+    pub(super) era: Era,
     pub(super) endpoints: Endpoints,
     /// The resources to consent to; the code is redeemed for the first.
     pub(super) resources: Vec<Resource>,
@@ -114,6 +116,11 @@ impl SignIns {
         })
     }
 
+    /// Ends those of an account.
+    pub(super) fn forget(&mut self, account: &str) {
+        self.0.retain(|_, pending| pending.request.registration.account.name != account);
+    }
+
     fn make_room(&mut self, now: Timestamp) {
         self.0.retain(|_, pending| now < pending.expires);
         while self.0.len() >= MAX_SIGN_INS
@@ -129,13 +136,13 @@ impl SignIns {
 pub(super) fn allowed_redirect(registration: &Registration, offered: Url) -> Result<Url, TokenError> {
     match &registration.provider.redirect_uri {
         // A loopback address without a port is registered for any port (RFC 8252 section 7.3).
-        Some(configured) if is_loopback(configured) && configured.port().is_none() && is_loopback(&offered) => {
+        Some(configured) if is_listened_on(configured) && configured.port().is_none() && is_listened_on(&offered) => {
             let mut url = configured.clone();
             let _only_without_a_host = url.set_port(offered.port());
             return Ok(url);
         }
         Some(configured) => return Ok(configured.clone()),
-        None if is_loopback(&offered) => return Ok(offered),
+        None if is_listened_on(&offered) => return Ok(offered),
         None => {}
     }
     Err(TokenError::Configuration {
@@ -144,14 +151,9 @@ pub(super) fn allowed_redirect(registration: &Registration, offered: Url) -> Res
     })
 }
 
-fn is_loopback(url: &Url) -> bool {
-    let is_here = match url.host() {
-        Some(Host::Domain(name)) => name == "localhost",
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    };
-    is_here && url.scheme() == "http"
+/// Where a listener of this machine can be: without TLS.
+fn is_listened_on(url: &Url) -> bool {
+    url.scheme() == "http" && is_loopback(url)
 }
 
 fn authorization_url(request: &Request, redirect_uri: &Url, state: &str, verifier: &Secret) -> Result<Url, TokenError> {
@@ -240,11 +242,27 @@ fn not_a_redirect(why: &str) -> TokenError {
 
 impl Pending {
     /// Refuses a redirect of another provider (mix-up, RFC 9700 section 4.4): it is the issuer's own name if that is
-    /// known, else issuer and sign-in page share a server.
+    /// known, else issuer and sign-in page share a server. One that says that it always names itself must have done so
+    /// (RFC 9207 section 2.4).
     pub(super) fn check_issuer(&self, issuer: Option<&str>) -> Result<(), TokenError> {
-        let Some(issuer) = issuer else { return Ok(()) };
         let Request { registration, endpoints, .. } = &self.request;
         let Registration { account, provider } = &**registration;
+        let Some(issuer) = issuer else {
+            if !endpoints.names_itself {
+                return Ok(());
+            }
+            return Err(TokenError::SignInNeeded {
+                why: format!(
+                    "the answer to the sign-in of `{}` does not say that it is from `{}`, which that provider always \
+                     says",
+                    account.name, provider.name
+                ),
+                hint: format!(
+                    "start over with `oxpost login {}`, and paste the whole address if you paste it",
+                    account.name
+                ),
+            });
+        };
         let same_server = || {
             let sent = Url::parse(issuer).map(|issuer| provider::server(&issuer)).ok();
             sent.is_some() && sent == endpoints.authorize.as_ref().map(provider::server)

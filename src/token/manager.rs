@@ -46,6 +46,8 @@ pub(super) type FoundIssuers = HashMap<Url, Arc<Found>>;
 pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) key: RwLock<SealingKey>,
+    /// Held for reading from the sealing of a grant until it is written, and for writing while keys are exchanged.
+    pub(super) sealing: tokio::sync::RwLock<()>,
     pub(super) http: Http,
     pub(super) clock: Clock,
     pub(super) observer: Arc<dyn Observer>,
@@ -137,6 +139,7 @@ impl TokenManager {
         let inner = Inner {
             store,
             key: RwLock::new(key),
+            sealing: tokio::sync::RwLock::default(),
             http,
             clock,
             observer,
@@ -248,8 +251,8 @@ impl TokenManager {
         };
         // Before anybody gets the access token: the old refresh token may be void from now on.
         let rotated = entry.state().rotated(job, &minted, self.inner.clock.now());
-        if let Some(grant) = rotated {
-            self.save(entry, job.generation, &job.registration, &grant).await;
+        if let Some((generation, grant)) = rotated {
+            self.save(entry, generation, &job.registration, &grant).await;
         }
         if let Some(refusal) = lacking(&job.registration, &job.resource, &minted) {
             self.refuse(entry, job, refusal);
@@ -298,7 +301,8 @@ impl TokenManager {
         registration: &Registration,
         grant: &StoredGrant,
     ) -> bool {
-        let Inner { store, observer, .. } = &*self.inner;
+        let Inner { store, observer, sealing, .. } = &*self.inner;
+        let _written_before_the_key_goes = sealing.read().await;
         let why = match Record::seal(&self.key(), &entry.name, &registration.provider.name, generation, grant) {
             Some(record) => record.save(store).await.err().map(|error| error.to_string()),
             None => Some("it cannot be sealed".to_owned()),

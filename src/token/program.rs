@@ -31,8 +31,25 @@ impl TokenManager {
                 hint: format!("ask for one of {}", here.join(", ")),
             });
         }
-        let token = self.access_token(account, purpose).await?;
+        let token =
+            self.access_token(account, purpose).await.map_err(|error| self.set_up_first(account, purpose, error))?;
         let left = token.expires.since(self.inner.clock.now());
         Ok(ProgramToken { token, left })
+    }
+
+    /// Consent is asked for at the sign-in to what the account is set up for, and to nothing else.
+    fn set_up_first(&self, account: &str, purpose: Purpose, error: TokenError) -> TokenError {
+        let (TokenError::SignInNeeded { why, .. }, Ok(entry)) = (&error, self.entry(account)) else { return error };
+        if !entry.state().refuses_a_program(purpose) {
+            return error;
+        }
+        let word = purpose.word();
+        TokenError::SignInNeeded {
+            why: why.clone(),
+            hint: format!(
+                "let `tokens_for` of account `{account}` name `{word}`, reload, then run `oxpost login {account}` and \
+                 accept everything it asks for"
+            ),
+        }
     }
 }

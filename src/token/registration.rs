@@ -10,6 +10,10 @@ use crate::secret::Secret;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct Generation(pub(super) i64);
 
+/// Counts how often an account was forgotten: what began before comes too late.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Era(pub(super) u32);
+
 /// An account with its provider, as configured.
 #[derive(Debug)]
 pub(super) struct Registration {
@@ -39,6 +43,11 @@ impl Registration {
             }
         }
         resources
+    }
+
+    /// Whether the account is set up to be used for what this opens; programs may ask for more.
+    pub(super) fn is_for(&self, resource: &Resource) -> bool {
+        self.account.purposes.iter().any(|purpose| self.resource(*purpose) == *resource)
     }
 
     /// The imported refresh token, and a mark by which it is known again.
@@ -136,6 +145,8 @@ pub(super) struct StoredGrant {
     pub(super) app: App,
     /// When it was issued.
     pub(super) obtained: Timestamp,
+    /// When it was last used with success, as of the day that was last written down. The epoch: never.
+    pub(super) used: Timestamp,
     /// Who signed in, as the provider says.
     pub(super) name: Option<String>,
     /// Somebody said that this name is meant although it is not the mailbox's.
@@ -144,6 +155,13 @@ pub(super) struct StoredGrant {
     pub(super) ends: Option<Timestamp>,
     /// The mark of the imported refresh token that was configured then: that one is older than this grant.
     pub(super) import: Option<String>,
+}
+
+impl StoredGrant {
+    /// Whether both are the same refresh token of the same app.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        self.app == other.app && self.refresh_token.same_as(other.refresh_token.expose())
+    }
 }
 
 /// What tokens are minted from.

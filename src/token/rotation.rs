@@ -36,16 +36,12 @@ impl TokenManager {
     /// See [`KeyRotationError`].
     pub async fn rotate_key(&self) -> Result<KeyRotated, KeyRotationError> {
         // Nobody else may write a grant meanwhile: it could be sealed with the key that goes.
-        let mut flights = Vec::new();
-        for entry in self.entries() {
-            flights.push(entry.flight().await);
-        }
+        let _nobody_seals = self.inner.sealing.write().await;
         let old = self.key();
         let both = if old.has_older() { old } else { old.with_a_new_one()? };
         self.use_key(both.clone());
         let (alone, done) = finish(&self.inner.store, both).await?;
         self.use_key(alone);
-        drop(flights);
         Ok(done)
     }
 

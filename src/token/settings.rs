@@ -12,7 +12,9 @@ use crate::clock::Timestamp;
 use crate::secret::Secret;
 
 /// What an access token is for. One token opens one resource, so the purpose decides which token is used.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, serde::Serialize, serde::Deserialize, schemars::JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Purpose {
     /// Microsoft Graph, to send mail.
@@ -225,7 +227,7 @@ pub struct AccountSettings {
     pub provider: String,
     /// How it gets tokens.
     pub grant: Grant,
-    /// What tokens will be asked for: the ways out and in of the account.
+    /// What tokens will be asked for: the account's ways out, looking people up, and what programs get tokens for.
     pub purposes: Vec<Purpose>,
     /// The mailbox, as a hint for the sign-in page; `None` for `*@domain`.
     pub login_hint: Option<String>,

@@ -14,7 +14,7 @@ use super::grants::{
 };
 use super::manager::lacking;
 use super::provider::Resource;
-use super::registration::{Registration, Root, StoredGrant};
+use super::registration::{Era, Registration, Root, StoredGrant};
 use super::state::Job;
 use crate::clock::Timestamp;
 use crate::mail::Event;
@@ -45,7 +45,7 @@ impl TokenManager {
         check_signs_in(&registration)?;
         let endpoints = self.known_endpoints(&registration)?;
         let resources = entry.consent().asks(&registration);
-        let request = Request { registration, endpoints, resources };
+        let request = Request { registration, era: entry.state().era(), endpoints, resources };
         self.sign_ins().begin(request, redirect_uri, self.inner.clock.now())
     }
 
@@ -108,7 +108,7 @@ impl TokenManager {
         self.entry(account)?.state().registration().ok_or_else(unknown)
     }
 
-    fn sign_ins(&self) -> MutexGuard<'_, SignIns> {
+    pub(super) fn sign_ins(&self) -> MutexGuard<'_, SignIns> {
         self.inner.sign_ins.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -134,10 +134,10 @@ impl TokenManager {
     }
 
     async fn redeem_now(&self, pending: &Pending, code: &Secret) -> Result<Finished, TokenError> {
-        let Request { registration, endpoints, resources } = &pending.request;
+        let Request { registration, era, endpoints, resources } = &pending.request;
         let account = &registration.account.name;
         let entry = self.entry(account)?;
-        entry.state().expects(registration)?;
+        entry.state().expects(registration, *era)?;
         let resource = first(registration, resources);
         let what = Exchange::Code { code, verifier: &pending.verifier, redirect_uri: &pending.redirect_uri };
         let asked_at = self.inner.clock.now();
@@ -146,7 +146,7 @@ impl TokenManager {
             Ok(minted) => minted,
             Err(refusal) => return self.apart_or(pending, refusal),
         };
-        let mut signed_in = self.complete(registration, resource, &minted, asked_at).await?;
+        let mut signed_in = self.complete((registration, *era), resource, &minted, asked_at).await?;
         let goes_on = entry.consent().given(resources);
         let next = if goes_on { Some(self.begin_sign_in_at(account, pending.redirect_uri.clone())?) } else { None };
         if next.is_some() {
@@ -163,10 +163,10 @@ impl TokenManager {
         Counter { http, provider: &registration.provider, endpoints, now }
     }
 
-    /// Takes what a sign-in brought: durable, then announced.
+    /// Takes what a sign-in brought that began in `era`: durable, then announced.
     pub(super) async fn complete(
         &self,
-        registration: &Arc<Registration>,
+        (registration, era): (&Arc<Registration>, Era),
         resource: Resource,
         minted: &Minted,
         asked_at: Timestamp,
@@ -178,12 +178,12 @@ impl TokenManager {
 
         // No answer to an earlier grant may come in between.
         let flight = entry.flight().await;
-        let generation = entry.state().expects(registration)?;
+        let generation = entry.state().expects(registration, era)?;
         let saved = self.save(&entry, generation, registration, &grant).await;
         let token = self.issue(minted, &resource, asked_at);
         let root = Root::Grant(grant.clone());
         let job = Job { generation, registration: Arc::clone(registration), root, resource, wanted: false };
-        entry.state().signed_in(&job, grant, saved)?;
+        entry.state().signed_in(&job, era, grant, saved)?;
         entry.state().issued(&job, token.clone(), minted.lifetime);
         drop(flight);
 
@@ -232,7 +232,7 @@ fn grant(
     };
     let ends = minted.grant_lifetime.map(|lifetime| obtained.plus(lifetime));
     let (app, name, import) = (registration.app(), minted.name.clone(), registration.import_mark());
-    Ok(StoredGrant { refresh_token, app, obtained, name, confirmed: false, ends, import })
+    Ok(StoredGrant { refresh_token, app, obtained, used: obtained, name, confirmed: false, ends, import })
 }
 
 /// What whoever signed in should look at.

@@ -9,6 +9,8 @@ use crate::clock::Timestamp;
 #[derive(Default, Debug)]
 pub(super) struct Standing {
     pub(super) error: Option<TokenError>,
+    /// The error is the open question about who signed in.
+    pub(super) question: bool,
     pub(super) since: Option<Timestamp>,
     pub(super) expires: Option<Timestamp>,
     pub(super) name: Option<String>,
@@ -51,11 +53,13 @@ impl AccountState {
             }
             TokenState::Active { root, renewed, access, obstacles } => {
                 let valid = access.values().filter(|issued| issued.token.expires > now);
-                let standing = obstacles
-                    .values()
-                    .filter_map(|obstacle| obstacle.error(&addressee, now).map(|error| (error, obstacle.since)));
+                let own = obstacles.iter().filter(|(resource, _)| registration.is_for(resource));
+                let standing = own
+                    .filter_map(|(_, obstacle)| obstacle.error(&addressee, now).map(|error| (error, obstacle.since)));
                 let unanswered = unanswered(&registration, root).map(|error| (error, *renewed));
-                let (error, since) = standing.max_by_key(|(_, since)| *since).or(unanswered).unzip();
+                let question = unanswered.is_some();
+                // As callers hear it: before the answer nothing else counts.
+                let (error, since) = unanswered.or(standing.max_by_key(|(_, since)| *since)).unzip();
                 let expires = valid.map(|issued| issued.token.expires).max();
                 let grant = match root {
                     Root::Grant(grant) => Some(grant),
@@ -63,7 +67,7 @@ impl AccountState {
                 };
                 let name = grant.and_then(|grant| grant.name.clone());
                 let life = grant.map(|grant| Life { renewed: *renewed, obtained: grant.obtained, ends: grant.ends });
-                Standing { error, since, expires, name, life }
+                Standing { error, question, since, expires, name, life }
             }
         })
     }

@@ -13,7 +13,7 @@ use super::endpoint::Minted;
 use super::error::TokenError;
 use super::explain::Refusal;
 use super::provider::Resource;
-use super::registration::{Generation, Registration, Root, StoredGrant};
+use super::registration::{Era, Generation, Registration, Root, StoredGrant};
 use super::settings::Purpose;
 use super::standing::unanswered;
 use crate::clock::Timestamp;
@@ -40,6 +40,7 @@ pub(super) enum TokenState {
 pub(super) struct AccountState {
     registration: Option<Arc<Registration>>,
     generation: Generation,
+    era: Era,
     state: TokenState,
     /// A stored grant that is not in use: declared dead, or of no use with the present settings. Other settings may
     /// bring it back.
@@ -96,7 +97,7 @@ impl AccountState {
         now: Timestamp,
     ) -> Self {
         let (state, spare) = begin(registration.as_deref(), stored, now);
-        Self { registration, generation, state, spare, unsaved: false }
+        Self { registration, generation, era: Era::default(), state, spare, unsaved: false }
     }
 
     pub(super) fn registration(&self) -> Option<Arc<Registration>> {
@@ -139,18 +140,32 @@ impl AccountState {
         }
     }
 
-    /// Takes the refresh token of an answer. Gives the grant to be saved, or `None` if there is nothing new in it.
-    pub(super) fn rotated(&mut self, job: &Job, minted: &Minted, now: Timestamp) -> Option<StoredGrant> {
-        let import = self.registration.as_deref().and_then(Registration::import_mark);
-        let TokenState::Active { root, renewed, .. } = self.current(job)? else { return None };
-        *renewed = now;
-        let Root::Grant(grant) = root else { return None };
-        grant.ends = minted.grant_lifetime.map(|lifetime| now.plus(lifetime)).or(grant.ends);
-        let token = minted.refresh.as_ref().filter(|token| !token.same_as(grant.refresh_token.expose()))?;
-        *grant = StoredGrant { refresh_token: token.clone(), obtained: now, import, ..grant.clone() };
-        let rotated = grant.clone();
+    /// Takes the refresh token of an answer. Gives the grant to be saved, or `None` if nothing in it is new enough.
+    ///
+    /// Settings may have changed meanwhile: then the answer's access token comes too late, but the refresh token that
+    /// was sent may be void by now, so its successor is kept wherever the sent one is held.
+    pub(super) fn rotated(&mut self, job: &Job, minted: &Minted, now: Timestamp) -> Option<(Generation, StoredGrant)> {
+        let Root::Grant(sent) = &job.root else { return None };
+        let held = match &mut self.state {
+            TokenState::Active { root: Root::Grant(grant), renewed, .. } if grant.is(sent) => {
+                *renewed = now;
+                grant
+            }
+            TokenState::Active { .. } | TokenState::NeedsSignIn { .. } => {
+                self.spare.as_mut().filter(|grant| grant.is(sent))?
+            }
+        };
+        held.ends = minted.grant_lifetime.map(|lifetime| now.plus(lifetime)).or(held.ends);
+        if let Some(token) = minted.refresh.as_ref().filter(|token| !token.same_as(held.refresh_token.expose())) {
+            (held.refresh_token, held.obtained) = (token.clone(), now);
+            held.import = job.registration.import_mark();
+        } else if now.since(held.used) < IDLE_RENEWAL {
+            return None;
+        }
+        held.used = now;
+        let rotated = held.clone();
         self.unsaved = true;
-        Some(rotated)
+        Some((self.generation, rotated))
     }
 
     /// Somebody says that whoever signed in is meant. Gives the grant to be saved; `None` if there is no question.
@@ -168,6 +183,7 @@ impl AccountState {
     /// The grant is gone from the disk and is now forgotten here, too: answers that are under way come too late.
     pub(super) fn forget(&mut self, now: Timestamp) {
         self.generation = Generation(self.generation.0 + 1);
+        self.era = Era(self.era.0 + 1);
         self.spare = None;
         self.unsaved = false;
         (self.state, _) = begin(self.registration.as_deref(), None, now);
@@ -175,7 +191,7 @@ impl AccountState {
 
     /// The refresh token of that generation is on disk, or is not.
     pub(super) fn saved(&mut self, generation: Generation, grant: &StoredGrant) {
-        let newest = self.grant().is_some_and(|held| held.refresh_token.same_as(grant.refresh_token.expose()));
+        let newest = self.kept().is_some_and(|held| held.refresh_token.same_as(grant.refresh_token.expose()));
         if self.generation == generation && newest {
             self.unsaved = false;
         }
@@ -183,8 +199,17 @@ impl AccountState {
 
     /// What is to be written as soon as the disk lets us.
     pub(super) fn unsaved(&self) -> Option<(Generation, Arc<Registration>, StoredGrant)> {
-        let grant = self.grant().filter(|_| self.unsaved)?;
+        let grant = self.kept().filter(|_| self.unsaved)?;
         Some((self.generation, self.registration.clone()?, grant.clone()))
+    }
+
+    /// Whether a program is refused what the account itself is not set up for, while nothing else is known to be wrong.
+    pub(super) fn refuses_a_program(&self, purpose: Purpose) -> bool {
+        let Some(registration) = &self.registration else { return false };
+        let resource = registration.resource(purpose);
+        let TokenState::Active { root, obstacles, .. } = &self.state else { return false };
+        let is_obstacle = obstacles.get(&resource).is_some_and(|obstacle| obstacle.refusal.kind != Kind::Later);
+        is_obstacle && !registration.is_for(&resource) && unanswered(registration, root).is_none()
     }
 
     /// Takes an access token; `false` if the answer is too late.
@@ -205,7 +230,9 @@ impl AccountState {
         };
         let refusal = if grant.is_some() { refusal } else { refusal.of_the_app() };
         let error = refusal.error(&addressee);
-        if refusal.kind == Kind::GrantLost {
+        // What only a program asked for says nothing about the account: its own ways find out what concerns them.
+        let own = job.registration.is_for(&job.resource);
+        if own && refusal.kind == Kind::GrantLost {
             self.spare = grant;
             self.state = TokenState::NeedsSignIn { error: error.clone(), since: now };
             return News::NeedsAction(error);
@@ -214,6 +241,7 @@ impl AccountState {
         let obstacle = Obstacle::new(refusal, before, now);
         let news = match (obstacle.refusal.kind, obstacle.repeated()) {
             (Kind::Later, _) => News::Deferred(error),
+            _ if !own => News::None,
             (Kind::Person | Kind::GrantLost | Kind::Setup, false) => News::NeedsAction(error),
             (Kind::Person | Kind::GrantLost | Kind::Setup, true) => News::None,
         };
@@ -221,12 +249,23 @@ impl AccountState {
         news
     }
 
-    /// The generation that a sign-in under these settings will begin.
-    pub(super) fn expects(&self, begun: &Registration) -> Result<Generation, TokenError> {
+    /// What a sign-in that begins now must say at its end.
+    pub(super) const fn era(&self) -> Era {
+        self.era
+    }
+
+    /// The generation that a sign-in under these settings will begin. `era` is that of its beginning.
+    pub(super) fn expects(&self, begun: &Registration, era: Era) -> Result<Generation, TokenError> {
+        let account = &begun.account.name;
+        if self.era != era {
+            return Err(TokenError::SignInNeeded {
+                why: format!("`{account}` was forgotten during its sign-in"),
+                hint: format!("start the sign-in again: `oxpost login {account}`"),
+            });
+        }
         if self.registration.as_ref().is_some_and(|now| now.asks_like(begun)) {
             return Ok(Generation(self.generation.0 + 1));
         }
-        let account = &begun.account.name;
         Err(TokenError::SignInNeeded {
             why: format!("the settings of `{account}` changed during its sign-in"),
             hint: format!("start the sign-in again: `oxpost login {account}`"),
@@ -234,8 +273,8 @@ impl AccountState {
     }
 
     /// Somebody signed the account in: everything earlier is void. `saved` tells whether the grant is on disk.
-    pub(super) fn signed_in(&mut self, job: &Job, grant: StoredGrant, saved: bool) -> Result<(), TokenError> {
-        self.generation = self.expects(&job.registration)?;
+    pub(super) fn signed_in(&mut self, job: &Job, era: Era, grant: StoredGrant, saved: bool) -> Result<(), TokenError> {
+        self.generation = self.expects(&job.registration, era)?;
         self.unsaved = !saved;
         self.spare = None;
         let renewed = grant.obtained;
@@ -253,7 +292,7 @@ impl AccountState {
         };
         if !unchanged {
             self.generation = Generation(self.generation.0 + 1);
-            let grant = self.grant().or(self.spare.as_ref()).cloned();
+            let grant = self.kept().cloned();
             (self.state, self.spare) = begin(registration.as_deref(), grant.map(Ok), now);
         }
         self.registration = registration;
@@ -302,6 +341,11 @@ impl AccountState {
         }
     }
 
+    /// The grant in use, or the one that is kept for other settings.
+    fn kept(&self) -> Option<&StoredGrant> {
+        self.grant().or(self.spare.as_ref())
+    }
+
     /// The state that an answer to `job` may change; `None` if it is too late.
     fn current(&mut self, job: &Job) -> Option<&mut TokenState> {
         (self.generation == job.generation).then_some(&mut self.state)
@@ -335,7 +379,7 @@ fn begin(
     let seen = |grant: &StoredGrant| import.as_ref().is_none_or(|(_, mark)| grant.import.as_ref() == Some(mark));
     match (stored, &import) {
         (Some(grant), _) if grant.app == registration.app() && seen(&grant) => {
-            let renewed = grant.obtained;
+            let renewed = grant.used;
             (active(Root::Grant(grant), renewed), None)
         }
         (stored, Some((token, mark))) => {
@@ -343,13 +387,15 @@ fn begin(
                 refresh_token: (*token).clone(),
                 app: registration.app(),
                 obtained: now,
+                // It is put to use, and so into the store, as soon as possible.
+                used: Timestamp::from_millis(0),
                 name: None,
                 confirmed: true,
                 ends: None,
                 import: Some(mark.clone()),
             };
-            // Never renewed: it is put to use, and so into the store, as soon as possible.
-            (active(Root::Grant(imported), Timestamp::from_millis(0)), stored)
+            let renewed = imported.used;
+            (active(Root::Grant(imported), renewed), stored)
         }
         (Some(grant), None) => {
             let why = format!(

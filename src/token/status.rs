@@ -18,8 +18,12 @@ pub struct AccountStatus {
     pub provider: String,
     /// How it gets tokens, as the configuration calls it.
     pub grant: &'static str,
+    /// Nobody signs in for it: the app itself or the machine has its tokens.
+    pub is_app: bool,
     /// What is wrong, if anything is.
     pub error: Option<TokenError>,
+    /// What is wrong is the open question whether whoever signed in is meant: somebody may confirm it.
+    pub question: bool,
     /// Since when.
     pub since: Option<Timestamp>,
     /// When the longest-lived access token ends; `None`: none was needed yet.
@@ -51,13 +55,15 @@ impl TokenManager {
         let now = self.inner.clock.now();
         let status = |entry: Arc<Entry>| {
             let state = entry.state();
-            let Standing { error, since, expires, name, life } = state.standing(now)?;
+            let Standing { error, question, since, expires, name, life } = state.standing(now)?;
             let registration = state.registration()?;
             Some(AccountStatus {
                 account: entry.name.clone(),
                 provider: registration.provider.name.clone(),
                 grant: registration.account.grant.word(),
+                is_app: registration.account.grant.is_app(),
                 error,
+                question,
                 since,
                 expires,
                 name,

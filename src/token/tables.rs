@@ -36,6 +36,8 @@ struct Content<Token> {
     confirmed: bool,
     #[serde(default)]
     ends: Option<Timestamp>,
+    #[serde(default)]
+    used: Option<Timestamp>,
 }
 
 const fn yes() -> bool {
@@ -78,6 +80,7 @@ fn open(key: &SealingKey, account: &str, sealed: &[u8], updated: Timestamp) -> R
         refresh_token: content.refresh_token,
         app: App { client_id: content.client_id, token_server: content.token_server },
         obtained: updated,
+        used: content.used.unwrap_or(updated),
         name: content.name,
         confirmed: content.confirmed,
         ends: content.ends,
@@ -111,6 +114,7 @@ impl Record {
             import: grant.import.clone(),
             confirmed: grant.confirmed,
             ends: grant.ends,
+            used: Some(grant.used),
         };
         let plain = Zeroizing::new(serde_json::to_vec(&content).ok()?);
         Some(Self {
@@ -195,6 +199,7 @@ mod tests {
             refresh_token: Secret::new(token),
             app: App { client_id: "id".into(), token_server: "login.example".into() },
             obtained: Timestamp::from_millis(5),
+            used: Timestamp::from_millis(6),
             name: Some("a@b.example".into()),
             confirmed: false,
             ends: Some(Timestamp::from_millis(7)),
@@ -218,6 +223,7 @@ mod tests {
         assert_eq!((rows.len(), rows[0].generation, found.refresh_token.expose()), (1, Generation(2), "second"));
         assert_eq!((found.app.clone(), found.name.as_deref()), (grant("").app, Some("a@b.example")));
         assert_eq!((found.confirmed, found.ends), (false, Some(Timestamp::from_millis(7))));
+        assert_eq!((found.obtained, found.used), (Timestamp::from_millis(5), Timestamp::from_millis(6)));
         save(&store, "scanner", 2, "rotated").await;
         let rows = load(&store, &key(1)).await.unwrap();
         assert_eq!(rows[0].grant.as_ref().unwrap().refresh_token.expose(), "rotated");

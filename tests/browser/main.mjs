@@ -64,6 +64,32 @@ async function enter(page, place) {
   }
 }
 
+// A page that one comes by on the way to another: in every look and size, with what each of them must hold.
+async function shoot(page, name) {
+  for (const look of LOOKS) {
+    for (const [size, viewport] of Object.entries(SIZES)) {
+      await page.emulateMedia({ colorScheme: look });
+      await page.setViewportSize(viewport);
+      await examine(page, name, look, size);
+    }
+  }
+  await page.emulateMedia({ colorScheme: null });
+  await page.setViewportSize(SIZES.desktop);
+}
+
+async function examine(page, name, look, size) {
+  await page.screenshot({ path: join(shots, `${name}-${look}-${size}.png`), fullPage: true });
+  await serious(page, `${name}, ${look}, ${size}`);
+  const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+  assert.ok(sideways <= 0, `${name}, ${size}: ${sideways} pixels wider than the window`);
+}
+
+// Keeps the browser where it is when a page leads on by itself, until the returned function is called.
+async function hold(page, where) {
+  await page.route(where, (route) => route.fulfill({ status: 204 }));
+  return () => page.unroute(where);
+}
+
 async function serious(page, what) {
   const { violations } = await new AxeBuilder({ page }).analyze();
   const bad = violations.filter(({ impact }) => impact === 'serious' || impact === 'critical');
@@ -87,6 +113,7 @@ test('the first sign-in takes five clicks: link, sign in, name, consent, and bac
   await click(page.getByRole('button', { name: 'Accept' }));
   await page.getByRole('heading', { name: 'scanner is signed in' }).waitFor();
   assert.equal(new URL(page.url()).search, '', 'code and state leave the address bar');
+  await click(page.getByRole('link', { name: 'Go on to scanner' }));
   await page.waitForURL(`${house.origin}/accounts/scanner`);
   assert.ok(clicks <= 5, `${clicks} clicks`);
   await page.getByText('works', { exact: true }).waitFor();
@@ -97,11 +124,16 @@ test('the first sign-in takes five clicks: link, sign in, name, consent, and bac
 test('a refused consent is explained, and the account is as it was', async () => {
   const page = await fresh();
   await enter(page, house);
+  const go = await hold(page, /login\.test/);
   await page.getByRole('button', { name: 'Sign reports in' }).click();
+  await page.getByText('within 2 minutes').waitFor();
+  await shoot(page, 'onward');
+  await go();
+  await page.getByRole('link', { name: 'Go to login-test' }).click();
   await page.getByRole('button', { name: 'Next' }).click();
   await page.getByRole('button', { name: 'Refuse' }).click();
   await page.getByRole('heading', { name: 'reports is not signed in' }).waitFor();
-  await serious(page, 'the answer of a provider');
+  await shoot(page, 'answer-refused');
   await page.getByRole('link', { name: 'Back to reports' }).click();
   await page.getByText('must be signed in').waitFor();
   await page.context().close();
@@ -129,6 +161,7 @@ test('an answer with another state, or in another browser, changes nothing', asy
   await other.getByRole('heading', { name: 'did not begin here' }).waitFor();
   await page.goto(answer);
   await page.getByRole('heading', { name: 'reports is signed in' }).waitFor();
+  await shoot(page, 'answer');
   await other.context().close();
   await page.context().close();
 });
@@ -179,8 +212,41 @@ test('a code is shown, and the page notices that it was used', async () => {
   await page.goto(`${tenant.origin}/accounts/scanner/device`);
   await page.getByRole('button', { name: 'Get a code' }).click();
   await page.getByRole('heading', { name: 'Type this code' }).waitFor();
-  await page.screenshot({ path: join(shots, 'device-light-desktop.png'), fullPage: true });
-  await serious(page, 'a device code');
+  await shoot(page, 'device');
+  // On the phone, say: another browser, which knows nothing of the page.
+  const phone = await fresh({ viewport: SIZES.phone });
+  await phone.goto(await page.locator('.steps a').first().getAttribute('href'));
+  await phone.getByRole('textbox').fill(await page.locator('.code code').textContent());
+  await phone.getByRole('button', { name: /scanner@practice/ }).click();
+  await phone.getByText('Done.').waitFor();
+  await page.getByText('scanner is signed in.').waitFor();
+  await shoot(page, 'device-done');
+  await page.getByRole('button', { name: 'Get another code' }).click();
+  await page.getByRole('heading', { name: 'Type this code' }).waitFor();
+  assert.deepEqual(page.complaints, []);
+  await phone.context().close();
+  await page.context().close();
+});
+
+test('a link of the log is looked at before it is used', async () => {
+  const page = await fresh();
+  const go = await hold(page, (url) => url.pathname === '/enter' && !url.search);
+  await page.goto(`${house.origin}/enter?key=used-already`, { waitUntil: 'commit' });
+  await page.getByRole('heading', { name: 'Welcome' }).waitFor();
+  await shoot(page, 'enter');
+  await go();
+  await page.getByRole('button', { name: 'Open the page' }).click();
+  await page.getByText('used already, or it is too old').waitFor();
+  await page.context().close();
+});
+
+test('somebody is looked up, down to the details', async () => {
+  const page = await fresh();
+  await enter(page, tenant);
+  await page.goto(`${tenant.origin}/people`);
+  await page.locator('a.line').first().click();
+  await page.getByText('User principal name').waitFor();
+  await shoot(page, 'person');
   await page.context().close();
 });
 
@@ -262,10 +328,7 @@ for (const look of LOOKS) {
       for (const [name, place, path] of pages()) {
         await page.context().addCookies(place.state.cookies);
         await page.goto(place.origin + path);
-        await page.screenshot({ path: join(shots, `${name}-${look}-${size}.png`), fullPage: true });
-        await serious(page, `${name}, ${look}, ${size}`);
-        const sideways = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        assert.ok(sideways <= 0, `${name}, ${size}: ${sideways} pixels wider than the window`);
+        await examine(page, name, look, size);
       }
       await page.context().close();
     });

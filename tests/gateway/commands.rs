@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 use oxpost::clock::Clock;
 use oxpost::config::Config;
 use oxpost::gateway::Gateway;
+use oxpost::mail::Event;
 use oxpost::practice::{APP_CLIENT_ID, APP_CLIENT_SECRET, AuthFault, Fault, PeopleFault, Rule, TokenFault};
 
-use crate::house::{ALICE, Events, House, Plan, RECIPIENT, SCANNER, account};
+use crate::house::{ALICE, Events, House, Plan, RECIPIENT, SCANNER, account, letter};
 
 /// How a command ended, and all it printed.
 struct Ended {
@@ -234,4 +235,21 @@ async fn a_forgotten_account_must_be_signed_in_again() {
     assert!(list.text.contains("must be signed in"), "{}", list.text);
     let unknown = house.command(&["account", "forget", "nobody"]).await;
     assert!(!unknown.well && unknown.text.contains("nobody"), "{}", unknown.text);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mail_that_was_held_goes_after_a_sign_in_by_code_without_a_gateway() {
+    let mut house = House::not_signed_in(Plan::default()).await;
+    house.send(SCANNER, &[RECIPIENT], letter(SCANNER, RECIPIENT, "held")).await;
+    house.events.first("the mail is held", |event| matches!(event, Event::Held { .. }).then_some(())).await;
+    house.stop().await;
+    house.tenant.switches().set(|knobs| {
+        (knobs.auto_sign_in, knobs.device_interval) = (true, std::time::Duration::from_secs(1));
+    });
+    let signed_in = house.command(&["login", "scanner", "--device"]).await;
+    assert!(signed_in.well && signed_in.text.contains("is signed in"), "{}", signed_in.text);
+    let held = house.command(&["queue", "list"]).await;
+    assert!(!held.text.contains("is held"), "{}", held.text);
+    house.restart().await;
+    house.only_one().await;
 }

@@ -187,7 +187,62 @@ fn plan(rules: &Rules) -> Option<Plan> {
     }
     let send_as =
         ["a@b.example", "jürgen@b.example", "scanner@b.example", "starttls@b.example"].map(str::to_owned).to_vec();
-    Some(Plan { tables, accounts, listeners: vec![listener], clients, send_as })
+    Some(Plan { tables, accounts, listeners: vec![listener], clients, send_as, ..Plan::default() })
+}
+
+/// The same for reading.
+fn reading_plan(protocol: &str, rules: &Rules) -> Option<Plan> {
+    if rules.max_errors != 20 || rules.trouble || rules.own_tokens {
+        return None;
+    }
+    let tls = if rules.tls {
+        "implicit"
+    } else if rules.starttls {
+        "starttls"
+    } else {
+        "none"
+    };
+    let listener = format!("protocol = \"{protocol}\"\ntls = \"{tls}\"\nallow_clear_auth = {}", rules.auth == "always");
+    let accounts = account(SCANNER, r#"["smtp"]"#).trim_end().to_owned() + "\nread = [\"imap\", \"pop3\"]\n\n";
+    let (login, password) = &rules.login;
+    let hash = password::hash(&Secret::new(password)).unwrap();
+    let accounts_of = "accounts = [\"scanner\"]\n";
+    // The network lets nobody read; it keeps a listener without TLS from being useless.
+    let clients = format!(
+        "[[client]]\nname = \"far\"\nlogin = '{login}'\npassword = \"{hash}\"\n{accounts_of}\n\
+         [[client]]\nname = \"near\"\nnetworks = [\"10.0.0.0/8\"]\nown_token = true\n{accounts_of}\n"
+    );
+    Some(Plan { accounts, listeners: vec![listener], clients, ..Plan::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_reading_listeners_speak_as_the_dialogues_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues");
+    let mut houses: HashMap<String, House> = HashMap::new();
+    let mut played = 0;
+    for protocol in ["imap", "pop3"] {
+        let mut paths: Vec<_> =
+            std::fs::read_dir(folder.join(protocol)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        for path in paths {
+            let dialogue = Dialogue::read(&path);
+            // What is passed on is with the practice tenant, which does not tell it.
+            let Some(plan) = reading_plan(protocol, &dialogue.rules).filter(|_| !dialogue.passes_on()) else {
+                continue;
+            };
+            let rules = format!("{protocol} {:?}", dialogue.rules);
+            if !houses.contains_key(&rules) {
+                houses.insert(rules.clone(), House::start(plan).await);
+            }
+            // The gateway gives guessers a rest; its clock does not move by itself.
+            houses[&rules].clock.advance(Duration::from_secs(60));
+            let name = format!("{protocol}/{}", path.file_name().unwrap().to_string_lossy());
+            let play = || dialogue.play(&name, &mut OverTcp::connect(&houses[&rules], &dialogue.rules));
+            tokio::task::block_in_place(play);
+            played += 1;
+        }
+    }
+    assert!(played >= 30, "most of them can be played: {played}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -50,6 +50,10 @@ pub(crate) struct Plan {
     pub(crate) clients: String,
     /// Addresses that the mailbox `SCANNER` has the right to send as, beside those it has anyhow.
     pub(crate) send_as: Vec<String>,
+    /// The name that [`BOB`] has in the directory, if another one.
+    pub(crate) bob: Option<String>,
+    /// A server for reading in place of the practice tenant's: its port, and the certificate to trust (PEM).
+    pub(crate) reading_server: Option<(u16, String)>,
 }
 
 impl Default for Plan {
@@ -62,6 +66,8 @@ impl Default for Plan {
             listeners: vec!["tls = \"none\"".to_owned()],
             clients: network_client("rewrite") + &login_client(),
             send_as: Vec::new(),
+            bob: None,
+            reading_server: None,
         }
     }
 }
@@ -111,6 +117,13 @@ impl Events {
         found.unwrap().iter().find_map(pick).unwrap()
     }
 
+    /// Waits until everything so far is as `enough` wants it.
+    pub(crate) async fn until(&self, what: &str, enough: impl Fn(&[Event]) -> bool) {
+        let mut events = self.0.subscribe();
+        let waited = timeout(PATIENCE, events.wait_for(|events| enough(events))).await;
+        assert!(waited.is_ok(), "waited in vain: {what}; what happened: {:#?}", self.all());
+    }
+
     /// How many events `pick` takes.
     pub(crate) fn count(&self, pick: impl Fn(&Event) -> bool) -> usize {
         self.0.borrow().iter().filter(|event| pick(event)).count()
@@ -146,9 +159,14 @@ impl House {
         let clock = Clock::manual(Clock::system().now());
         let mut settings = practice::Settings { clock: clock.clone(), ..practice::Settings::default() };
         settings.directory.users[0].send_as.extend(plan.send_as.clone());
+        let bob = settings.directory.users.iter_mut().find(|user| user.address == BOB);
+        if let (Some(bob), Some(name)) = (bob, &plan.bob) {
+            bob.name.clone_from(name);
+        }
         let tenant = Tenant::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("practice-ca.pem"), tenant.ca_pem()).unwrap();
+        let other_ca = plan.reading_server.as_ref().map_or("", |(_, ca)| ca);
+        std::fs::write(folder.path().join("practice-ca.pem"), tenant.ca_pem().to_owned() + other_ca).unwrap();
         let mut house = Self { tenant, clock, events: Events::default(), gateway: None, folder };
         house.write(&plan);
         house.open().await.unwrap();
@@ -163,22 +181,25 @@ impl House {
         let text = format!(
             "data = \"data\"\nhostname = \"{HOSTNAME}\"\nca_file = \"practice-ca.pem\"\n\n{tables}\n{}\n{accounts}\n\
              {listeners}\n{clients}",
-            self.provider(),
+            self.provider(plan.reading_server.as_ref().map(|(port, _)| *port)),
         );
         std::fs::write(self.config_file(), text).unwrap();
     }
 
-    fn provider(&self) -> String {
+    fn provider(&self, reading: Option<u16>) -> String {
         let tenant = &self.tenant;
         format!(
             "[provider.practice]\nkind = \"microsoft\"\ntenant = \"practice.example\"\nclient_id = \"{}\"\n\
              authorize_url = \"{}\"\ntoken_url = \"{}\"\ngraph_url = \"{}\"\ngraph_resource = \"https://graph.microsoft.com\"\n\
-             smtp_host = \"localhost\"\nsmtp_port = {}\n",
+             smtp_host = \"localhost\"\nsmtp_port = {}\nimap_host = \"localhost\"\nimap_port = {}\n\
+             pop3_host = \"localhost\"\npop3_port = {}\n",
             practice::PUBLIC_CLIENT_ID,
             tenant.authorize_url(),
             tenant.token_url(),
             tenant.graph_base(),
             tenant.smtp_addr().port(),
+            reading.unwrap_or(tenant.imap_addr().port()),
+            reading.unwrap_or(tenant.pop3_addr().port()),
         )
     }
 

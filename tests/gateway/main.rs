@@ -5,14 +5,19 @@
 mod client;
 mod house;
 
+mod backup;
 mod clear_text;
 mod commands;
 mod dialogues;
 mod direct;
 mod disk;
 mod guessing;
+mod history;
 mod listeners;
+mod ownership;
 mod page;
+mod proxy;
+mod reading;
 mod relay;
 mod routing;
 mod secrets;

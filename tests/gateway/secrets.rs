@@ -1,13 +1,16 @@
 //! Secrets at rest, and what must never say one.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
+use axum::Router;
 use axum::body::{Body, to_bytes};
-use axum::extract::ConnectInfo;
+use axum::extract::{ConnectInfo, Form, State};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use http::Request;
@@ -16,14 +19,18 @@ use oxpost::mail::{Event, Reason};
 use oxpost::practice::{
     APP_CLIENT_ID, APP_CLIENT_SECRET, Fault, PUBLIC_CLIENT_ID, RecipientFault, Rotation, Rule, TokenFault,
 };
-use oxpost::queue::Filter;
+use oxpost::queue::{Filter, Summary};
+use oxpost::secret::Secret;
 use oxpost::telemetry;
 use oxpost::token::Purpose;
 use tower::ServiceExt;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::client::Client;
-use crate::house::{ALICE, BOB, House, LOGIN, PASSWORD, Plan, RECIPIENT, SCANNER, account, letter};
+use crate::house::{ALICE, BILLING, BOB, House, LOGIN, PASSWORD, Plan, RECIPIENT, SCANNER, account, letter};
+
+/// The secret of an API key.
+const API_KEY: &str = "a-key-for-a-program-alone";
 
 fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -141,7 +148,7 @@ async fn refresh_token(house: &House, mailbox: &str) -> String {
 }
 
 /// An account with an imported refresh token and one with a client secret, beside those that people signed in.
-fn plan(house: &House, refresh_token: &str) -> Plan {
+fn plan(house: &House, refresh_token: &str, recorder: &str) -> Plan {
     std::fs::write(house.path("bob.token"), refresh_token).unwrap();
     std::fs::write(house.path("app.secret"), APP_CLIENT_SECRET).unwrap();
     let tenant = &house.tenant;
@@ -152,12 +159,22 @@ fn plan(house: &House, refresh_token: &str) -> Plan {
         tenant.token_url(),
         tenant.graph_base(),
     );
+    let recorded = format!(
+        "[provider.recorded]\nkind = \"microsoft\"\ntenant = \"practice.example\"\nclient_id = \"{PUBLIC_CLIENT_ID}\"\n\
+         authorize_url = \"{}\"\ntoken_url = \"{recorder}\"\ngraph_url = \"{}\"\n\
+         graph_resource = \"https://graph.microsoft.com\"\n\n",
+        tenant.authorize_url(),
+        tenant.graph_base(),
+    );
+    let hash = oxpost::account::password::hash(&Secret::new(API_KEY)).unwrap();
+    let key = format!("[[api_key]]\nname = \"reader\"\nsecret = \"{hash}\"\nscopes = [\"read\"]\n\n");
     let alice = account(ALICE, r#"["graph"]"#).replace("\"practice\"", "\"app\"") + "grant = \"client-credentials\"\n";
     let bob = account(BOB, r#"["smtp"]"#) + "grant = \"refresh-token\"\nrefresh_token = { file = \"bob.token\" }\n";
     let accounts = Plan::default().accounts;
-    let people = accounts.split("[account.alice]").next().unwrap().to_owned();
+    let scanner = accounts.split("[account.billing]").next().unwrap().to_owned();
+    let people = scanner + &account(BILLING, r#"["graph"]"#).replace("\"practice\"", "\"recorded\"");
     let listeners = vec!["tls = \"none\"\nallow_clear_auth = true".to_owned()];
-    Plan { tables: app, accounts: people + &alice + &bob, listeners, ..Plan::default() }
+    Plan { tables: app + &recorded + &key, accounts: people + &alice + &bob, listeners, ..Plan::default() }
 }
 
 /// A secret as it may appear: plain, in a form, and in base64 wherever it begins.
@@ -208,24 +225,108 @@ fn the_search_finds_a_secret_however_it_is_written() {
     assert!(planted, "in a file in a folder");
 }
 
-/// A page as an administrator sees it.
-async fn shown(control: &Control, place: &str) -> String {
+/// The page as an administrator's browser sees it.
+struct Browser {
+    page: Router,
+    /// The one-time key that it came in with.
+    key: String,
+    /// The session's cookie, with its name.
+    cookie: String,
+}
+
+impl Browser {
+    async fn enter(control: &Control) -> Self {
+        control.links.lead_to("http://localhost:8025/".parse().unwrap());
+        let link = control.links.make().unwrap();
+        let (form, page) = (link.query().unwrap().to_owned(), oxpost::front::admin::page(control.clone()));
+        let key = form.split_once('=').unwrap().1.to_owned();
+        let request = request("POST", "/enter").header("content-type", "application/x-www-form-urlencoded");
+        let entered = page.clone().oneshot(request.body(Body::from(form)).unwrap()).await.unwrap();
+        let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
+        Self { page, key, cookie }
+    }
+
+    async fn shown(&self, place: &str) -> String {
+        self.ask(request("GET", place).header("cookie", &self.cookie)).await
+    }
+
+    /// As a program with a key asks.
+    async fn told(&self, place: &str, key: &str) -> String {
+        self.ask(request("GET", place).header("authorization", format!("Bearer {key}"))).await
+    }
+
+    async fn ask(&self, request: http::request::Builder) -> String {
+        let answer = self.page.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+        assert!(answer.status().is_success(), "{}", answer.status());
+        let octets = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
+        String::from_utf8(octets.to_vec()).unwrap()
+    }
+}
+
+fn request(method: &str, place: &str) -> http::request::Builder {
     let peer = ConnectInfo(Peer(([127, 0, 0, 1], 1).into()));
-    let request = |method: &str, place: &str| {
-        let request = Request::builder().method(method).uri(place).header("host", "localhost:8025").extension(peer);
-        request.header("origin", "http://localhost:8025").header("content-type", "application/x-www-form-urlencoded")
-    };
-    control.links.lead_to("http://localhost:8025/".parse().unwrap());
-    let page = oxpost::front::admin::page(control.clone());
-    let link = control.links.make().unwrap();
-    let form = Body::from(link.query().unwrap().to_owned());
-    let entered = page.clone().oneshot(request("POST", "/enter").body(form).unwrap()).await.unwrap();
-    let cookie = entered.headers()["set-cookie"].to_str().unwrap().split(';').next().unwrap().to_owned();
-    let answer =
-        page.oneshot(request("GET", place).header("cookie", cookie).body(Body::empty()).unwrap()).await.unwrap();
-    assert!(answer.status().is_success(), "{place}: {}", answer.status());
-    let octets = to_bytes(answer.into_body(), 1 << 20).await.unwrap();
-    String::from_utf8(octets.to_vec()).unwrap()
+    let request = Request::builder().method(method).uri(place).header("host", "localhost:8025").extension(peer);
+    request.header("origin", "http://localhost:8025")
+}
+
+type Fields = HashMap<String, String>;
+
+/// A token endpoint that hands everything on to the tenant's, and keeps what it was sent.
+#[derive(Clone)]
+struct Recorder {
+    tenant: url::Url,
+    sent: Arc<Mutex<Vec<Fields>>>,
+}
+
+impl Recorder {
+    /// Gives its address as well.
+    async fn start(tenant: url::Url) -> (Self, String) {
+        let recorder = Self { tenant, sent: Arc::default() };
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/token", listener.local_addr().unwrap());
+        let router = Router::new().fallback(hand_on).with_state(recorder.clone());
+        tokio::spawn(async move { axum::serve(listener, router).await });
+        (recorder, url)
+    }
+
+    /// All that a field was.
+    fn values(&self, field: &str) -> Vec<String> {
+        self.sent.lock().unwrap().iter().filter_map(|form| form.get(field).cloned()).collect()
+    }
+}
+
+async fn hand_on(State(recorder): State<Recorder>, Form(form): Form<Fields>) -> (http::StatusCode, String) {
+    recorder.sent.lock().unwrap().push(form.clone());
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let answer = client.post(recorder.tenant).form(&form).send().await.unwrap();
+    (answer.status(), answer.text().await.unwrap())
+}
+
+/// Signs an account in by code and then in a browser; gives what went over the wire.
+async fn signed_in_twice(house: &House, recorder: &Recorder) -> Vec<(&'static str, String)> {
+    house.tenant.switches().set(|knobs| knobs.device_interval = Duration::from_secs(1));
+    let mut names = house.control().tokens.subscribe();
+    let begun = house.post("/api/v1/accounts/billing/device-sign-in", "").await;
+    assert!(house.tenant.type_code(begun["user_code"].as_str().unwrap(), Some(BILLING)));
+    house.clock.advance(Duration::from_secs(1));
+    assert_eq!(names.recv().await.unwrap(), "billing");
+    house.sign_in("billing").await;
+    let fields = [("device_code", "a device code"), ("code", "an authorization code"), ("code_verifier", "a verifier")];
+    let mut secrets = Vec::new();
+    for (field, name) in fields {
+        let values = recorder.values(field);
+        assert!(!values.is_empty(), "no {field}");
+        secrets.extend(values.into_iter().map(|value| (name, value)));
+    }
+    secrets
+}
+
+async fn assert_pages_are_silent(browser: &Browser, messages: &[Summary], secrets: &[(&'static str, String)]) {
+    let places = ["/", "/accounts", "/accounts/scanner", "/accounts/bob", "/messages?state=all", "/people", "/events"];
+    let messages: Vec<_> = messages.iter().map(|message| format!("/messages/{}", message.id)).collect();
+    for place in places.into_iter().chain(messages.iter().map(String::as_str)) {
+        assert_silent(place, browser.shown(place).await.as_bytes(), secrets);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -236,9 +337,12 @@ async fn no_secret_is_ever_told() {
     let mut house = House::new().await;
     house.tenant.switches().set(|knobs| knobs.rotation = Rotation::Off);
     let refresh_token = refresh_token(&house, BOB).await;
-    let plan = plan(&house, &refresh_token);
+    let (recorder, recorder_url) = Recorder::start(house.tenant.token_url()).await;
+    let plan = plan(&house, &refresh_token, &recorder_url);
     house.write(&plan);
     house.restart().await;
+    let passed = signed_in_twice(&house, &recorder).await;
+    let browser = Browser::enter(&house.control()).await;
 
     let mut client = Client::connect_from("127.0.0.9", house.listener(0)).await.greeted().await;
     assert!(client.log_in(LOGIN, "Wr0ng-but-close").await.starts_with("535"));
@@ -252,7 +356,7 @@ async fn no_secret_is_ever_told() {
         let tokens = house.control().tokens;
         async move { tokens.access_token(name, purpose).await.unwrap().secret.expose().to_owned() }
     };
-    let secrets = [
+    let mut secrets = vec![
         ("the local password", PASSWORD.to_owned()),
         ("a wrong password", "Wr0ng-but-close".to_owned()),
         ("the client secret", APP_CLIENT_SECRET.to_owned()),
@@ -260,9 +364,15 @@ async fn no_secret_is_ever_told() {
         ("an access token for SMTP", access("bob", Purpose::Smtp).await),
         ("an access token of a person", access("scanner", Purpose::Smtp).await),
         ("an access token for Graph", access("alice", Purpose::Graph).await),
+        ("a one-time key", browser.key.clone()),
+        ("a session's cookie", browser.cookie.split_once('=').unwrap().1.to_owned()),
+        ("the secret of an API key", API_KEY.to_owned()),
+        ("the sealing key", std::fs::read_to_string(house.path("data/key")).unwrap().trim().to_owned()),
     ];
+    secrets.extend(passed);
+    assert!(secrets.iter().all(|(_, secret)| secret.len() > 8), "nothing that would be found by chance");
     // Trouble talks more than success.
-    house.clock.advance(std::time::Duration::from_secs(7_200));
+    house.clock.advance(Duration::from_secs(7_200));
     for fault in [TokenFault::Garbage, TokenFault::InvalidGrant] {
         house.tenant.switches().inject(Rule::once(Fault::Token(fault)).only_for(BOB));
         house.send(BOB, &[RECIPIENT], letter(BOB, RECIPIENT, "trouble")).await;
@@ -288,16 +398,14 @@ async fn no_secret_is_ever_told() {
         assert!(status.is_success(), "{place}: {status}");
         assert_silent(&place, answer.as_bytes(), &secrets);
     }
-    let places = ["/", "/accounts", "/accounts/scanner", "/accounts/bob", "/messages?state=all", "/people", "/events"];
-    let messages: Vec<_> = all.iter().map(|message| format!("/messages/{}", message.id)).collect();
-    for place in places.into_iter().chain(messages.iter().map(String::as_str)) {
-        assert_silent(place, shown(&control, place).await.as_bytes(), &secrets);
-    }
+    assert_pages_are_silent(&browser, &all, &secrets).await;
+    let told = browser.told("/api/v1/accounts", &format!("reader.{API_KEY}")).await;
+    assert_silent("the answer to a program", told.as_bytes(), &secrets);
     let (_, answer) = house.get("/api/v1/accounts/scanner/token?for=smtp").await;
     assert!(answer.contains("access_token"), "{answer}");
     let kept: Vec<_> = secrets.iter().filter(|(name, _)| !name.contains("of a person")).cloned().collect();
     assert_silent("the answer with a token", answer.as_bytes(), &kept);
-    for file in files(&house.path("data")) {
+    for file in files(&house.path("data")).into_iter().filter(|file| !file.ends_with("data/key")) {
         assert_silent(&file.display().to_string(), &std::fs::read(&file).unwrap(), &secrets);
     }
     house.stop().await;

@@ -39,6 +39,14 @@ pub(crate) struct Gateway<'a> {
     pub(crate) port: u16,
     /// TLS from the first octet.
     pub(crate) tls_port: u16,
+    /// IMAP in clear, with STARTTLS on offer.
+    pub(crate) imap_port: u16,
+    /// IMAP with TLS from the first octet.
+    pub(crate) imaps_port: u16,
+    /// POP3 in clear, with STLS on offer.
+    pub(crate) pop3_port: u16,
+    /// POP3 with TLS from the first octet.
+    pub(crate) pop3s_port: u16,
     /// The certificate that its clients trust.
     pub(crate) ca: PathBuf,
     config: PathBuf,
@@ -49,23 +57,30 @@ impl<'a> Gateway<'a> {
     /// Writes the configuration and runs `oxpost serve`.
     pub(crate) fn start(ground: &'a Ground, identity: &Identity, upstream: &Upstream, grant: Grant) -> Self {
         let proof = "client_id = \"gateway\"\nclient_secret = { file = \"client-secret\" }";
-        Self::start_with(ground, identity, (upstream.smtp_port, upstream.ca.as_path()), grant, proof)
+        Self::start_with(
+            ground,
+            identity,
+            ([upstream.smtp_port, upstream.imaps_port, upstream.pop3s_port], upstream.ca.as_path()),
+            grant,
+            proof,
+        )
     }
 
     /// The same without a mail server, with these keys of the provider.
     pub(crate) fn start_alone(ground: &'a Ground, identity: &Identity, grant: Grant, provider: &str) -> Self {
         let nobody = ground.write("nobody.pem", certificate_of_nobody());
-        Self::start_with(ground, identity, (free_port(), &nobody), grant, provider)
+        Self::start_with(ground, identity, ([free_port(), free_port(), free_port()], &nobody), grant, provider)
     }
 
     fn start_with(
         ground: &'a Ground,
         identity: &Identity,
-        (upstream_port, ca): (u16, &Path),
+        ([smtp_upstream, imap_upstream, pop3_upstream], ca): ([u16; 3], &Path),
         grant: Grant,
         provider: &str,
     ) -> Self {
         let (port, tls_port) = (free_port(), free_port());
+        let (imap_port, imaps_port, pop3_port, pop3s_port) = (free_port(), free_port(), free_port(), free_port());
         let hash = Self::password_hash();
         ground.write("client-secret", identity::CLIENT_SECRET);
         let (mailbox, grant, scopes) = match grant {
@@ -77,16 +92,23 @@ impl<'a> Gateway<'a> {
             .replace("@token@", &identity.url("/token"))
             .replace("@scopes@", scopes)
             .replace("@provider@", provider)
-            .replace("@upstream_port@", &upstream_port.to_string())
+            .replace("@upstream_port@", &smtp_upstream.to_string())
             .replace("@ca@", ca.to_str().unwrap())
             .replace("@mailbox@", &mailbox)
             .replace("@grant@", grant)
+            .replace("@imap_upstream_port@", &imap_upstream.to_string())
+            .replace("@pop3_upstream_port@", &pop3_upstream.to_string())
+            .replace("@imap_port@", &imap_port.to_string())
+            .replace("@imaps_port@", &imaps_port.to_string())
+            .replace("@pop3_port@", &pop3_port.to_string())
+            .replace("@pop3s_port@", &pop3s_port.to_string())
             .replace("@port@", &port.to_string())
             .replace("@tls_port@", &tls_port.to_string())
             .replace("@password@", &hash);
         let config = ground.write("oxpost.toml", filled);
         let process = Self::serve(ground, &config, port);
-        Self { ground, port, tls_port, ca: ground.path("data/certs/ca.pem"), config, process }
+        let ca = ground.path("data/certs/ca.pem");
+        Self { ground, port, tls_port, imap_port, imaps_port, pop3_port, pop3s_port, ca, config, process }
     }
 
     fn serve(ground: &Ground, config: &Path, port: u16) -> Process {

@@ -1,6 +1,9 @@
 //! A chain nobody of us wrote: swaks, msmtp, curl and Python's smtplib hand mail to oxpost; oxpost signs in at npm's
 //! `oidc-provider` and submits to Postfix; Dovecot checks the tokens and keeps the mail.
 //!
+//! And for reading: mbsync, getmail, fetchmail, offlineimap, mutt, curl and Python's imaplib and poplib read that mail
+//! back through oxpost.
+//!
 //! `./test` installs these programs and runs this. It needs root: Postfix and Dovecot do.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "helpers of tests")]
 
@@ -15,6 +18,7 @@ mod gateway;
 mod grants;
 mod identity;
 mod programs;
+mod reading;
 mod relay;
 mod tokens;
 mod upstream;

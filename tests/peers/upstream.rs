@@ -13,7 +13,12 @@ pub(crate) struct Upstream {
     pub(crate) smtp_port: u16,
     /// The certificate to trust.
     pub(crate) ca: PathBuf,
-    imap_port: u16,
+    /// IMAP in clear, with the password `reader` for every mailbox.
+    pub(crate) imap_port: u16,
+    /// IMAP with TLS, for tokens.
+    pub(crate) imaps_port: u16,
+    /// POP3 with TLS, for tokens.
+    pub(crate) pop3s_port: u16,
     _postfix: Process,
     _dovecot: Process,
 }
@@ -22,6 +27,7 @@ impl Upstream {
     /// Starts both; tokens are checked at the identity provider on `identity_port`.
     pub(crate) fn start(ground: &Ground, identity_port: u16) -> Self {
         let (smtp_port, imap_port) = (free_port(), free_port());
+        let (imaps_port, pop3s_port) = (free_port(), free_port());
         let folder = ground.path("");
         let folder = folder.to_str().unwrap().trim_end_matches('/');
         let fill = |template: &str| {
@@ -29,12 +35,14 @@ impl Upstream {
                 .replace("@dir@", folder)
                 .replace("@smtp_port@", &smtp_port.to_string())
                 .replace("@imap_port@", &imap_port.to_string())
+                .replace("@imaps_port@", &imaps_port.to_string())
+                .replace("@pop3s_port@", &pop3s_port.to_string())
                 .replace("@identity_port@", &identity_port.to_string())
         };
         let ca = make_certificate(ground);
         let dovecot = start_dovecot(ground, &fill, imap_port);
         let postfix = start_postfix(ground, &fill, smtp_port);
-        Self { smtp_port, ca, imap_port, _postfix: postfix, _dovecot: dovecot }
+        Self { smtp_port, ca, imap_port, imaps_port, pop3s_port, _postfix: postfix, _dovecot: dovecot }
     }
 
     /// All mail in the mailbox `address`, oldest first, read by Python's imaplib.

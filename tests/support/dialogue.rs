@@ -14,6 +14,7 @@
 //! message from <a@b.example> to <c@d.example> <e@f.example>
 //! | text                a message was stored: its envelope, and each line of its content
 //! no message            none was
+//! U: text               IMAP, POP3: the upstream is given this line next
 //! ```
 //!
 //! In what the client sends, `\r \n \t \0 \\ \xHH` are octets and `\(text*12)` is a repetition.
@@ -56,6 +57,10 @@ pub(crate) struct Rules {
     pub(crate) no_room: bool,
     /// `login NAME PASSWORD`: the one that is accepted.
     pub(crate) login: (String, String),
+    /// `own-tokens`: clients may bring a token of their own.
+    pub(crate) own_tokens: bool,
+    /// `trouble`: the upstream cannot be used now.
+    pub(crate) trouble: bool,
     /// `refused ADDRESS`: a recipient that is answered `550 5.1.1 No such recipient`.
     pub(crate) refused: Vec<String>,
 }
@@ -76,6 +81,8 @@ impl Default for Rules {
             lf: false,
             no_room: false,
             login: ("scanner".to_owned(), "tr0ub4dor".to_owned()),
+            own_tokens: false,
+            trouble: false,
             refused: Vec::new(),
         }
     }
@@ -108,6 +115,10 @@ pub(crate) trait Peer {
     fn start_tls(&mut self);
     /// The oldest stored message that was not asked for yet.
     fn message(&mut self) -> Option<Stored>;
+    /// The next line that the upstream was given once the client was logged in.
+    fn passed_on(&mut self) -> Option<String> {
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -119,6 +130,7 @@ enum Step {
     StartTls,
     Message(Stored),
     NoMessage,
+    PassedOn(String),
 }
 
 impl Dialogue {
@@ -149,6 +161,7 @@ impl Dialogue {
             (Some("S:"), Some(text)) => Step::Expect(text.to_owned()),
             (Some("S!"), Some("silent")) => Step::Silent,
             (Some("S!"), Some("closed")) => Step::Closed,
+            (Some("U:"), Some(text)) => Step::PassedOn(text.to_owned()),
             _ if line == "TLS" => Step::StartTls,
             _ if line == "no message" => Step::NoMessage,
             _ => Step::Message(envelope(line).ok_or("not a line of a dialogue")?),
@@ -174,6 +187,12 @@ impl Dialogue {
         Ok(())
     }
 
+    /// Whether it looks at what the upstream is given.
+    #[allow(dead_code, reason = "not every test that plays dialogues needs it")]
+    pub(crate) fn passes_on(&self) -> bool {
+        self.steps.iter().any(|(_, step)| matches!(step, Step::PassedOn(_)))
+    }
+
     /// Plays it; panics at the line where the server does something else.
     pub(crate) fn play(&self, name: &str, peer: &mut impl Peer) {
         for (at, step) in &self.steps {
@@ -187,11 +206,13 @@ impl Dialogue {
                 Step::Closed => assert_eq!((peer.line(), peer.is_closed()), (None, true), "{name}:{at}"),
                 Step::StartTls => peer.start_tls(),
                 Step::Message(message) => assert_eq!(peer.message().as_ref(), Some(message), "{name}:{at}"),
+                Step::PassedOn(line) => assert_eq!(peer.passed_on().as_ref(), Some(line), "{name}:{at}"),
                 Step::NoMessage => assert_eq!(peer.message(), None, "{name}:{at}"),
             }
         }
         assert_eq!(peer.overheard(), None, "{name}: more is said at its end");
         assert_eq!(peer.message(), None, "{name}: a message is left over");
+        assert_eq!(peer.passed_on(), None, "{name}: more is passed on at its end");
     }
 }
 
@@ -211,6 +232,8 @@ impl Rules {
             ["max-errors", count] => self.max_errors = number(count)? as u32,
             ["strict-line-ends"] => self.strict_line_ends = true,
             ["line-endings", "lf"] => self.lf = true,
+            ["own-tokens"] => self.own_tokens = true,
+            ["trouble"] => self.trouble = true,
             ["no-room"] => self.no_room = true,
             ["login", name, password] => self.login = ((*name).to_owned(), (*password).to_owned()),
             ["refused", address] => self.refused.push((*address).to_owned()),

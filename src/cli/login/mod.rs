@@ -69,6 +69,7 @@ async fn in_browser(reach: &Reach, provider: &Provider, arguments: &LoginArgumen
     let begun: SignInBegun = reach.call(Method::POST, &path, Some(&begin)).await?;
     let mut page = begun.url;
     loop {
+        way_back.expect(&page);
         say(format_args!("Sign in as the mailbox of account `{account}` at:\n\n{page}\n"));
         if way_back.listens() {
             if !arguments.no_browser {

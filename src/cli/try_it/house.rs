@@ -27,6 +27,10 @@ const PORT: u16 = 2525;
 const TENANT_PORT: u16 = 8026;
 /// The administrator's page's port, if it is free.
 const PAGE_PORT: u16 = 8025;
+/// The port of IMAP, if it is free.
+const IMAP_PORT: u16 = 1143;
+/// The port of POP3, if it is free.
+const POP3_PORT: u16 = 1110;
 /// Any redirect URI on loopback does: nobody listens, the redirect is read from the answer.
 const REDIRECT_URI: &str = "http://localhost:8027/";
 
@@ -43,11 +47,18 @@ pub(super) const MAILBOXES: [&Mailbox; 2] = [
     &Mailbox { account: "billing", address: "billing@practice.example", way: "graph" },
 ];
 
+/// Who reads what arrived: an account without a way out.
+pub(super) const READER: &str = "alice";
+/// Her mailbox, and the login by which a mail program opens it.
+pub(super) const READER_ADDRESS: &str = "alice@practice.example";
+
 /// Everything that runs, and the folder it runs in.
 pub(super) struct House {
     tenant: Tenant,
     gateway: Gateway,
     smtp: SocketAddr,
+    imap: SocketAddr,
+    pop3: SocketAddr,
     folder: PathBuf,
 }
 
@@ -60,12 +71,18 @@ impl House {
         let tenant = tenant.map_err(|error| Report::new(error.to_string()))?;
         // Nobody is to wait for the provider's real limit of three sessions while trying things out.
         let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, if anywhere { free_port(0)? } else { free_port(PORT)? }));
+        let wanted = |port| {
+            let port = free_port(if anywhere { 0 } else { port })?;
+            Ok::<_, Report>(SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        };
+        let page_port = port(PAGE_PORT)?;
+        let listen = Listen { smtp: listen, imap: wanted(IMAP_PORT)?, pop3: wanted(POP3_PORT)?, page_port };
         let folder = make_folder()?;
-        let started = start_gateway(&tenant, &folder, (listen, port(PAGE_PORT)?)).await;
+        let started = start_gateway(&tenant, &folder, listen).await;
         match started {
             Ok(gateway) => {
-                let smtp = gateway.addresses().first().copied().unwrap_or(listen);
-                Ok(Self { tenant, gateway, smtp, folder })
+                let Listen { smtp, imap, pop3, page_port: _ } = listen;
+                Ok(Self { tenant, gateway, smtp, imap, pop3, folder })
             }
             Err(report) => {
                 remove(&folder);
@@ -89,6 +106,14 @@ impl House {
 
     pub(super) const fn smtp(&self) -> SocketAddr {
         self.smtp
+    }
+
+    pub(super) const fn imap(&self) -> SocketAddr {
+        self.imap
+    }
+
+    pub(super) const fn pop3(&self) -> SocketAddr {
+        self.pop3
     }
 
     pub(super) fn config_file(&self) -> PathBuf {
@@ -121,7 +146,16 @@ impl House {
     }
 }
 
-async fn start_gateway(tenant: &Tenant, folder: &Path, listen: (SocketAddr, u16)) -> Result<Gateway, Report> {
+/// Where the gateway listens.
+#[derive(Clone, Copy)]
+struct Listen {
+    smtp: SocketAddr,
+    imap: SocketAddr,
+    pop3: SocketAddr,
+    page_port: u16,
+}
+
+async fn start_gateway(tenant: &Tenant, folder: &Path, listen: Listen) -> Result<Gateway, Report> {
     let text = configuration(tenant, listen)?;
     let file = folder.join("oxpost.toml");
     let written =
@@ -132,7 +166,7 @@ async fn start_gateway(tenant: &Tenant, folder: &Path, listen: (SocketAddr, u16)
 }
 
 /// The configuration, as one would write it for a real tenant but for the endpoints.
-fn configuration(tenant: &Tenant, (listen, page_port): (SocketAddr, u16)) -> Result<String, Report> {
+fn configuration(tenant: &Tenant, listen: Listen) -> Result<String, Report> {
     let hash = password::hash(&Secret::new(PASSWORD)).map_err(|error| Report::new(error.to_string()))?;
     let smtp = tenant.smtp_addr();
     let accounts: String = MAILBOXES
@@ -163,10 +197,32 @@ graph_url = "{graph}"
 graph_resource = "https://graph.microsoft.com"
 smtp_host = "localhost"
 smtp_port = {smtp_port}
+imap_host = "localhost"
+imap_port = {imap_port}
+pop3_host = "localhost"
+pop3_port = {pop3_port}
 {accounts}
+[account.{READER}]
+provider = "practice"
+mailbox = "{READER_ADDRESS}"
+send = []
+read = ["imap", "pop3"]
+
 [[listener]]
-listen = "{listen}"
+listen = "{smtp_listen}"
 tls = "auto"
+
+[[listener]]
+protocol = "imap"
+listen = "{imap_listen}"
+tls = "auto"
+allow_clear_auth = true
+
+[[listener]]
+protocol = "pop3"
+listen = "{pop3_listen}"
+tls = "auto"
+allow_clear_auth = true
 
 [[client]]
 name = "this-machine"
@@ -177,13 +233,19 @@ accounts = ["scanner", "billing"]
 name = "with-login"
 login = "{LOGIN}"
 password = "{hash}"
-accounts = ["scanner", "billing"]
+accounts = ["scanner", "billing", "{READER}"]
 "#,
         client_id = practice::PUBLIC_CLIENT_ID,
         authorize = tenant.authorize_url(),
         token = tenant.token_url(),
         graph = tenant.graph_base(),
         smtp_port = smtp.port(),
+        imap_port = tenant.imap_addr().port(),
+        pop3_port = tenant.pop3_addr().port(),
+        page_port = listen.page_port,
+        smtp_listen = listen.smtp,
+        imap_listen = listen.imap,
+        pop3_listen = listen.pop3,
     ))
 }
 

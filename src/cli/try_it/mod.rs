@@ -1,6 +1,7 @@
 //! `oxpost try`: the whole way on this machine alone, verified, then left open for the reader's own client.
 
 mod first_mail;
+mod first_read;
 mod house;
 
 use clap::Args;
@@ -52,6 +53,13 @@ async fn verify(house: &House) -> Result<(), Report> {
     }
     first_mail::verify(house).await?;
     say("verified          both arrived, by SMTP with XOAUTH2 and by Graph sendMail; the Bcc is seen by nobody else");
+    house.sign_in(house::READER).await?;
+    let count = first_read::read(house.imap()).await?;
+    say(format_args!(
+        "read              {count} messages of {} by IMAP at {}, with a password; the practice tenant saw a token",
+        house::READER_ADDRESS,
+        house.imap()
+    ));
     Ok(())
 }
 
@@ -65,7 +73,8 @@ fn invite(house: &House) {
         "\nNow your own client: SMTP server {host}, port {port}, no password needed (or STARTTLS and login `{}`, password `{}`).\n\
          From {} goes by SMTP, from {} by Graph; anything else goes by SMTP. For instance:\n\n\
          \x20   swaks --server {host}:{port} --from {} --to someone@example.com\n\n\
-         Watch it arrive at {}\n\n\
+         Watch it arrive at {}\n\
+         Read it: IMAP at {imap}, POP3 at {pop3}, login {reader}, password `{}`\n\n\
          {}See the queue:  oxpost queue list --all --config {}\n\n\
          Ctrl-C ends everything and leaves nothing behind.",
         house::LOGIN,
@@ -74,8 +83,12 @@ fn invite(house: &House) {
         graph.address,
         graph.address,
         house.page(),
+        house::PASSWORD,
         page.unwrap_or_default(),
         house.config_file().display(),
+        imap = house.imap(),
+        pop3 = house.pop3(),
+        reader = house::READER_ADDRESS,
     ));
 }
 

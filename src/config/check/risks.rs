@@ -115,7 +115,7 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
     };
     let Some(ways) = config.delivery.accounts.get(&account.name) else { return };
     let name = &account.name;
-    let by_smtp_alone = ways.ways.iter().all(|way| way.kind() == BackendKind::Smtp);
+    let by_smtp_alone = !ways.ways.is_empty() && ways.ways.iter().all(|way| way.kind() == BackendKind::Smtp);
     if provider.kind == ProviderKind::Microsoft && by_smtp_alone {
         warnings.push(Warning {
             risk: format!("account `{name}` sends by SMTP alone, which many Microsoft directories have switched off"),

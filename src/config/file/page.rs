@@ -21,10 +21,18 @@ pub struct Admin {
     /// Providers send the browser back to it after a sign-in, so register `PUBLIC_URL/callback` with the app.
     #[schemars(example = "https://mail.contoso.com")]
     pub public_url: Option<String>,
+    /// Addresses or networks of proxies before the page. Wrong passwords are counted for each address that the nearest
+    /// one writes into `X-Forwarded-For`; without this key they all count for the proxy, so that whoever guesses shuts
+    /// out everybody. List only proxies that write that header.
+    #[schemars(example = ["127.0.0.1"])]
+    pub proxies: Vec<String>,
     /// The argon2id hash of the administrator's password, as `oxpost password` prints it. Without it, the page is
     /// entered by one-time links: one in the log at each start, more by `oxpost page`.
     #[schemars(example = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0$...")]
     pub password: Option<String>,
+    /// Networks from which `/metrics`, `/healthz` and `/readyz` may be read without a key. From elsewhere, and through
+    /// `public_url` or another proxy, they need an API key with the scope `read`.
+    pub watch_from: Vec<String>,
 }
 
 impl Default for Admin {
@@ -34,7 +42,9 @@ impl Default for Admin {
             listen: OneOrMany::One("localhost:8025".to_owned()),
             tls: false,
             public_url: None,
+            proxies: Vec::new(),
             password: None,
+            watch_from: vec!["127.0.0.0/8".to_owned(), "::1".to_owned()],
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::quantity::DurationText;
 use super::{Limits, OneOrMany};
+use crate::token::Purpose;
 
 /// A secret that is kept outside this file: `{ env = "NAME" }` or `{ file = "PATH" }`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -110,6 +111,24 @@ pub struct Provider {
     /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other.
     #[schemars(example = &"starttls")]
     pub smtp_tls: Option<UpstreamTls>,
+    /// The server for reading by IMAP. Known for Microsoft and Google, needed for custom when `imap` is in `read`.
+    #[schemars(example = "imap.contoso.com")]
+    pub imap_host: Option<String>,
+    /// Its port.
+    #[schemars(range(min = 1))]
+    pub imap_port: u16,
+    /// How TLS begins there. Without it: `starttls` on port 143, `implicit` on any other.
+    #[schemars(example = &"implicit")]
+    pub imap_tls: Option<UpstreamTls>,
+    /// The server for reading by POP3. Known for Microsoft and Google, needed for custom when `pop3` is in `read`.
+    #[schemars(example = "pop.contoso.com")]
+    pub pop3_host: Option<String>,
+    /// Its port.
+    #[schemars(range(min = 1))]
+    pub pop3_port: u16,
+    /// How TLS begins there. Without it: `starttls` (STLS) on port 110, `implicit` on any other.
+    #[schemars(example = &"implicit")]
+    pub pop3_tls: Option<UpstreamTls>,
     /// Where the browser is sent after signing in. Without it: `http://localhost` with a free port, on the machine
     /// where `oxpost login` runs. On this machine with a port and path of its own, such as
     /// `http://127.0.0.1:50993/authorize/`: listened on while somebody signs in. Any other, such as
@@ -161,6 +180,12 @@ impl Default for Provider {
             smtp_host: None,
             smtp_port: 587,
             smtp_tls: None,
+            imap_host: None,
+            imap_port: 993,
+            imap_tls: None,
+            pop3_host: None,
+            pop3_port: 995,
+            pop3_tls: None,
             redirect_uri: None,
             scopes: None,
             authorize_parameters: BTreeMap::new(),
@@ -274,6 +299,16 @@ pub struct Account {
     pub drafts: bool,
     /// EWS: whether a copy of what is sent goes to Sent Items. Graph and Gmail always keep one.
     pub save_copy: bool,
+    /// The ways its mail is read: `imap`, `pop3`. Without it nobody reads it here.
+    #[schemars(example = ["imap"])]
+    pub read: Vec<WayIn>,
+    /// Mailboxes of others that whoever signs in may read as well. A client names the one it wants as its login.
+    #[schemars(example = ["info@contoso.com"])]
+    pub shared: Vec<String>,
+    /// What programs get tokens for, beside the ways out: the sign-in asks for the permission. Without it, such a token
+    /// can be had only where the permission was given otherwise.
+    #[schemars(example = ["imap"])]
+    pub tokens_for: Vec<Purpose>,
     /// Limits of this account, where they differ from `[limits]`.
     #[schemars(example = Limits { messages_per_minute: Some(10), ..Limits::default() })]
     pub limits: Limits,
@@ -290,6 +325,9 @@ impl Default for Account {
             send: None,
             drafts: false,
             save_copy: true,
+            read: Vec::new(),
+            shared: Vec::new(),
+            tokens_for: Vec::new(),
             limits: Limits::default(),
         }
     }
@@ -312,6 +350,16 @@ pub enum Grant {
     ManagedIdentity,
     /// A refresh token from elsewhere.
     RefreshToken,
+}
+
+/// A way in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum WayIn {
+    /// IMAP with XOAUTH2.
+    Imap,
+    /// POP3 with XOAUTH2.
+    Pop3,
 }
 
 impl Grant {

@@ -2,6 +2,7 @@
 //! socket, or straight to the router when no gateway runs.
 
 mod api;
+mod own_message;
 mod page;
 mod settings;
 pub mod test_message;
@@ -13,12 +14,14 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, Holds, Listing,
-    Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SignInBegun, SignInFinished,
-    TestMessage, TestSent, TokenFields, router,
+    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
+    Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing,
+    SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
+pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};
+use super::reading::ReadingSessions;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::queue::Queue;
@@ -35,6 +38,8 @@ pub struct Control {
     pub queue: Queue,
     /// The tokens.
     pub tokens: TokenManager,
+    /// The open reading sessions.
+    pub reading: ReadingSessions,
     /// People of the tenant.
     pub directory: Directory,
     /// What the configuration says, as it is in use; swapped by a reload.

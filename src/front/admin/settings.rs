@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use url::Url;
 
 use super::Scope;
@@ -21,10 +22,14 @@ pub struct PageSettings {
     pub tls: bool,
     /// Where the page is browsed from elsewhere, through a proxy for instance.
     pub public_url: Option<Url>,
+    /// Proxies before the page: who asks through them is whom they name in `X-Forwarded-For`.
+    pub proxies: Vec<IpNet>,
     /// The administrator's password; `None`: the page is entered by one-time links.
     pub password: Option<PasswordHash>,
     /// API keys.
     pub keys: Vec<ApiKey>,
+    /// Networks from which monitoring may read figures and health without a key.
+    pub watch_from: Vec<IpNet>,
 }
 
 /// A key with which a program uses the API.

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use http::StatusCode;
 
-use super::{Control, Problem};
+use super::{Control, OwnMessage, Problem};
 use crate::account::{Account, MailboxRule};
-use crate::mail::{Address, Envelope, QueueId, Recipient, ReversePath, SenderPolicy};
-use crate::queue::{NewMessage, Route};
+use crate::mail::{Address, QueueId};
 
 /// Puts a test message into the queue. `from` is needed where the account has a whole domain.
 ///
@@ -15,32 +14,11 @@ use crate::queue::{NewMessage, Route};
 /// An address that is none, one that the account may not send from, or what the queue says.
 pub async fn send(control: &Control, account: &Arc<Account>, to: &str, from: Option<&str>) -> Result<QueueId, Problem> {
     let to = address(to, "to")?;
-    let mailbox = sender(account, from)?;
-    let id = QueueId::fresh();
-    let message_id = format!("<{id}@{}>", mailbox.domain());
-    let text = format!(
-        "From: <{mailbox}>\r\nTo: <{to}>\r\nSubject: Test message from oxpost\r\nDate: {}\r\n\
-         Message-ID: {message_id}\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\
-         Auto-Submitted: auto-generated\r\n\r\n\
-         Account `{}` can send. Nobody needs to answer this message.\r\n",
-        control.clock.now().rfc5322(),
-        account.name,
-    );
-    let mut writer = control.queue.body_writer();
-    writer.write(text.as_bytes()).await?;
-    let body = writer.finish().await?;
-    let mut envelope = Envelope::to_one(ReversePath::Mailbox(mailbox.clone()), Recipient::from(to));
-    envelope.smtputf8 = envelope.needs_smtputf8();
-    let route = Route {
-        account: account.name.clone(),
-        provider: account.provider.clone(),
-        mailbox,
-        client: "oxpost".to_owned(),
-        sender: SenderPolicy::Keep,
-        reports_to: None,
-    };
-    let (prefix, message_id, peer, report_about) = (Vec::new(), Some(message_id), None, None);
-    Ok(control.queue.accept(NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about }).await?)
+    let from = sender(account, from)?;
+    let subject = "Test message from oxpost".to_owned();
+    let text = format!("Account `{}` can send. Nobody needs to answer this message.\r\n", account.name);
+    let message = OwnMessage { account, from, to, subject, text };
+    Ok(message.queue(&control.queue, control.clock.now()).await?)
 }
 
 fn sender(account: &Account, from: Option<&str>) -> Result<Address, Problem> {

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::desk::Desk;
 use super::{Door, replies as ours};
 use crate::account::LineEndings;
-use crate::net::{Stream, hello};
+use crate::net::{Stream, hello, proxy};
 use crate::smtp::{Action, Reply, Session, replies};
 
 /// Octets read at once.
@@ -42,6 +42,9 @@ pub(super) enum End {
     /// A TLS handshake did not succeed.
     #[error("TLS failed: {0}")]
     Tls(String),
+    /// A PROXY header from somebody who is no proxy of ours.
+    #[error("a PROXY header came from an address that is not in `proxy_from` of this listener")]
+    Stranger,
 }
 
 /// One connection and what belongs to it.
@@ -98,6 +101,9 @@ impl Connection {
                 Some(count) => count,
                 None => return self.say_goodbye(&replies::SHUTTING_DOWN).await,
             };
+            if self.session.hello().is_none() && proxy::begins_header(&buffer[..count]) {
+                return Err(End::Stranger);
+            }
             if self.session.hello().is_none()
                 && !self.stream.is_tls()
                 && self.door.notes_late_tls(self.peer, &buffer[..count])

@@ -22,7 +22,8 @@ use super::settings::{ListenerSettings, ListenerTls};
 use crate::clock::Clock;
 use crate::mail::Observer;
 use crate::net::hello::{Sniffer, begins_tls};
-use crate::net::{Limits, ServerTls, Stream};
+use crate::net::proxy::NotIntroduced;
+use crate::net::{Limits, Permit, ServerTls, Stream};
 use crate::queue::Queue;
 
 /// What all SMTP listeners share.
@@ -52,6 +53,7 @@ impl Door {
     /// A listener with its settings; `tls` is needed unless they say none.
     pub fn new(submission: Arc<Submission>, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
         let limits = Limits::new(settings.max_sessions, settings.max_sessions_per_address);
+        let limits = limits.behind(settings.proxy_from.clone());
         Self { submission, settings, tls, limits, sniffer: Sniffer::default() }
     }
 
@@ -63,19 +65,33 @@ impl Door {
                 () = stopping.cancelled() => return,
             };
             let Some(permit) = permit else {
-                say_full(&tcp, peer);
+                say_full(&tcp, peer.ip());
                 continue;
             };
             let (door, stopping) = (Arc::clone(&self), stopping.clone());
-            let span = tracing::info_span!("smtp", %peer);
-            let session = async move {
-                let _permit = permit;
-                if let Err(end) = Connection::serve(door, tcp, peer.ip(), stopping).await {
-                    log_end(&end);
-                }
-            };
-            sessions.spawn(session.instrument(span));
+            sessions.spawn(door.session(tcp, peer, permit, stopping));
         }
+    }
+
+    async fn session(
+        self: Arc<Self>,
+        mut tcp: TcpStream,
+        from: SocketAddr,
+        mut permit: Permit,
+        stopping: CancellationToken,
+    ) {
+        let peer = match permit.introduce(&mut tcp, from.ip()).await {
+            Ok(peer) => peer,
+            Err(NotIntroduced::TooMany(client)) => return say_full(&tcp, client),
+            Err(why) => return why.tell(from),
+        };
+        let span = tracing::info_span!("smtp", %peer, port = from.port());
+        let serving = async move {
+            if let Err(end) = Connection::serve(self, tcp, peer, stopping).await {
+                log_end(&end);
+            }
+        };
+        serving.instrument(span).await;
     }
 
     fn offers_starttls(&self) -> bool {
@@ -107,7 +123,7 @@ impl Door {
 }
 
 /// A full house says so in one write that cannot block, and hangs up.
-fn say_full(tcp: &TcpStream, peer: SocketAddr) {
+fn say_full(tcp: &TcpStream, peer: IpAddr) {
     let _best_effort = tcp.try_write(&crate::smtp::replies::TOO_MANY_SESSIONS.to_octets());
     tracing::warn!(%peer, "too many sessions; a connection was refused with 421");
 }
@@ -115,6 +131,6 @@ fn say_full(tcp: &TcpStream, peer: SocketAddr) {
 fn log_end(end: &End) {
     match end {
         End::Broken(_) => tracing::debug!(%end, "session ended"),
-        End::TimedOut | End::LineEndings | End::Tls(_) => tracing::info!(%end, "session ended"),
+        End::TimedOut | End::LineEndings | End::Tls(_) | End::Stranger => tracing::info!(%end, "session ended"),
     }
 }

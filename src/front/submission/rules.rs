@@ -22,7 +22,7 @@ pub struct Rules {
     /// Which account a message takes beyond what its client says, and whom aliases name.
     pub routing: Routing,
     /// Checks local logins; a fresh one with each reload.
-    pub passwords: Passwords,
+    pub passwords: Arc<Passwords>,
 }
 
 /// What MAIL was found to be allowed.

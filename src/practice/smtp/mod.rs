@@ -4,9 +4,9 @@ mod command;
 mod content;
 mod login;
 mod session;
-mod stream;
+pub(super) mod stream;
 mod transaction;
-mod xoauth2;
+pub(super) mod xoauth2;
 
 use std::sync::Arc;
 use std::time::Duration;

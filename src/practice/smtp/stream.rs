@@ -12,12 +12,12 @@ use super::super::shared::Shared;
 const READ: usize = 16 << 10;
 
 /// Anything that carries octets both ways.
-pub(super) trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(in crate::practice) trait Octets: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Octets for T {}
 
 /// Why a line is not a command line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum BadLine {
+pub(in crate::practice) enum BadLine {
     /// More octets than allowed before its end.
     TooLong,
     /// A CR or LF that is not part of CRLF.
@@ -27,7 +27,7 @@ pub(super) enum BadLine {
 }
 
 /// A connection with what was read ahead and what is still to be written.
-pub(super) struct Connection {
+pub(in crate::practice) struct Connection {
     stream: Box<dyn Octets>,
     input: Vec<u8>,
     output: Vec<u8>,
@@ -35,23 +35,28 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(stream: Box<dyn Octets>, shared: Arc<Shared>) -> Self {
+    pub(in crate::practice) fn new(stream: Box<dyn Octets>, shared: Arc<Shared>) -> Self {
         Self { stream, input: Vec::new(), output: Vec::new(), shared }
     }
 
     /// Says something; it leaves when the client's next octets are waited for, so pipelined replies travel together.
-    pub(super) fn say(&mut self, reply: &str) {
+    pub(in crate::practice) fn say(&mut self, reply: &str) {
         self.output.extend_from_slice(reply.as_bytes());
         self.output.extend_from_slice(b"\r\n");
     }
 
+    /// Says octets as they are.
+    pub(in crate::practice) fn say_octets(&mut self, octets: &[u8]) {
+        self.output.extend_from_slice(octets);
+    }
+
     /// Octets the client sent beyond what was asked for.
-    pub(super) fn read_ahead(&self) -> usize {
+    pub(in crate::practice) fn read_ahead(&self) -> usize {
         self.input.len()
     }
 
     /// The next line without its CRLF.
-    pub(super) async fn line(&mut self, longest: usize) -> io::Result<Result<String, BadLine>> {
+    pub(in crate::practice) async fn line(&mut self, longest: usize) -> io::Result<Result<String, BadLine>> {
         let mut searched = 0;
         loop {
             if let Some(found) = memchr::memchr(b'\n', &self.input[searched..]) {
@@ -69,7 +74,7 @@ impl Connection {
     }
 
     /// Everything that is there, at least one octet.
-    pub(super) async fn some(&mut self) -> io::Result<Vec<u8>> {
+    pub(in crate::practice) async fn some(&mut self) -> io::Result<Vec<u8>> {
         if self.input.is_empty() {
             self.fill().await?;
         }
@@ -77,12 +82,12 @@ impl Connection {
     }
 
     /// Gives octets back that were not part of what was read.
-    pub(super) fn put_back(&mut self, octets: &[u8]) {
+    pub(in crate::practice) fn put_back(&mut self, octets: &[u8]) {
         self.input.splice(..0, octets.iter().copied());
     }
 
     /// Writes what was said.
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
+    pub(in crate::practice) async fn flush(&mut self) -> io::Result<()> {
         if self.output.is_empty() {
             return Ok(());
         }
@@ -93,13 +98,13 @@ impl Connection {
     }
 
     /// Writes what was said and ends the connection in order.
-    pub(super) async fn close(&mut self) -> io::Result<()> {
+    pub(in crate::practice) async fn close(&mut self) -> io::Result<()> {
         self.flush().await?;
         self.stream.shutdown().await
     }
 
     /// The same connection inside TLS.
-    pub(super) async fn secure(mut self, tls: &TlsAcceptor) -> io::Result<Self> {
+    pub(in crate::practice) async fn secure(mut self, tls: &TlsAcceptor) -> io::Result<Self> {
         self.flush().await?;
         let stream = tls.accept(self.stream).await?;
         Ok(Self { stream: Box::new(stream), input: Vec::new(), output: Vec::new(), shared: self.shared })

@@ -5,16 +5,16 @@ use base64::engine::general_purpose::STANDARD;
 
 /// What a client claims.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Claim {
+pub(in crate::practice) struct Claim {
     /// `user=`: the mailbox.
-    pub(super) mailbox: String,
+    pub(in crate::practice) mailbox: String,
     /// The access token.
-    pub(super) token: String,
+    pub(in crate::practice) token: String,
 }
 
 /// What is wrong with a response, for findings.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-pub(super) enum Malformed {
+pub(in crate::practice) enum Malformed {
     #[error("the XOAUTH2 response is not padded standard base64 on one line")]
     Base64,
     #[error("the XOAUTH2 response is not UTF-8")]
@@ -28,7 +28,7 @@ pub(super) enum Malformed {
 }
 
 /// Decodes `user=` mailbox ^A `auth=Bearer ` token ^A ^A from base64.
-pub(super) fn decode(response: &str) -> Result<Claim, Malformed> {
+pub(in crate::practice) fn decode(response: &str) -> Result<Claim, Malformed> {
     let octets = STANDARD.decode(response).map_err(|_| Malformed::Base64)?;
     let text = String::from_utf8(octets).map_err(|_| Malformed::Text)?;
     let parts: Vec<&str> = text.split('\u{1}').collect();

@@ -17,11 +17,16 @@ pub use writer::BodyWriter;
 pub(super) use budget::{Budget, Recent};
 pub(super) use file::{PART, SpoolFile, WHOLE, is_regular};
 
+use rustix::fs::{CWD, RenameFlags};
+
 use super::error::is_full;
 use super::{QueueError, Settings};
 use crate::mail::QueueId;
 use crate::store::StoreError;
 use budget::Charge;
+
+/// The folder of damaged files, beside the spool folder.
+const QUARANTINE: &str = "quarantine";
 
 /// Where content is kept until it is relayed.
 #[derive(Debug)]
@@ -66,6 +71,27 @@ impl Spool {
         self.folder.join(name)
     }
 
+    /// Puts what lies under the name of a message's content aside, into the folder `quarantine` beside the spool, for
+    /// somebody to look at. The message fails; the others go on.
+    pub(super) async fn quarantine(&self, id: QueueId, name: &str) {
+        let (damaged, folder) = (self.path(name), self.folder.with_file_name(QUARANTINE));
+        let aside = folder.join(name);
+        let moving = tokio::task::spawn_blocking(move || set_aside(&damaged, &folder, &aside).map(|()| aside));
+        match moving.await.map_err(io::Error::other).flatten() {
+            Ok(aside) => {
+                let hint = "the message fails and its sender is told; look at the disk";
+                tracing::error!(%id, path = %aside.display(), hint, "a damaged spool file was put aside");
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let hint = "the message fails and its sender is told; look for who removed it";
+                tracing::error!(%id, name, hint, "the spool file of a message is missing");
+            }
+            Err(error) => {
+                tracing::error!(%id, name, %error, "a damaged spool file could not be put aside; it stays where it is");
+            }
+        }
+    }
+
     /// Removes files whose rows are gone. What cannot be removed now is removed at the next start.
     pub(super) async fn remove(&self, names: Vec<String>) {
         if names.is_empty() {
@@ -76,6 +102,17 @@ impl Spool {
         // A panic there would have been reported already; the files go at the next start.
         let _ = removing.await;
     }
+}
+
+/// Never over what was put aside before: a message that is tried again has another file under its name.
+fn set_aside(damaged: &Path, folder: &Path, aside: &Path) -> io::Result<()> {
+    std::fs::symlink_metadata(damaged)?;
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+        _ => {}
+    }
+    rustix::fs::renameat_with(CWD, damaged, CWD, aside, RenameFlags::NOREPLACE)?;
+    Ok(())
 }
 
 fn remove_file(path: &Path) {

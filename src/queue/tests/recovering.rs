@@ -100,7 +100,7 @@ async fn content_that_is_not_what_was_accepted_fails_alone() {
         let before = desk.spool_files();
         let id = desk.queue.accept(desk.message(&["a@x.example"], &[b'x'; 5_000]).await).await.unwrap();
         let name = desk.spool_files().into_iter().find(|name| !before.contains(name)).unwrap();
-        damage(&desk.spool().join(name));
+        damage(&desk.spool().join(&name));
         let lease = desk.lease().await;
         assert!(matches!(desk.read(&lease).await, Err(QueueError::BodyDamaged(_))), "{why}");
         let attempt = lease.decided().unwrap();
@@ -108,6 +108,13 @@ async fn content_that_is_not_what_was_accepted_fails_alone() {
         assert_eq!(verdict.failed[0].1.reason, Reason::BodyDamaged, "{why}");
         desk.queue.settle(lease, attempt, verdict, None).await.unwrap();
         assert_eq!(desk.state(id).await, State::Failed, "{why}");
+        let aside = desk.folder.path().join("quarantine").join(&name);
+        assert!(std::fs::symlink_metadata(desk.spool().join(&name)).is_err(), "{why}: it is out of the way");
+        assert_eq!(
+            std::fs::symlink_metadata(aside).is_ok(),
+            why != "missing",
+            "{why}: it is put aside, not thrown away"
+        );
     }
     let fine = desk.accept(&["b@x.example"]).await;
     assert_eq!(desk.attempt(relayed()).await, fine);

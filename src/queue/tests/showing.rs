@@ -47,6 +47,38 @@ async fn a_long_list_is_read_page_by_page() {
 }
 
 #[tokio::test]
+async fn history_is_searched_by_client_and_time_and_told_whole() {
+    let desk = Desk::new().await;
+    let begin = desk.clock.now();
+    let mut ids = Vec::new();
+    for client in ["printer", "scanner", "printer"] {
+        let mut message = desk.message(&["a@x.example"], b"Subject: a\r\n\r\nb\r\n").await;
+        message.route.client = client.to_owned();
+        ids.push(desk.queue.accept(message).await.unwrap());
+        desk.attempt(relayed()).await;
+        desk.clock.advance(HOUR);
+    }
+    let at = |hours: u32| Some(begin.plus(HOUR * hours));
+    let by = |client: &str| Some(client.to_owned());
+    let table = [
+        (Filter::default(), vec![2, 1, 0], "relayed ones, too, newest first"),
+        (Filter { client: by("printer"), ..Filter::default() }, vec![2, 0], "of one client"),
+        (Filter { client: by("print"), ..Filter::default() }, vec![], "a client has its whole name"),
+        (Filter { since: at(1), ..Filter::default() }, vec![2, 1], "from a time on"),
+        (Filter { until: at(1), ..Filter::default() }, vec![0], "before a time"),
+        (Filter { since: at(1), until: at(2), client: by("scanner"), ..Filter::default() }, vec![1], "all together"),
+        (Filter { limit: Some(1), before: Some(ids[2]), ..Filter::default() }, vec![1], "the next page"),
+    ];
+    for (filter, expected, why) in table {
+        let found = desk.queue.history(filter).await.unwrap();
+        let expected: Vec<_> = expected.into_iter().map(|index: usize| ids[index]).collect();
+        assert_eq!(found.iter().map(|detail| detail.summary.id).collect::<Vec<_>>(), expected, "{why}");
+        let whole = |detail: &Detail| detail.attempts.len() == 1 && detail.recipients[0].receipt.is_some();
+        assert!(found.iter().all(whole), "{why}");
+    }
+}
+
+#[tokio::test]
 async fn messages_are_counted_by_where_they_stand() {
     let desk = Desk::new().await;
     for _ in 0..3 {

@@ -68,12 +68,14 @@ async fn another_name_is_a_question_and_no_token_leaves_before_its_answer() {
     let asked = bench.endpoint.seen().len();
     let held = bench.manager.access_token("scanner", Purpose::Graph).await.unwrap_err();
     assert!(matches!(&held, TokenError::SignInNeeded { hint, .. } if hint.contains("--confirm")), "{held:?}");
-    assert_eq!(bench.manager.status()[0].error.as_ref(), Some(&held));
+    let status = &bench.manager.status()[0];
+    assert_eq!((status.error.as_ref(), status.question, status.is_app), (Some(&held), true, false));
     let reopened = bench.reopened(&bench.settings, key(1)).await;
     assert_eq!(reopened.access_token("scanner", Purpose::Graph).await.unwrap_err(), held, "a restart is no answer");
     assert_eq!(bench.endpoint.seen().len(), asked, "nothing was asked for meanwhile");
 
     bench.manager.confirm("scanner").await.unwrap();
+    assert!(!bench.manager.status()[0].question);
     bench.manager.access_token("scanner", Purpose::Graph).await.unwrap();
     assert!(bench.manager.confirm("scanner").await.is_err(), "there is no question any more");
     let reopened = bench.reopened(&bench.settings, key(1)).await;
@@ -136,4 +138,61 @@ async fn what_is_forgotten_is_gone_from_disk_and_memory() {
         "{refused:?}"
     );
     assert_eq!(bench.manager.forget("nobody").await.unwrap_err(), TokenError::UnknownAccount("nobody".into()));
+}
+
+#[tokio::test]
+async fn an_imported_refresh_token_is_a_persons_and_the_machines_are_not() {
+    let table = [
+        (imported(), false),
+        (Grant::RefreshToken(None), false),
+        (Grant::AuthorizationCode, false),
+        (Grant::DeviceCode, false),
+        (Grant::ClientCredentials, true),
+        (Grant::ManagedIdentity, true),
+    ];
+    for (grant, is_app) in table {
+        let word = grant.word();
+        assert_eq!(Bench::new(grant).await.manager.status()[0].is_app, is_app, "{word}");
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_began_before_the_account_was_forgotten_comes_too_late() {
+    let bench = Bench::new(Grant::AuthorizationCode).await;
+    let mut settings = bench.settings.clone();
+    settings.providers[0].device_url = Some(bench.endpoint.at("/devicecode"));
+    bench.manager.reload(settings);
+    let begun = begin(&bench);
+    bench.manager.begin_device_sign_in("scanner").await.unwrap();
+    bench.manager.forget("scanner").await.unwrap();
+    let refused = bench.manager.finish_sign_in(&begun.state, "code").await.unwrap_err();
+    assert!(refused.to_string().contains("not known here"), "{refused}");
+    assert_eq!(bench.manager.device_sign_in("scanner"), None);
+    assert_eq!((bench.endpoint.seen().len(), bench.on_disk()), (1, None), "nothing was redeemed");
+}
+
+#[tokio::test]
+async fn a_code_that_is_being_redeemed_while_the_account_is_forgotten_brings_nothing_back() {
+    let bench = Bench::new(Grant::AuthorizationCode).await;
+    let gate = std::sync::Arc::new(tokio::sync::Semaphore::new(0));
+    bench.endpoint.reply(Reply::Gated(std::sync::Arc::clone(&gate), Box::new(Reply::Tokens(json!({})))));
+    let (manager, state) = (bench.manager.clone(), begin(&bench).state);
+    let finishing = tokio::spawn(async move { manager.finish_sign_in(&state, "code").await });
+    bench.endpoint.asked(1).await;
+    bench.manager.forget("scanner").await.unwrap();
+    gate.add_permits(1);
+    let refused = finishing.await.unwrap().unwrap_err();
+    assert!(refused.to_string().contains("forgotten"), "{refused}");
+    assert_eq!(bench.on_disk(), None);
+    bench.signed_in().await;
+}
+
+#[tokio::test]
+async fn what_was_refused_together_is_asked_for_together_again_after_it_is_forgotten() {
+    let bench = Bench::new(Grant::AuthorizationCode).await;
+    let refused = format!("/?error=invalid_scope&state={}", begin(&bench).state);
+    bench.manager.finish_or_go_on(&refused).await.unwrap();
+    assert!(!scopes(&begin(&bench).url).contains("SMTP.Send"));
+    bench.manager.forget("scanner").await.unwrap();
+    assert!(scopes(&begin(&bench).url).contains("SMTP.Send"));
 }

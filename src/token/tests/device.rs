@@ -123,3 +123,15 @@ async fn who_has_no_codes_says_what_to_do_instead() {
         assert_eq!(bench.manager.device_sign_in("scanner"), None);
     }
 }
+
+#[tokio::test]
+async fn how_a_sign_in_ended_is_told_until_somebody_has_seen_it() {
+    let bench = bench().await;
+    bench.manager.begin_device_sign_in("scanner").await.unwrap();
+    let end = ended(&bench).await;
+    assert_eq!(bench.manager.device_sign_in("scanner"), Some(end));
+    bench.manager.drop_device_sign_in("scanner");
+    assert_eq!(bench.manager.device_sign_in("scanner"), None);
+    let second = bench.manager.begin_device_sign_in("scanner").await.unwrap();
+    assert_eq!(bench.manager.device_sign_in("scanner"), Some(DeviceProgress::Waiting(second)), "and once more");
+}

@@ -134,3 +134,83 @@ async fn a_program_gets_a_token_with_its_scope_and_what_is_left_of_it() {
     let refused = bench.manager.token_for_program("scanner", Purpose::Gmail).await.unwrap_err();
     assert!(matches!(&refused, TokenError::Configuration { hint, .. } if hint.contains("`graph`")), "{refused:?}");
 }
+
+#[tokio::test]
+async fn a_restart_is_no_idleness_where_refresh_tokens_do_not_rotate() {
+    let bench = Bench::new(Grant::AuthorizationCode).await.signed_in().await;
+    for _ in 0..40 {
+        bench.clock.advance(DAY);
+        bench.endpoint.reply(Reply::Tokens(json!({ "refresh_token": null })));
+        bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+    }
+    assert_eq!(bench.on_disk().as_deref(), Some("s3cret-refresh-1"), "the first is the only one");
+    let reopened = bench.reopened(&bench.settings, key(1)).await;
+    assert_eq!(reopened.status()[0].warnings, [], "it was used today");
+    bench.clock.advance(DAY * 20);
+    let reopened = bench.reopened(&bench.settings, key(1)).await;
+    assert!(reopened.status()[0].warnings[0].what.contains("for 20 days"), "days when oxpost did not run count");
+}
+
+#[tokio::test]
+async fn what_only_a_program_asked_for_does_not_make_the_account_a_broken_one() {
+    let refused = "AADSTS65001: The user or administrator has not consented to use the application";
+    let table = [("consent_required", refused), ("invalid_grant", refused), ("invalid_grant", "something new")];
+    for (error, description) in table {
+        let bench = Bench::new(imported()).await;
+        let body = json!({ "error": error, "error_description": description }).to_string();
+        bench.endpoint.reply(Reply::Raw(400, Vec::new(), body.into_bytes()));
+        let refused = bench.manager.token_for_program("scanner", Purpose::Ews).await.unwrap_err();
+        let step = "let `tokens_for` of account `scanner` name `ews`";
+        assert!(refused.hint().is_some_and(|hint| hint.contains(step)), "{refused:?}");
+        assert_eq!(bench.manager.status()[0].error, None, "{error}: {description}");
+        assert_eq!(bench.witness.count(|event| matches!(event, Event::SignInNeeded { .. })), 0, "{error}");
+        bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_an_account_is_set_up_to_give_programs_counts_as_its_own() {
+    let bench = Bench::new(imported()).await;
+    let mut settings = bench.settings.clone();
+    settings.accounts[0].purposes.push(Purpose::Ews);
+    bench.manager.reload(settings);
+    bench.endpoint.reply(Reply::error(400, "consent_required"));
+    let refused = bench.manager.token_for_program("scanner", Purpose::Ews).await.unwrap_err();
+    assert!(!refused.hint().unwrap().contains("tokens_for"), "{refused:?}");
+    assert_eq!(bench.manager.status()[0].error.as_ref(), Some(&refused));
+    assert_eq!(bench.witness.count(|event| matches!(event, Event::SignInNeeded { .. })), 1);
+}
+
+#[tokio::test]
+async fn no_grant_is_sealed_while_keys_are_exchanged_and_the_exchange_waits_for_those_on_their_way_to_the_disk() {
+    let bench = Bench::new(Grant::AuthorizationCode).await;
+    let path = bench.folder().join("key");
+    let first = SealingKey::load_or_create(&path).unwrap();
+    let manager = bench.reopened(&bench.settings, first).await;
+    let begun = manager.begin_sign_in("scanner", "http://localhost:1/".parse().unwrap()).unwrap();
+
+    let exchanging = manager.inner.sealing.write().await;
+    let signing = manager.clone();
+    let signing = tokio::spawn(async move { signing.finish_sign_in(&begun.state, "code").await });
+    bench.endpoint.asked(1).await;
+    // The answer is taken in up to the point where it is written: then its account is in flight, and stays so.
+    while manager.entries()[0].try_flight().is_some() && !signing.is_finished() {
+        tokio::task::yield_now().await;
+    }
+    // Whatever it had handed to the disk would be there before this.
+    bench.store.write(|_| Ok(())).await.unwrap();
+    assert_eq!(bench.on_disk(), None);
+    drop(exchanging);
+    signing.await.unwrap().unwrap();
+
+    let text = std::fs::read_to_string(&path).unwrap();
+    let writing = manager.inner.sealing.read().await;
+    let rotating = manager.clone();
+    let rotating = tokio::spawn(async move { rotating.rotate_key().await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), text, "a grant is being written");
+    drop(writing);
+    assert_eq!(rotating.await.unwrap().unwrap().sealed, 1);
+}

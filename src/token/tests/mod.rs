@@ -6,6 +6,7 @@ mod lies;
 mod life;
 mod proofs;
 mod refresh;
+mod reload;
 mod renewal;
 mod secrets;
 mod sign_in;

@@ -192,6 +192,40 @@ async fn endpoints_are_found_at_the_issuer_once_and_the_given_ones_win() {
 }
 
 #[tokio::test]
+async fn an_answer_without_its_issuer_is_refused_where_the_issuer_says_that_it_always_names_itself() {
+    let table = [
+        (json!(true), None, false, "it says so"),
+        (json!(false), None, true, "it says that it does not"),
+        (json!(null), None, true, "it says nothing"),
+        (json!("true"), None, true, "that is no yes"),
+        (json!(true), Some("https://login.example/auth"), true, "the page is another one, written by hand"),
+    ];
+    for (says, page, is_taken, why) in table {
+        let bench = Bench::new(Grant::AuthorizationCode).await;
+        let mut settings = bench.settings.clone();
+        let issuer = bench.endpoint.at("");
+        let found = json!({
+            "issuer": issuer.as_str().trim_end_matches('/'), "token_endpoint": bench.endpoint.url(),
+            "authorization_endpoint": "https://login.example/auth",
+            "authorization_response_iss_parameter_supported": says,
+        });
+        let provider = &mut settings.providers[0];
+        (provider.kind, provider.issuer) = (ProviderKind::Custom, Some(issuer));
+        (provider.authorize_url, provider.token_url) = (page.map(|page| page.parse().unwrap()), None);
+        bench.manager.reload(settings);
+        bench.endpoint.reply(Reply::Raw(200, Vec::new(), found.to_string().into_bytes()));
+        bench.manager.discover("scanner").await.unwrap();
+        for answer in ["code=c", "error=access_denied"] {
+            let begun = bench.manager.begin_sign_in("scanner", "http://localhost:1/".parse().unwrap()).unwrap();
+            let ended = bench.manager.finish_from_url(&format!("/?{answer}&state={}", begun.state)).await;
+            let is_refused =
+                ended.as_ref().is_err_and(|error| error.to_string().contains("does not say that it is from"));
+            assert_eq!(!is_refused, is_taken, "{why}, {answer}: {ended:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_loopback_redirect_without_a_port_takes_the_port_that_is_listened_on() {
     let change = |provider: &mut Provider| provider.redirect_uri = Some("http://localhost/back".parse().unwrap());
     let bench = Bench::with(Grant::AuthorizationCode, change).await;

@@ -2,8 +2,8 @@
 
 use http::{Method, StatusCode};
 
-use super::{Desk, at_the_provider, begin, cookie, csrf, way_back};
-use crate::house::{RECIPIENT, SCANNER, letter};
+use super::{Desk, at_the_provider, begin, cookie, csrf, tables, way_back};
+use crate::house::{House, Plan, RECIPIENT, SCANNER, letter};
 
 /// Every address that changes something.
 const FORMS: [&str; 13] = [
@@ -29,7 +29,7 @@ async fn attack_csrf_a_form_of_another_place_changes_nothing() {
     let (csrf, cookie) = (browser.csrf.as_str(), browser.cookie.as_str());
     for path in FORMS {
         let post = || desk.request(Method::POST, path).header("cookie", cookie);
-        let origin = desk.origin();
+        let origin = desk.origin.clone();
         let table = [
             (post().header("origin", "https://evil.example").form(&[("csrf", csrf)]), "another origin"),
             (post().header("sec-fetch-site", "cross-site").form(&[("csrf", csrf)]), "another site"),
@@ -49,7 +49,7 @@ async fn attack_csrf_a_form_of_another_place_changes_nothing() {
     }
     let reload = || desk.request(Method::POST, "/api/v1/reload").header("cookie", cookie);
     assert_eq!(reload().send().await.unwrap().status(), StatusCode::FORBIDDEN, "the API alike");
-    let own = reload().header("origin", desk.origin()).header("x-csrf-token", csrf);
+    let own = reload().header("origin", &desk.origin).header("x-csrf-token", csrf);
     assert_eq!(own.send().await.unwrap().status(), StatusCode::OK, "a script of ours");
 }
 
@@ -57,7 +57,7 @@ async fn attack_csrf_a_form_of_another_place_changes_nothing() {
 async fn attack_rebinding_a_name_that_is_not_ours_gets_nothing() {
     let desk = Desk::open("").await;
     let browser = desk.browser().await;
-    let port = desk.place.port().unwrap();
+    let port = desk.port;
     let names = ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "mail.gateway.test"];
     for name in names {
         for path in ["/", "/login", "/admin-of-another", "/api/v1/accounts"] {
@@ -74,7 +74,7 @@ async fn attack_rebinding_a_name_that_is_not_ours_gets_nothing() {
 async fn attack_open_redirect_every_redirect_stays_here() {
     let desk = Desk::open("").await;
     let browser = desk.browser().await;
-    let port = desk.place.port().unwrap();
+    let port = desk.port;
     for path in ["//evil.example/", "//evil.example/%2e%2e", "/\\evil.example", "/login?next=https://evil.example"] {
         // 127.0.0.1 is sent on to localhost, whatever the path is.
         let answer = desk.http.get(format!("http://127.0.0.1:{port}{path}")).send().await.unwrap();
@@ -91,7 +91,7 @@ async fn attack_open_redirect_every_redirect_stays_here() {
 #[tokio::test]
 async fn attack_fixation_a_session_begins_under_a_name_of_its_own() {
     let desk = Desk::open("").await;
-    let name = format!("oxpost_{}", desk.place.port().unwrap());
+    let name = format!("oxpost_{}", desk.port);
     let planted = format!("{name}=planted-by-somebody-else-0123456789abcdefghi");
     let entered = desk.form("/enter", &[("key", &desk.key())]).header("cookie", &planted).send().await.unwrap();
     let fresh = cookie(&entered);
@@ -108,15 +108,25 @@ async fn attack_fixation_a_session_begins_under_a_name_of_its_own() {
 
 #[tokio::test]
 async fn attack_xss_what_others_wrote_stays_text() {
-    let desk = Desk::open("").await;
-    desk.house.sign_in("bob").await;
+    const ACCOUNT: &str = "[directory]\naccount = \"alice\"";
     let hostile = "</title><script>alert(1)</script>\"'><img src=x onerror=alert(2)>";
+    let plan = Plan { tables: tables(ACCOUNT), bob: Some(hostile.to_owned()), ..Plan::default() };
+    let house = House::not_signed_in(plan).await;
+    let port = house.control().links.page().unwrap().port().unwrap();
+    let desk = Desk::of(house, port);
+    desk.house.sign_in("bob").await;
+    desk.house.sign_in("alice").await;
     let from = format!("From: \"{}\" <{SCANNER}>", hostile.replace('"', "\\\""));
     let content = letter(SCANNER, RECIPIENT, hostile).replacen(&format!("From: {SCANNER}"), &from, 1);
     let id = desk.house.send(SCANNER, &[RECIPIENT], content).await;
     let browser = desk.browser().await;
+    let people = browser.text("/people?search=bob").await;
+    let (_, person) = people.split_once("<a class=\"line\" href=\"").unwrap();
+    let person = person.split('"').next().unwrap().to_owned();
     for path in [
         format!("/messages/{id}"),
+        "/people".to_owned(),
+        person.clone(),
         "/messages?state=all".to_owned(),
         "/events".to_owned(),
         "/".to_owned(),
@@ -135,11 +145,11 @@ async fn attack_xss_what_others_wrote_stays_text() {
             assert!(!text.contains(piece), "{path} has {piece}");
         }
     }
-    let page = browser.text(&format!("/messages/{id}")).await;
-    assert!(
-        page.contains("&#60;script&#62;alert(1)") || page.contains("&lt;script&gt;alert(1)"),
-        "it is shown: {page}"
-    );
+    for path in [format!("/messages/{id}"), "/people".to_owned(), person] {
+        let page = browser.text(&path).await;
+        let shown = page.contains("&#60;script&#62;alert(1)") || page.contains("&lt;script&gt;alert(1)");
+        assert!(shown, "it is shown on {path}: {page}");
+    }
     let file = browser.get(&format!("/messages/{id}/content")).await;
     assert_eq!(file.headers()["content-type"], "message/rfc822");
     assert_eq!(file.headers()["x-content-type-options"], "nosniff");
@@ -172,7 +182,7 @@ async fn attack_traversal_a_path_leads_to_no_file() {
 async fn attack_bodies_too_large_or_malformed_are_refused() {
     let desk = Desk::open("").await;
     let browser = desk.browser().await;
-    let origin = desk.origin();
+    let origin = desk.origin.clone();
     let post = |path: &str, kind: &str, body: Vec<u8>| {
         let request = desk.request(Method::POST, path).header("cookie", &browser.cookie).header("origin", &origin);
         request.header("x-csrf-token", &browser.csrf).header("content-type", kind).body(body)
@@ -248,7 +258,7 @@ async fn attack_shapes_one_request_gets_one_answer() {
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     let desk = Desk::open("").await;
-    let port = desk.place.port().unwrap();
+    let port = desk.port;
     let host = format!("Host: localhost:{port}\r\n");
     let hidden = format!("GET /login HTTP/1.1\r\n{host}\r\n");
     let length = hidden.len();

@@ -1,6 +1,9 @@
 //! The page as browsers, programs with a key and attackers meet it. `attacks.rs` has the rows of docs/security.md.
 
 mod attacks;
+mod serving;
+mod signing_in;
+mod watch;
 
 use std::time::Duration;
 
@@ -22,6 +25,10 @@ struct Desk {
     house: House,
     place: Url,
     http: Client,
+    /// Where the page really is.
+    port: u16,
+    /// Where the browser believes to be: scheme, name and port.
+    origin: String,
 }
 
 /// A browser that is signed in.
@@ -41,10 +48,21 @@ fn tables(more: &str) -> String {
 
 impl Desk {
     async fn open(more: &str) -> Self {
-        let house = House::not_signed_in(Plan { tables: tables(more), ..Plan::default() }).await;
+        Self::with(tables(more)).await
+    }
+
+    async fn with(tables: String) -> Self {
+        let house = House::not_signed_in(Plan { tables, ..Plan::default() }).await;
+        let port = house.control().links.page().unwrap().port().unwrap();
+        Self::of(house, port)
+    }
+
+    /// Before a gateway whose page is on `port`.
+    fn of(house: House, port: u16) -> Self {
         let place = house.control().links.page().unwrap();
         let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-        Self { house, place, http }
+        let origin = place.origin().ascii_serialization();
+        Self { house, place, http, port, origin }
     }
 
     async fn with_password() -> Self {
@@ -52,16 +70,12 @@ impl Desk {
         Self::open(&format!("password = \"{hash}\"")).await
     }
 
-    fn origin(&self) -> String {
-        self.place.origin().ascii_serialization()
-    }
-
-    /// A request as a browser at `localhost` makes it.
+    /// A request as a browser makes it.
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let port = self.place.port().unwrap();
         // By the address, so that no name need be looked up; `Host` says what the browser believes.
-        let url = format!("http://127.0.0.1:{port}{path}");
-        self.http.request(method, url).header("host", format!("localhost:{port}"))
+        let url = format!("http://127.0.0.1:{}{path}", self.port);
+        let (_, host) = self.origin.split_once("://").unwrap();
+        self.http.request(method, url).header("host", host)
     }
 
     fn get(&self, path: &str) -> RequestBuilder {
@@ -70,7 +84,7 @@ impl Desk {
 
     /// A form that was sent from this page.
     fn form(&self, path: &str, fields: &[(&str, &str)]) -> RequestBuilder {
-        let form = self.request(Method::POST, path).header("origin", self.origin());
+        let form = self.request(Method::POST, path).header("origin", &self.origin);
         form.header("sec-fetch-site", "same-origin").form(fields)
     }
 
@@ -168,10 +182,13 @@ async fn begin(browser: &Browser<'_>, account: &str) -> (Url, String) {
     let onward = browser.send(&format!("/accounts/{account}/sign-in"), &[]).await;
     assert_eq!(onward.status(), StatusCode::OK, "not a redirect: `form-action` would hold for all of them");
     let cookie = cookie(&onward);
-    let page = onward.text().await.unwrap();
+    (provider_link(&onward.text().await.unwrap()), cookie)
+}
+
+/// Where a page leads on to.
+fn provider_link(page: &str) -> Url {
     let (_, rest) = page.split_once("class=\"button primary\" href=\"").unwrap();
-    let url = rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
-    (url.parse().unwrap(), cookie)
+    rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&").parse().unwrap()
 }
 
 /// What the provider sends the browser back with.
@@ -192,7 +209,7 @@ async fn somebody_signs_in_from_the_page() {
     let held = desk.house.send(SCANNER, &[RECIPIENT], letter(SCANNER, RECIPIENT, "waits for the sign-in")).await;
     let (url, cookie) = begin(&browser, "scanner").await;
     let location = at_the_provider(&desk, url).await;
-    assert!(location.as_str().starts_with(&format!("{}/?", desk.origin())), "{location}");
+    assert!(location.as_str().starts_with(&format!("{}/?", desk.origin)), "{location}");
     // Without the session's cookie: SameSite=Strict keeps it back on a navigation from another site.
     let answered = desk.get(&way_back(&location)).header("cookie", &cookie).send().await.unwrap();
     assert_eq!(answered.status(), StatusCode::OK, "a page, not a redirect");
@@ -216,6 +233,11 @@ async fn a_key_opens_what_it_was_given_and_nothing_else() {
     let table = [
         (with(Method::GET, "/api/v1/accounts", &key), StatusCode::OK, "what it was given"),
         (with(Method::GET, "/api/v1/overview", &key), StatusCode::OK, "what it was given"),
+        (
+            with(Method::GET, "/api/v1/accounts/scanner/device-sign-in", &key),
+            StatusCode::FORBIDDEN,
+            "whoever sees the code can sign in somebody else",
+        ),
         (with(Method::POST, "/api/v1/reload", &key), StatusCode::FORBIDDEN, "it may only read"),
         (with(Method::POST, "/api/v1/page-link", &key), StatusCode::FORBIDDEN, "for the owner alone"),
         (with(Method::GET, "/api/v1/accounts", "reader.wrong"), StatusCode::UNAUTHORIZED, "a wrong secret"),
@@ -287,47 +309,6 @@ async fn people_work_on_messages() {
 }
 
 #[tokio::test]
-async fn an_account_is_signed_in_with_a_code_and_forgotten() {
-    let desk = Desk::open("").await;
-    let browser = desk.browser().await;
-    assert!(browser.text("/accounts/bob/device").await.contains("Get a code"));
-    let begun = browser.send("/accounts/bob/device", &[]).await;
-    assert_eq!(begun.headers()["location"], "/accounts/bob/device");
-    let page = browser.text("/accounts/bob/device").await;
-    assert!(page.contains("Type this code"), "{page}");
-    desk.house.sign_in("bob").await;
-    let forgotten = browser.send("/accounts/bob/forget", &[]).await;
-    let page = browser.text(forgotten.headers()["location"].to_str().unwrap()).await;
-    assert!(page.contains("the sign-in of bob is forgotten") && page.contains("must be signed in"), "{page}");
-}
-
-#[tokio::test]
-async fn an_administrator_is_led_to_consent_and_back() {
-    let desk = Desk::open("").await;
-    let browser = desk.browser().await;
-    let onward = browser.send("/accounts/scanner/consent", &[]).await;
-    let cookie = cookie(&onward);
-    let page = onward.text().await.unwrap();
-    let (_, rest) = page.split_once("class=\"button primary\" href=\"").unwrap();
-    let url: Url = rest.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&").parse().unwrap();
-    assert!(url.path().ends_with("/v2.0/adminconsent"), "{url}");
-    let state = url.query_pairs().find(|(name, _)| name == "state").unwrap().1.into_owned();
-    let table = [
-        (format!("/?admin_consent=True&tenant=t&state={state}"), String::new(), "did not begin here"),
-        (
-            format!("/?admin_consent=True&tenant=t&state={state}"),
-            cookie.clone(),
-            "An administrator of the tenant agreed",
-        ),
-        (format!("/?admin_consent=True&tenant=t&state={state}"), cookie, "did not begin here"),
-    ];
-    for (path, cookie, expected) in table {
-        let page = desk.get(&path).header("cookie", cookie).send().await.unwrap().text().await.unwrap();
-        assert!(page.contains(expected), "{expected}: {page}");
-    }
-}
-
-#[tokio::test]
 async fn people_are_looked_up_on_the_page() {
     let plain = Desk::open("").await;
     assert!(plain.browser().await.text("/people").await.contains("No account looks people up yet"));
@@ -368,7 +349,7 @@ async fn with_tls_the_cookie_is_for_tls_alone() {
     let http = Client::builder().redirect(Policy::none()).no_proxy().tls_certs_only([ca]).resolve(name, address);
     let http = http.build().unwrap();
     let enter = http.post(format!("https://{name}:{port}/enter")).header("host", format!("localhost:{port}"));
-    let enter = enter.header("origin", desk.origin()).form(&[("key", desk.key())]);
+    let enter = enter.header("origin", &desk.origin).form(&[("key", desk.key())]);
     let set = enter.send().await.unwrap().headers()["set-cookie"].to_str().unwrap().to_owned();
     assert!(set.starts_with("__Host-oxpost_") && set.contains("; Secure"), "{set}");
     let plain = desk.get("/login").send().await;
@@ -399,9 +380,8 @@ async fn a_taken_port_stops_the_start_only_where_it_was_asked_for() {
 async fn the_certificate_is_there_for_programs_that_check() {
     let house = Plan { tables: tables(""), listeners: vec!["tls = \"auto\"".to_owned()], ..Plan::default() };
     let house = House::not_signed_in(house).await;
-    let place = house.control().links.page().unwrap();
-    let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-    let desk = Desk { house, place, http };
+    let port = house.control().links.page().unwrap().port().unwrap();
+    let desk = Desk::of(house, port);
     let browser = desk.browser().await;
     assert!(browser.text("/").await.contains("Download the CA certificate"));
     let pem = browser.text("/certificate").await;
@@ -414,33 +394,28 @@ async fn the_owner_of_the_control_socket_gets_a_link() {
     let desk = Desk::open("").await;
     let answer = desk.house.post("/api/v1/page-link", "").await;
     let link: Url = answer["url"].as_str().unwrap().parse().unwrap();
-    assert_eq!(link.origin().ascii_serialization(), desk.origin());
+    assert_eq!(link.origin().ascii_serialization(), desk.origin);
     let key = link.query_pairs().next().unwrap().1.into_owned();
     assert_eq!(desk.form("/enter", &[("key", &key)]).send().await.unwrap().status(), StatusCode::SEE_OTHER);
 }
 
-#[tokio::test]
-async fn under_its_public_name_the_page_is_what_the_browser_comes_back_to() {
+/// A gateway whose page is browsed under a public name.
+async fn public_desk() -> Desk {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let tables = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"https://mail.contoso.com\"\n");
-    let house = House::not_signed_in(Plan { tables, ..Plan::default() }).await;
-    let place = house.control().links.page().unwrap();
-    assert_eq!(place.as_str(), "https://mail.contoso.com/");
-    let http = Client::builder().redirect(Policy::none()).no_proxy().build().unwrap();
-    let desk = Desk { house, place, http };
-    let as_public = |method: Method, path: &str| {
-        let request = desk.http.request(method, format!("http://127.0.0.1:{port}{path}"));
-        request.header("host", "mail.contoso.com").header("origin", "https://mail.contoso.com")
-    };
-    let entered = as_public(Method::POST, "/enter").form(&[("key", desk.key())]).send().await.unwrap();
+    Desk::of(House::not_signed_in(Plan { tables, ..Plan::default() }).await, port)
+}
+
+#[tokio::test]
+async fn under_its_public_name_the_page_is_what_the_browser_comes_back_to() {
+    let desk = public_desk().await;
+    assert_eq!(desk.place.as_str(), "https://mail.contoso.com/");
+    let entered = desk.form("/enter", &[("key", &desk.key())]).send().await.unwrap();
     let set = entered.headers()["set-cookie"].to_str().unwrap().to_owned();
     assert!(set.starts_with("__Host-oxpost_443=") && set.contains("; Secure"), "{set}");
-    let page = as_public(Method::GET, "/accounts/scanner").header("cookie", cookie(&entered)).send().await.unwrap();
-    let csrf = csrf(&page.text().await.unwrap());
-    let onward = as_public(Method::POST, "/accounts/scanner/sign-in").form(&[("csrf", csrf)]);
-    let onward = onward.header("cookie", cookie(&entered)).send().await.unwrap();
+    let onward = desk.browser().await.send("/accounts/scanner/sign-in", &[]).await;
     let set = onward.headers()["set-cookie"].to_str().unwrap().to_owned();
-    assert!(set.contains("SameSite=Lax; Path=/callback; Max-Age=600; Secure"), "{set}");
+    assert!(set.contains("SameSite=Lax; Path=/callback; Max-Age=120; Secure"), "{set}");
     let page = onward.text().await.unwrap();
     assert!(page.contains("redirect_uri=https%3A%2F%2Fmail.contoso.com%2Fcallback"), "{page}");
 }

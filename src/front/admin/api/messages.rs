@@ -13,8 +13,9 @@ use tokio_util::io::ReaderStream;
 use super::super::Control;
 use super::access::needs;
 use super::{Body, Problem, Query, Scope};
+use crate::clock::Timestamp;
 use crate::mail::QueueId;
-use crate::queue::{Detail, Filter, Hold, MailboxKey, MessageCopy, QueueError, Selector, Summary};
+use crate::queue::{Detail, Filter, Hold, MailboxKey, MessageCopy, QueueError, Selector, State as Standing, Summary};
 
 /// Octets of a message on their way to whoever downloads it.
 const BUFFER: usize = 64 * 1024;
@@ -22,6 +23,7 @@ const BUFFER: usize = 64 * 1024;
 pub(super) fn routes() -> Router<Control> {
     let read =
         Router::new().route("/messages", get(list)).route("/messages/{id}", get(show)).route("/holds", get(holds));
+    let read = read.route("/history", get(history));
     let manage = Router::new()
         .route("/messages/{id}", axum::routing::delete(drop_message))
         .route("/messages/{id}/retry", post(retry))
@@ -37,6 +39,26 @@ pub struct Listing {
     pub messages: Vec<Summary>,
     /// Mailboxes whose mail is held, and why.
     pub holds: Vec<Hold>,
+}
+
+/// Messages with their whole lives, newest first.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct History {
+    /// The messages.
+    pub messages: Vec<Detail>,
+}
+
+/// Which lives to tell.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Wanted {
+    account: Option<String>,
+    client: Option<String>,
+    search: Option<String>,
+    day: Option<String>,
+    state: Option<Standing>,
+    limit: Option<u32>,
+    before: Option<QueueId>,
 }
 
 /// Mailboxes whose mail is held.
@@ -56,6 +78,17 @@ pub struct Released {
 async fn list(State(control): State<Control>, Query(filter): Query<Filter>) -> Result<Json<Listing>, Problem> {
     let messages = control.queue.list(filter).await?;
     Ok(Json(Listing { messages, holds: control.queue.holds().await? }))
+}
+
+async fn history(State(control): State<Control>, Query(wanted): Query<Wanted>) -> Result<Json<History>, Problem> {
+    let no_day = |text: &str| {
+        Problem::new(StatusCode::BAD_REQUEST, format!("`{text}` is no day"), None).hint("write it as `2026-11-21`")
+    };
+    let day = wanted.day.as_deref().map(|text| Timestamp::day(text).ok_or_else(|| no_day(text))).transpose()?;
+    let (since, until) = day.unzip();
+    let Wanted { account, client, search, state, limit, before, .. } = wanted;
+    let filter = Filter { account, client, search, state, limit, before, since, until, all: true };
+    Ok(Json(History { messages: control.queue.history(filter).await? }))
 }
 
 async fn show(State(control): State<Control>, Path(id): Path<String>) -> Result<Json<Detail>, Problem> {

@@ -8,6 +8,7 @@ mod messages;
 mod openapi;
 mod problem;
 mod requests;
+mod sessions;
 mod tokens;
 mod users;
 
@@ -17,10 +18,11 @@ pub use self::access::{Caller, Scope};
 pub(super) use self::accounts::finish;
 pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
-pub use self::messages::{Holds, Listing, Released};
+pub use self::messages::{History, Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};
+pub use self::sessions::SessionListing;
 pub(super) use self::tokens::confirm;
 pub use self::tokens::{Confirmed, DeviceCode, DeviceView, ProgramToken, TokenFields};
 pub use self::users::PeopleProblem;
@@ -38,6 +40,7 @@ pub(super) fn routes(control: Control) -> Router {
         .merge(messages::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
+        .merge(sessions::routes())
         .merge(users::routes())
         .merge(openapi::routes())
         .merge(tokens::routes())

@@ -16,12 +16,12 @@ use crate::token::{AccessToken, DeviceProgress, DeviceSignIn, KeyRotated, Purpos
 
 pub(super) fn routes() -> Router<Control> {
     let token = Router::new().route("/accounts/{account}/token", get(token));
-    let read = Router::new().route("/accounts/{account}/device-sign-in", get(device_sign_in));
+    // Who sees a waiting code can have somebody else agree to it, or agree under another name.
     let manage = Router::new()
-        .route("/accounts/{account}/device-sign-in", post(begin_device_sign_in))
+        .route("/accounts/{account}/device-sign-in", get(device_sign_in).post(begin_device_sign_in))
         .route("/accounts/{account}/confirm", post(confirm_signed_in))
         .route("/key/rotate", post(rotate_key));
-    needs(Scope::Token, token).merge(needs(Scope::Read, read)).merge(needs(Scope::Manage, manage))
+    needs(Scope::Token, token).merge(needs(Scope::Manage, manage))
 }
 
 /// What the token is for.

@@ -12,14 +12,11 @@ use serde::Deserialize;
 
 use super::Page;
 use super::sign_in::WayBack;
-use super::view::{Frame, Moment, Refusal, Visitor, html};
+use super::view::{Frame, Moment, Refusal, Visitor, html, spelt};
 use crate::account::{Account, MailboxRule};
 use crate::front::admin::{Control, Problem, Setup, test_message};
 use crate::queue::{Filter, Hold, Selector, Summary};
 use crate::token::{AccountStatus, Provider, ProviderKind, TokenError, Warning};
-
-/// Grants that nobody signs in for.
-const APP_GRANTS: [&str; 4] = ["client-credentials", "service-account", "managed-identity", "refresh-token"];
 
 /// Newest messages on an account's page.
 const NEWEST: u32 = 5;
@@ -70,11 +67,11 @@ impl AccountCard {
             Some(_) => "bad",
         };
         let sign_in = matches!(error, Some(TokenError::SignInNeeded { .. }));
-        let hint = error.as_ref().and_then(TokenError::hint).map(str::to_owned);
-        let question = hint.as_ref().is_some_and(|hint| hint.contains("--confirm"));
-        // There are buttons for what the hint says of commands.
-        let hint = hint.filter(|_| !sign_in);
         let status = status.as_ref();
+        let question = status.is_some_and(|status| status.question);
+        // The page has buttons for signing in and for the answer to the question.
+        let said = error.as_ref().filter(|error| !question && !error.is_sign_in_alone(&account.name));
+        let hint = said.and_then(TokenError::hint).map(str::to_owned);
         Self {
             place: format!("/accounts/{}", segment(&account.name)),
             name: account.name.clone(),
@@ -91,7 +88,7 @@ impl AccountCard {
             expires: status.and_then(|status| status.expires).map(Moment::from),
             unsaved: status.is_some_and(|status| status.unsaved),
             warnings: status.map(|status| status.warnings.clone()).unwrap_or_default(),
-            by_person: status.is_some_and(|status| !APP_GRANTS.contains(&status.grant)),
+            by_person: status.is_some_and(|status| !status.is_app),
             whole_domain: matches!(account.mailbox, MailboxRule::Domain(_)),
         }
     }
@@ -156,9 +153,13 @@ struct AccountPage {
     kind: &'static str,
     /// The browser comes back by itself.
     by_browser: bool,
+    /// How long somebody has for that.
+    time: String,
     /// Google gives no mail to device codes.
     by_code: bool,
-    /// The page under its public name.
+    /// An administrator of the tenant can be asked here.
+    asks_consent: bool,
+    /// The page under its public name, if everything that leads back has to begin there.
     public: Option<String>,
     holds: Vec<(Moment, Hold)>,
     newest: Vec<(Moment, Summary)>,
@@ -182,11 +183,10 @@ async fn show(State(page): State<Page>, visitor: Visitor, Path(name): Path<Strin
             ProviderKind::Custom => "custom",
         },
         by_browser: matches!(way, Some(WayBack::Here(_))),
+        time: spelt(provider.sign_in_timeout),
         by_code: provider.kind != ProviderKind::Google,
-        public: match way {
-            Some(WayBack::Public(url)) => url.join(&format!("accounts/{}", segment(&name))).ok().map(String::from),
-            _ => None,
-        },
+        asks_consent: provider.kind == ProviderKind::Microsoft && !matches!(way, Some(WayBack::Public(_))),
+        public: way.and_then(|way| way.elsewhere(&name)),
         holds: holds.into_iter().filter(|hold| hold.account == name).map(|hold| (hold.since.into(), hold)).collect(),
         newest: newest.into_iter().map(|message| (message.accepted_at.into(), message)).collect(),
     }))
@@ -226,4 +226,49 @@ async fn release(State(page): State<Page>, visitor: Visitor, Path(name): Path<St
         _ => format!("the hold of {name} has ended; its mail is tried now"),
     });
     page.done(&visitor, done, &format!("/accounts/{}", segment(&name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::setup;
+    use super::*;
+
+    fn status(error: Option<TokenError>, question: bool) -> AccountStatus {
+        AccountStatus {
+            account: "scanner".to_owned(),
+            provider: "contoso".to_owned(),
+            grant: "authorization-code",
+            is_app: false,
+            error,
+            question,
+            since: None,
+            expires: None,
+            name: None,
+            unsaved: false,
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_card_keeps_every_next_step_that_is_more_than_a_sign_in() {
+        let sign_in = "run `oxpost login scanner`";
+        let needed = |hint: &str| Some(TokenError::SignInNeeded { why: "why".into(), hint: hint.into() });
+        let setup_error = Some(TokenError::Configuration { why: "why".into(), hint: "check `client_id`".into() });
+        let policy = "the administrator finds the policy in the sign-in log; then run `oxpost login scanner`";
+        let confirm = "if it is, run `oxpost login scanner --confirm`";
+        let table = [
+            (None, false, None, false, "nothing is wrong"),
+            (needed(sign_in), false, None, true, "there is a button for it"),
+            (needed(policy), false, Some(policy), true, "a sign-in alone would fail again (AADSTS53003)"),
+            (needed(confirm), true, None, true, "there are two buttons for it"),
+            (needed(confirm), false, Some(confirm), true, "words alone make no question"),
+            (setup_error, false, Some("check `client_id`"), false, "no sign-in helps"),
+        ];
+        let setup = setup();
+        let account = setup.account("scanner").unwrap();
+        for (error, question, hint, sign_in, why) in table {
+            let card = AccountCard::new(account, Some(status(error, question)));
+            assert_eq!((card.hint.as_deref(), card.sign_in, card.question), (hint, sign_in, question), "{why}");
+        }
+    }
 }

@@ -1,5 +1,5 @@
 //! The provider's return. It is a navigation from another site, so the session's cookie does not come with it; a
-//! cookie of its own ties the answer to the browser that began the sign-in, once and for ten minutes. The answer is a
+//! cookie of its own ties the answer to the browser that began, once and for as long as the errand lasts. The answer is a
 //! page of its own, not a redirect: from there on the browser is at home again, and its session's cookie comes along.
 
 use std::collections::HashMap;
@@ -12,17 +12,21 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::header::{REFERRER_POLICY, SET_COOKIE};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use url::Url;
 
 use super::Page;
+use super::accounts::segment;
 use super::guard::Visit;
+use super::onward::lead_on;
 use super::sessions::{Filed, filed, random};
 use super::site::{Site, cookie};
-use super::view::html;
+use super::view::{html, spelt};
 use crate::clock::{Clock, Timestamp};
 use crate::front::admin::{Problem, SignInFinished, api};
 use crate::secret::Secret;
+use crate::token::SignIn;
 
-/// How long somebody may take at the provider.
+/// How long an administrator may take at the provider's page of consent.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// Answers that are waited for at once; beyond it the oldest is not waited for any more.
 const MOST: usize = 100;
@@ -36,6 +40,29 @@ pub(super) enum Errand {
     SignIn,
     /// An administrator of the tenant lets the app in.
     Consent,
+}
+
+/// An answer that is to come.
+pub(super) struct Expected<'a> {
+    account: &'a str,
+    errand: Errand,
+    state: &'a str,
+    /// Where it comes to.
+    path: &'a str,
+    /// When it is too late.
+    until: Timestamp,
+}
+
+impl<'a> Expected<'a> {
+    /// That of a sign-in that was begun, for as long as the sign-in itself lasts.
+    pub(super) fn of(begun: &'a SignIn, path: &'a str) -> Self {
+        Self { account: &begun.account, errand: Errand::SignIn, state: &begun.state, path, until: begun.expires }
+    }
+
+    /// That of a consent that is asked for now.
+    pub(super) fn consent(account: &'a str, state: &'a str, path: &'a str, now: Timestamp) -> Self {
+        Self { account, errand: Errand::Consent, state, path, until: now.plus(PATIENCE) }
+    }
 }
 
 struct Awaited {
@@ -56,14 +83,9 @@ impl Returns {
         Self { clock, awaited: Mutex::default() }
     }
 
-    /// Waits for the answer with this state. Returns the cookie that it must come with.
-    pub(super) fn await_answer(
-        &self,
-        site: &Site,
-        (account, errand): (&str, Errand),
-        state: &str,
-        path: &str,
-    ) -> Option<HeaderValue> {
+    /// Waits for an answer. Returns the cookie that it must come with.
+    pub(super) fn await_answer(&self, site: &Site, expected: &Expected<'_>) -> Option<HeaderValue> {
+        let Expected { account, errand, state, path, until } = *expected;
         let (now, nonce) = (self.clock.now(), random()?);
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         awaited.retain(|_, answer| now < answer.until);
@@ -72,10 +94,9 @@ impl Returns {
         {
             awaited.remove(&oldest);
         }
-        let answer =
-            Awaited { state: Secret::new(state), account: account.to_owned(), errand, until: now.plus(PATIENCE) };
+        let answer = Awaited { state: Secret::new(state), account: account.to_owned(), errand, until };
         awaited.insert(filed(&nonce), answer);
-        let rest = format!("SameSite=Lax; Path={path}; Max-Age={}", PATIENCE.as_secs());
+        let rest = format!("SameSite=Lax; Path={path}; Max-Age={}", until.since(now).as_secs());
         site.cookie(&cookie_name(state), &nonce, &rest)
     }
 
@@ -131,37 +152,31 @@ pub(super) async fn returned(
     };
     let path = request.uri().path();
     let gone = visit.site.cookie(&cookie_name(state), "", &format!("SameSite=Lax; Path={path}; Max-Age=0"));
-    let (account, errand) = (awaited.account, awaited.errand);
-    let next = format!("/accounts/{}", super::accounts::segment(&account));
-    let outcome = match errand {
+    let account = awaited.account;
+    let shown = match awaited.errand {
         Errand::SignIn => match api::finish(&page.control, &format!("/?{query}")).await {
             Ok(SignInFinished { next: Some(url), .. }) => return go_on(&page, &visit.site, &account, &url, path),
-            done => done.map(signed_in),
+            Ok(done) => AnswerPage::good(&account, format!("{account} is signed in"), signed_in(done)),
+            Err(problem) => AnswerPage::bad(&account, format!("{account} is not signed in"), problem),
         },
-        Errand::Consent => consented(&fields),
-    };
-    let shown = match outcome {
-        Ok(text) => AnswerPage {
-            good: true,
-            title: match errand {
-                Errand::SignIn => format!("{account} is signed in"),
-                Errand::Consent => format!("The app may be used by {account}"),
-            },
-            text,
-            hint: None,
-            next,
-            link: format!("Go on to {account}"),
-        },
-        Err(problem) => AnswerPage {
-            good: false,
-            title: format!("{account} is not signed in"),
-            text: problem.detail,
-            hint: problem.hint,
-            next,
-            link: format!("Back to {account}"),
+        Errand::Consent => match consented(&fields) {
+            Ok(()) => AnswerPage::good(&account, "An administrator agreed".to_owned(), after_consent(&page, &account)),
+            Err(problem) => AnswerPage::bad(&account, "The administrator did not agree".to_owned(), problem),
         },
     };
     own_page(StatusCode::OK, &shown, gone)
+}
+
+impl AnswerPage {
+    fn good(account: &str, title: String, text: String) -> Self {
+        let link = format!("Go on to {account}");
+        Self { good: true, title, text, hint: None, next: place(account), link }
+    }
+
+    fn bad(account: &str, title: String, problem: Problem) -> Self {
+        let (text, link) = (problem.detail, format!("Back to {account}"));
+        Self { good: false, title, text, hint: problem.hint, next: place(account), link }
+    }
 }
 
 fn signed_in(done: SignInFinished) -> String {
@@ -174,44 +189,55 @@ fn signed_in(done: SignInFinished) -> String {
     format!("{name}{rest}")
 }
 
-#[derive(Template)]
-#[template(path = "admin/onward.html")]
-struct NextPage<'a> {
-    account: &'a str,
-    provider: &'a str,
-    url: &'a str,
-}
-
 /// The provider wants to be asked for each permission by itself: the browser goes there once more.
-fn go_on(page: &Page, site: &Site, account: &str, url: &url::Url, path: &str) -> Response {
+fn go_on(page: &Page, site: &Site, account: &str, url: &Url, path: &str) -> Response {
     let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
     let state = state.unwrap_or_default();
-    let Some(cookie) = page.inner.returns.await_answer(site, (account, Errand::SignIn), &state, path) else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
-    };
-    let shown = NextPage { account, provider: "the next consent", url: url.as_str() };
-    ([(SET_COOKIE, cookie), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))], html(&shown)).into_response()
+    let setup = page.setup();
+    let provider = setup.account(account).and_then(|account| setup.provider_of(account));
+    let time = provider.map(|provider| provider.sign_in_timeout).unwrap_or_default();
+    let until = page.control.clock.now().plus(time);
+    let expected = Expected { account, errand: Errand::SignIn, state: &state, path, until };
+    let text = format!("It asks for one more permission, for {}. Then you come back here by yourself.", spelt(time));
+    lead_on(page, site, &expected, "the next consent", text, url)
 }
 
-/// What Microsoft's page for administrators answers.
-fn consented(fields: &HashMap<String, String>) -> Result<String, Problem> {
-    match fields.get("error") {
-        None => Ok("An administrator of the tenant agreed. Sign the account in now.".to_owned()),
-        Some(error) => {
-            let words = fields.get("error_description").map(String::as_str).unwrap_or_default();
-            let detail = format!("the administrator's consent was not given: {error} {words}");
-            let hint = "open the link again as an administrator of the tenant, and accept".to_owned();
-            Err(Problem::new(StatusCode::CONFLICT, crate::mail::failure::one_line(&detail), Some(hint)))
+/// What Microsoft's page for administrators answers: `admin_consent=True`, or an error.
+fn consented(fields: &HashMap<String, String>) -> Result<(), Problem> {
+    let field = |name: &str| fields.get(name).map(String::as_str);
+    let detail = match (field("error"), field("admin_consent")) {
+        (None, Some(answer)) if answer.eq_ignore_ascii_case("true") => return Ok(()),
+        (None, _) => "the provider does not say that the consent was given".to_owned(),
+        (Some(error), _) => {
+            format!("the consent was not given: {error} {}", field("error_description").unwrap_or_default())
         }
+    };
+    let hint = "ask for the consent again, sign in as an administrator of the tenant, and accept".to_owned();
+    Err(Problem::new(StatusCode::CONFLICT, crate::mail::failure::one_line(&detail), Some(hint)))
+}
+
+/// What comes next: for an app nobody signs in.
+fn after_consent(page: &Page, account: &str) -> String {
+    let status = page.control.tokens.status().into_iter().find(|status| status.account == account);
+    if status.is_some_and(|status| status.is_app) {
+        format!(
+            "Nobody need sign in: the app gets the tokens of {account} itself. A test message shows whether they are enough."
+        )
+    } else {
+        format!("The app may be used for {account}. Sign {account} in now.")
     }
+}
+
+fn place(account: &str) -> String {
+    format!("/accounts/{}", segment(account))
 }
 
 fn stranger() -> AnswerPage {
     AnswerPage {
         good: false,
         title: "This sign-in did not begin here".to_owned(),
-        text: "The answer belongs to no sign-in of this browser: it was used already, it took longer than ten \
-               minutes, or somebody else began it. Nothing was changed."
+        text: "The answer belongs to no sign-in of this browser: it was used already, it took too long, or \
+               somebody else began it. Nothing was changed."
             .to_owned(),
         hint: Some("begin the sign-in again from the account's page".to_owned()),
         next: "/accounts".to_owned(),
@@ -233,6 +259,9 @@ mod tests {
     use super::super::tests::setup;
     use super::*;
 
+    /// What the sign-in itself has.
+    const TIME: Duration = Duration::from_secs(120);
+
     fn returns() -> (Clock, Returns, Site) {
         let clock = Clock::manual(Timestamp::from_millis(0));
         let host = HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static("localhost:8025"))]);
@@ -245,7 +274,9 @@ mod tests {
     }
 
     fn begin(returns: &Returns, site: &Site, state: &str) -> HeaderValue {
-        returns.await_answer(site, ("scanner", Errand::SignIn), state, "/").unwrap()
+        let until = returns.clock.now().plus(TIME);
+        let expected = Expected { account: "scanner", errand: Errand::SignIn, state, path: "/", until };
+        returns.await_answer(site, &expected).unwrap()
     }
 
     #[test]
@@ -253,7 +284,7 @@ mod tests {
         let (clock, returns, site) = returns();
         let cookie = begin(&returns, &site, "state-1");
         let text = cookie.to_str().unwrap();
-        for part in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=600"] {
+        for part in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=120"] {
             assert!(text.contains(part), "{text}");
         }
         assert!(!text.contains("state-1"), "the state is not told");
@@ -264,7 +295,7 @@ mod tests {
         assert!(returns.take(&with(&cookie), "state-1").is_none(), "twice");
 
         let late = begin(&returns, &site, "state-3");
-        clock.advance(PATIENCE);
+        clock.advance(TIME);
         assert!(returns.take(&with(&late), "state-3").is_none(), "too late");
     }
 
@@ -277,6 +308,22 @@ mod tests {
         let headers = HeaderMap::from_iter([(http::header::COOKIE, HeaderValue::from_str(&forged).unwrap())]);
         assert!(returns.take(&headers, "state-of-the-attacker").is_none(), "mismatch");
         assert!(returns.take(&with(&cookie), "state-1").is_none(), "single use, whatever came");
+    }
+
+    #[test]
+    fn a_consent_was_given_if_the_provider_says_so() {
+        let table = [
+            ("admin_consent=True&tenant=t", true, "as Microsoft writes it"),
+            ("admin_consent=true", true, "or in small letters"),
+            ("admin_consent=False", false, "it says no"),
+            ("admin_consent=True&error=access_denied", false, "an error counts"),
+            ("tenant=t", false, "it says nothing"),
+            ("code=1", false, "an answer to another question"),
+        ];
+        for (query, given, why) in table {
+            let fields = url::form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+            assert_eq!(consented(&fields).is_ok(), given, "{query}: {why}");
+        }
     }
 
     #[test]

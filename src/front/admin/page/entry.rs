@@ -61,7 +61,10 @@ async fn log_in(
         }
         Checked::Busy => {
             tracing::warn!(peer = %peer.ip(), "too many wrong passwords for the page");
-            refused(StatusCode::TOO_MANY_REQUESTS, "Too many wrong passwords came from there. Wait a minute.")
+            refused(
+                StatusCode::TOO_MANY_REQUESTS,
+                "Too many wrong passwords came from there. Wait a minute, or come in with a link of `oxpost page`.",
+            )
         }
     }
 }

@@ -1,6 +1,8 @@
 //! What every request passes before a page or an operation sees it: the name it asks for, who it is from, and, if it
 //! changes something, that it comes from a form of ours.
 
+use std::net::SocketAddr;
+
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Request, State};
 use axum::middleware::Next;
@@ -11,6 +13,7 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
+use super::forwarded::asker;
 use super::keys::Checked;
 use super::sessions::Session;
 use super::site::{Kind, Site, cookie};
@@ -41,6 +44,8 @@ pub(super) async fn guard(
     next: Next,
 ) -> Response {
     let setup = page.setup();
+    let asker = asker(request.headers(), peer.ip(), &setup.page.proxies);
+    request.extensions_mut().insert(ConnectInfo(Peer(SocketAddr::new(asker, peer.port()))));
     let is_api = request.uri().path().starts_with("/api/");
     let Some(site) = Site::of(request.headers(), &setup) else { return foreign_name(is_api) };
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -49,7 +54,7 @@ pub(super) async fn guard(
         return Redirect::temporary(&format!("http://localhost:{}{rest}", site.port)).into_response();
     }
     if let Some(key) = bearer(request.headers()).filter(|_| is_api) {
-        return match page.inner.keys.key(&setup, peer.ip(), key).await {
+        return match page.inner.keys.key(&setup, asker, key).await {
             Checked::Right(caller) => {
                 request.extensions_mut().insert(caller);
                 next.run(request).await
@@ -102,19 +107,19 @@ async fn from_a_form_of_ours(request: Request, site: &Site, session: Option<&Ses
     if is_form && has_token { Ok(Request::from_parts(parts, Body::from(body))) } else { Err(elsewhere()) }
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, key) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key.trim())
 }
 
-fn foreign_name(is_api: bool) -> Response {
+pub(super) fn foreign_name(is_api: bool) -> Response {
     Refusal::new(StatusCode::MISDIRECTED_REQUEST, "this page is not known by the name it was asked for")
         .hint("open it as `http://localhost:PORT`, or set `public_url` in `[admin]`")
         .answer(is_api)
 }
 
-fn wrong_key() -> Problem {
+pub(super) fn wrong_key() -> Problem {
     Problem::new(StatusCode::UNAUTHORIZED, "there is no such API key", None)
         .hint("send `Authorization: Bearer NAME.SECRET` with a key of the configuration")
 }

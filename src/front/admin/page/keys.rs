@@ -99,5 +99,6 @@ fn with_login(name: &str, hash: &PasswordHash) -> Client {
         sender: SenderPolicy::Strict,
         bounces_to: None,
         line_endings: LineEndings::Crlf,
+        own_token: false,
     }
 }

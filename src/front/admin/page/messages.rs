@@ -113,6 +113,7 @@ fn filter(wanted: &Wanted) -> Result<Filter, Refusal> {
         limit: Some(SHOWN + 1),
         before,
         search: text(&wanted.search),
+        ..Filter::default()
     })
 }
 

@@ -8,18 +8,21 @@ mod certificate;
 mod chart;
 mod entry;
 mod events;
+mod forwarded;
 mod guard;
 mod keys;
 mod listener;
 mod messages;
+mod onward;
 mod overview;
 mod people;
 mod sessions;
 mod sign_in;
 mod site;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod view;
+mod watch;
 
 use std::sync::Arc;
 
@@ -78,8 +81,9 @@ pub fn page(control: Control) -> Router {
         .with_state(page.clone());
     pages
         .merge(api::routes(control))
-        .layer(from_fn_with_state(page, guard::guard))
+        .layer(from_fn_with_state(page.clone(), guard::guard))
         .merge(assets::routes())
+        .merge(watch::routes(page))
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .layer(from_fn(guard::harden))
 }

@@ -6,18 +6,18 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Form, Router};
 use http::StatusCode;
-use http::header::SET_COOKIE;
 use serde::Deserialize;
 use url::Url;
 
 use super::Page;
 use super::accounts::{known, segment};
-use super::answer::Errand;
+use super::answer::Expected;
+use super::onward::{OnwardPage, lead_on};
 use super::sessions::random;
 use super::site::{Kind, Site};
-use super::view::{Frame, Moment, Refusal, Visitor, html};
+use super::view::{Frame, Moment, Refusal, Visitor, html, spelt};
 use crate::front::admin::{Problem, Setup, SignInFinished, api};
-use crate::token::{DeviceProgress, DeviceSignIn, Provider};
+use crate::token::{DeviceProgress, DeviceSignIn, Provider, TokenError};
 
 pub(super) fn routes() -> Router<Page> {
     Router::new()
@@ -66,24 +66,24 @@ impl WayBack {
             });
         }
         Some(match (site.kind, public, &setup.page.public_url) {
-            (Kind::Localhost, ..) => Self::Here(local),
+            // Providers know this machine by `http` alone (RFC 8252 section 7.3), and a port with TLS hears none of it.
+            (Kind::Localhost, ..) if !site.https => Self::Here(local),
             (Kind::Public, Some(callback), _) => Self::Here(callback),
             (_, _, Some(url)) => Self::Public(url.clone()),
             _ => Self::Paste(local),
         })
     }
+
+    /// The account's page under the public name, if that is where it has to begin.
+    pub(super) fn elsewhere(&self, account: &str) -> Option<String> {
+        match self {
+            Self::Public(url) => url.join(place(account).trim_start_matches('/')).ok().map(String::from),
+            Self::Here(_) | Self::Paste(_) => None,
+        }
+    }
 }
 
-#[derive(Template)]
-#[template(path = "admin/onward.html")]
-struct OnwardPage<'a> {
-    account: &'a str,
-    provider: &'a str,
-    url: &'a str,
-}
-
-/// Sends the browser to the provider. By a page that leads on: a redirect would have to obey `form-action`, and so
-/// would every redirect between the provider's own servers.
+/// Sends the browser to the provider.
 async fn by_browser(
     State(page): State<Page>,
     visitor: Visitor,
@@ -102,13 +102,12 @@ async fn by_browser(
         Ok(begun) => begun,
         Err(error) => return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account))),
     };
-    let path = begun.redirect_uri.path();
-    let cookie = page.inner.returns.await_answer(&visitor.site, (&account, Errand::SignIn), &begun.state, path);
-    let Some(cookie) = cookie else {
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random octets"));
-    };
-    let shown = OnwardPage { account: &account, provider: &provider.name, url: begun.url.as_str() };
-    Ok(([(SET_COOKIE, cookie)], html(&shown)).into_response())
+    let expected = Expected::of(&begun, begun.redirect_uri.path());
+    let text = format!(
+        "Sign in there as the mailbox of {account}, within {}. Then you come back here by yourself.",
+        spelt(provider.sign_in_timeout)
+    );
+    Ok(lead_on(&page, &visitor.site, &expected, &provider.name, text, &begun.url))
 }
 
 #[derive(Template)]
@@ -118,6 +117,8 @@ struct PastePage<'a> {
     account: &'a str,
     place: String,
     url: Option<String>,
+    /// How long somebody has for it.
+    time: String,
     /// Where the browser ends: nobody listens there.
     ends_at: String,
 }
@@ -147,8 +148,8 @@ fn show_paste(page: &Page, visitor: &Visitor, account: &str, url: Option<String>
     let setup = page.setup();
     let (_, provider) = known(&setup, account)?;
     let ends_at = pasted_redirect(provider, &visitor.site)?.to_string();
-    let frame = page.frame(visitor, "accounts");
-    Ok(html(&PastePage { frame, account, place: place(account), url, ends_at }))
+    let (frame, time) = (page.frame(visitor, "accounts"), spelt(provider.sign_in_timeout));
+    Ok(html(&PastePage { frame, account, place: place(account), url, time, ends_at }))
 }
 
 fn pasted_redirect(provider: &Provider, site: &Site) -> Result<Url, Refusal> {
@@ -192,6 +193,9 @@ struct DevicePage<'a> {
 
 async fn device(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Result<Response, Refusal> {
     known(&page.setup(), &account)?;
+    let status = page.control.tokens.status().into_iter().find(|status| status.account == account);
+    let is_signed_in =
+        status.is_some_and(|status| !matches!(status.error, Some(TokenError::SignInNeeded { .. })) || status.question);
     let (mut waiting, mut failed, mut done) = (None, None, None);
     match page.control.tokens.device_sign_in(&account) {
         Some(DeviceProgress::Waiting(sign_in)) => {
@@ -199,10 +203,11 @@ async fn device(State(page): State<Page>, visitor: Visitor, Path(account): Path<
             waiting = Some((sign_in, until));
         }
         Some(DeviceProgress::Failed(error)) => failed = Some((error.why(), error.hint().map(str::to_owned))),
-        Some(DeviceProgress::SignedIn(signed_in)) => {
+        // What was done once may have ended since.
+        Some(DeviceProgress::SignedIn(signed_in)) if is_signed_in => {
             done = Some(signed_in.question.unwrap_or_else(|| format!("{account} is signed in.")));
         }
-        None => {}
+        Some(DeviceProgress::SignedIn(_)) | None => {}
     }
     let frame = page.frame(&visitor, "accounts");
     Ok(html(&DevicePage { frame, account: &account, place: place(&account), waiting, failed, done }))
@@ -216,13 +221,22 @@ async fn begin_device(State(page): State<Page>, visitor: Visitor, Path(account):
     }
 }
 
-/// Leads to the page where an administrator of the tenant lets the app in for everybody.
+/// Leads to the page where an administrator of the tenant lets the app in for everybody. Where the browser cannot come
+/// back from there, it is told so first: the consent counts all the same.
 async fn consent(State(page): State<Page>, visitor: Visitor, Path(account): Path<String>) -> Result<Response, Refusal> {
     let setup = page.setup();
     let (_, provider) = known(&setup, &account)?;
-    let redirect_uri = match WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site) {
-        Some(WayBack::Here(url)) => url,
-        _ => pasted_redirect(provider, &visitor.site)?,
+    let way = WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site);
+    if let Some(url) = way.as_ref().and_then(|way| way.elsewhere(&account)) {
+        return Err(Refusal::new(
+            StatusCode::CONFLICT,
+            "the provider can send the browser back to another address alone",
+        )
+        .hint(format!("open `{url}` and ask for the consent there")));
+    }
+    let (redirect_uri, comes_back) = match way {
+        Some(WayBack::Here(url)) => (url, true),
+        _ => (pasted_redirect(provider, &visitor.site)?, false),
     };
     let Some(state) = random() else {
         return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random octets"));
@@ -231,13 +245,17 @@ async fn consent(State(page): State<Page>, visitor: Visitor, Path(account): Path
         Ok(url) => url,
         Err(error) => return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account))),
     };
-    let errand = (account.as_str(), Errand::Consent);
-    let cookie = page.inner.returns.await_answer(&visitor.site, errand, &state, redirect_uri.path());
-    let Some(cookie) = cookie else {
-        return Err(Refusal::new(StatusCode::SERVICE_UNAVAILABLE, "the system gives no random octets"));
-    };
-    let shown = OnwardPage { account: &account, provider: &provider.name, url: url.as_str() };
-    Ok(([(SET_COOKIE, cookie)], html(&shown)).into_response())
+    let who = "Sign in there as an administrator of the tenant, and accept.";
+    if !comes_back {
+        let text = format!(
+            "{who} The browser then ends at {redirect_uri}, which may show an error: the consent counts all the same."
+        );
+        let stays = Some(place(&account));
+        return Ok(html(&OnwardPage { to: &provider.name, text, url: url.as_str(), stays }));
+    }
+    let expected = Expected::consent(&account, &state, redirect_uri.path(), page.control.clock.now());
+    let text = format!("{who} Then you come back here by yourself.");
+    Ok(lead_on(&page, &visitor.site, &expected, &provider.name, text, &url))
 }
 
 /// Whoever signed in is meant, though the mailbox has another name.
@@ -294,7 +312,7 @@ mod tests {
                 "localhost:8025",
                 Some(public),
                 Some("https://mail.contoso.com/callback"),
-                go,
+                go.clone(),
                 "registered for the public name alone",
             ),
             (
@@ -305,8 +323,21 @@ mod tests {
                 "a port of its own, where only the command line listens",
             ),
         ];
-        for (host, public, redirect, expected, why) in table {
+        let with_tls = [
+            ("localhost:8025", None, None, paste("http://localhost:8025/"), "a port with TLS hears no `http`"),
+            ("localhost:8025", Some(public), None, go.clone(), "the public name can be come back to"),
+            (
+                "localhost:8025",
+                None,
+                Some("https://localhost:8025/callback"),
+                here("https://localhost:8025/callback"),
+                "registered as it is",
+            ),
+        ];
+        let rows = table.into_iter().map(|row| (false, row)).chain(with_tls.into_iter().map(|row| (true, row)));
+        for (tls, (host, public, redirect, expected, why)) in rows {
             let mut setup = setup();
+            setup.page.tls = tls;
             setup.page.public_url = public.map(|url| url.parse().unwrap());
             let redirect: Option<Url> = redirect.map(|url| url.parse().unwrap());
             let headers = HeaderMap::from_iter([(http::header::HOST, HeaderValue::from_static(host))]);

@@ -8,12 +8,13 @@ use crate::front::admin::{PageSettings, Setup};
 use crate::front::{SubmissionSettings, TlsFiles};
 
 /// A page on localhost:8025.
-pub(super) fn setup() -> Setup {
+pub(in super::super) fn setup() -> Setup {
     let tls = TlsFiles { folder: PathBuf::from("/nowhere"), certificate: None, key: None, names: Vec::new() };
     let account = Account {
         name: "scanner".to_owned(),
         provider: "contoso".to_owned(),
         mailbox: MailboxRule::One("scanner@contoso.com".parse().unwrap()),
+        shared: Vec::new(),
     };
     Setup {
         submission: SubmissionSettings { hostname: "gateway.test".to_owned(), listeners: Vec::new(), tls },
@@ -25,8 +26,10 @@ pub(super) fn setup() -> Setup {
             wanted: true,
             tls: false,
             public_url: None,
+            proxies: Vec::new(),
             password: None,
             keys: Vec::new(),
+            watch_from: Vec::new(),
         },
     }
 }

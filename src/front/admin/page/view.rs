@@ -1,5 +1,7 @@
 //! What all pages are made of.
 
+use std::time::Duration;
+
 use askama::Template;
 use axum::extract::FromRequestParts;
 use axum::response::{Html, IntoResponse, Response};
@@ -152,7 +154,30 @@ pub(super) fn octets(count: u64) -> String {
     }
 }
 
+/// A time as people say it: `2 minutes`, `90 seconds`.
+pub(super) fn spelt(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if seconds >= 60 && seconds.is_multiple_of(60) {
+        counted(seconds / 60, "minute")
+    } else {
+        counted(seconds, "second")
+    }
+}
+
 /// `1 message`, `2 messages`.
 pub(super) fn counted(count: u64, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_is_said_in_minutes_if_they_are_whole() {
+        let table = [(1, "1 second"), (45, "45 seconds"), (60, "1 minute"), (90, "90 seconds"), (120, "2 minutes")];
+        for (seconds, expected) in table {
+            assert_eq!(spelt(Duration::from_secs(seconds)), expected);
+        }
+    }
 }
