@@ -250,6 +250,6 @@ async fn mail_that_was_held_goes_after_a_sign_in_by_code_without_a_gateway() {
     assert!(signed_in.well && signed_in.text.contains("is signed in"), "{}", signed_in.text);
     let held = house.command(&["queue", "list"]).await;
     assert!(!held.text.contains("is held"), "{}", held.text);
-    house.restart().await;
+    house.open().await.unwrap();
     house.only_one().await;
 }
