@@ -378,19 +378,24 @@ fn submission(
     typed: &file::Provider,
     known: Option<&str>,
 ) -> Option<Submission> {
-    let host = typed.smtp_host.as_deref().or(known)?;
-    if !is_host(host) {
-        let remedy = "write the name of the server alone; the port goes to `smtp_port`";
-        reader.fault(at.key("smtp_host"), format!("`{host}` is no host name"), remedy);
-        return None;
-    }
+    let host = host_name(reader, at.key("smtp_host"), typed.smtp_host.as_deref().or(known)?, "smtp_port")?;
     let tls = match typed.smtp_tls {
         Some(UpstreamTls::StartTls) => SmtpTls::StartTls,
         Some(UpstreamTls::Implicit) => SmtpTls::Implicit,
         None if typed.smtp_port == 465 => SmtpTls::Implicit,
         None => SmtpTls::StartTls,
     };
-    Some(Submission { host: host.to_owned(), port: typed.smtp_port, tls })
+    Some(Submission { host, port: typed.smtp_port, tls })
+}
+
+/// Reads the name of a server; its port has a key of its own.
+pub(super) fn host_name(reader: &mut Reader<'_>, at: KeyPath, host: &str, port_key: &str) -> Option<String> {
+    if !is_host(host) {
+        let remedy = format!("write the name of the server alone; the port goes to `{port_key}`");
+        reader.fault(at, format!("`{host}` is no host name"), remedy);
+        return None;
+    }
+    Some(host.to_owned())
 }
 
 /// A name or an address, without a port.

@@ -140,12 +140,13 @@ impl Carrier {
         let notebook = LeaseNotebook::new(&self.queue, lease);
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();
+        let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
         let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
         for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
             let kind = weighed.way.kind();
             let Some(backend) = ways.backend(&lease.route.account, kind) else { continue };
             let mut attempt = backend.deliver(delivery(lease, content, &notebook)).await;
-            match standing::word(&attempt) {
+            match standing::word(&attempt, has_smarthost) {
                 Word::Final => {
                     if attempt.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Relayed(_))) {
                         self.standing.clear(&way_key(lease, kind));

@@ -197,7 +197,7 @@ impl AccountWays {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{GraphWay, Limits, SmtpTls, SmtpWay};
+    use crate::delivery::{GraphWay, Limits, SmtpLogin, SmtpTls, SmtpWay};
     use crate::mail::BackendKind;
 
     fn account(ways: Vec<Way>) -> AccountWays {
@@ -217,7 +217,15 @@ mod tests {
 
     fn smtp(max_octets: u64) -> Way {
         let (host, helo) = ("smtp.example".to_owned(), "oxpost.example".to_owned());
-        Way::Smtp(SmtpWay { host, port: 587, tls: SmtpTls::StartTls, max_octets, max_recipients: 500, helo })
+        Way::Smtp(SmtpWay {
+            host,
+            port: 587,
+            tls: SmtpTls::StartTls,
+            max_octets,
+            max_recipients: 500,
+            helo,
+            login: SmtpLogin::Token,
+        })
     }
 
     fn with_drafts(most: u64) -> Way {

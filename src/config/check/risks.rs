@@ -11,7 +11,7 @@ use super::{Warning, admitted, list_addresses};
 use crate::account::{Account, Client};
 use crate::delivery::Way;
 use crate::front::{ListenerSettings, ListenerTls};
-use crate::mail::SenderPolicy;
+use crate::mail::{BackendKind, SenderPolicy};
 use crate::token::{ClientAuthentication, Provider, ProviderKind};
 
 /// Everything that is risky about a configuration.
@@ -115,7 +115,7 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
     };
     let Some(ways) = config.delivery.accounts.get(&account.name) else { return };
     let name = &account.name;
-    let by_smtp_alone = !ways.ways.is_empty() && ways.ways.iter().all(|way| matches!(way, Way::Smtp(_)));
+    let by_smtp_alone = !ways.ways.is_empty() && ways.ways.iter().all(|way| way.kind() == BackendKind::Smtp);
     if provider.kind == ProviderKind::Microsoft && by_smtp_alone {
         warnings.push(Warning {
             risk: format!("account `{name}` sends by SMTP alone, which many Microsoft directories have switched off"),

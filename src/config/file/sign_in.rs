@@ -243,6 +243,33 @@ pub enum UpstreamTls {
     Implicit,
 }
 
+/// An ordinary mail server, with a password or none. Nothing is sent to it without TLS.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smarthost {
+    /// Its name, which its certificate must have.
+    #[schemars(example = &"relay.contoso.com")]
+    pub host: Option<String>,
+    /// Its port.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+    /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other.
+    #[schemars(example = &"starttls")]
+    pub tls: Option<UpstreamTls>,
+    /// The login, by AUTH PLAIN or LOGIN. Without it nobody logs in: the server knows this machine.
+    #[schemars(example = &"oxpost@contoso.com")]
+    pub login: Option<String>,
+    /// The password of that login. It is never written here itself.
+    #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/relay.password".to_owned()) })]
+    pub password: Option<SecretSource>,
+}
+
+impl Default for Smarthost {
+    fn default() -> Self {
+        Self { host: None, port: 587, tls: None, login: None, password: None }
+    }
+}
+
 /// What one signs in: a provider, a grant and ways out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -354,4 +381,6 @@ pub enum WayOut {
     Gmail,
     /// Exchange Web Services: for Exchange on the premises. Exchange Online ends them in April 2027.
     Ews,
+    /// The server of `[smarthost]`, with its password or none instead of the account's token.
+    Smarthost,
 }
