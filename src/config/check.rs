@@ -211,6 +211,7 @@ fn way_words(way: &Way) -> String {
             let tls = match smtp.tls {
                 SmtpTls::StartTls => "STARTTLS",
                 SmtpTls::Implicit => "TLS",
+                SmtpTls::Never => "no TLS",
             };
             let login = match &smtp.login {
                 SmtpLogin::Token => String::new(),

@@ -8,7 +8,8 @@ mod sign_in;
 pub use doors::{Client, LineEndings, Listener, Mode, Protocol, Route, Tls};
 pub use page::{Admin, ApiKey};
 pub use sign_in::{
-    Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, Smarthost, UpstreamTls, WayIn, WayOut,
+    Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, Smarthost, SmarthostTls, UpstreamTls, WayIn,
+    WayOut,
 };
 
 use std::collections::BTreeMap;

@@ -1,9 +1,7 @@
 //! `[smarthost]`: an ordinary mail server, as a way out of any account.
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::fault::KeyPath;
-use super::file::UpstreamTls;
+use super::file::SmarthostTls;
 use super::reader::Reader;
 use crate::delivery::{SmtpLogin, SmtpTls};
 use crate::front::SubmissionSettings;
@@ -49,11 +47,17 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Smarthost> {
     };
     let host = super::providers::host_name(reader, at.key("host"), host, "port")?;
     let tls = match typed.tls {
-        Some(UpstreamTls::StartTls) => SmtpTls::StartTls,
-        Some(UpstreamTls::Implicit) => SmtpTls::Implicit,
+        Some(SmarthostTls::StartTls) => SmtpTls::StartTls,
+        Some(SmarthostTls::Implicit) => SmtpTls::Implicit,
+        Some(SmarthostTls::None) => SmtpTls::Never,
         None if typed.port == 465 => SmtpTls::Implicit,
         None => SmtpTls::StartTls,
     };
+    if tls == SmtpTls::Never && login != SmtpLogin::Nobody {
+        let remedy = "write `tls = \"starttls\"` or `\"implicit\"`, or take `login` and `password` out";
+        reader.fault(at.key("tls"), "the password would be sent in clear text", remedy);
+        return None;
+    }
     Some(Smarthost { host, port: typed.port, tls, login })
 }
 
@@ -61,12 +65,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Smarthost> {
 pub(super) fn refuse_circle(reader: &mut Reader<'_>, submission: &SubmissionSettings) {
     let typed = &reader.file.smarthost;
     let Some(host) = &typed.host else { return };
-    let all: Vec<SocketAddr> = submission.listeners.iter().flat_map(|listener| listener.listen.clone()).collect();
-    let leads_here = |address: &SocketAddr| match host.parse::<IpAddr>() {
-        Ok(ip) => ip.is_loopback() || ip == address.ip(),
-        Err(_) => host.eq_ignore_ascii_case("localhost") || host.eq_ignore_ascii_case(&submission.hostname),
-    };
-    if all.iter().any(|address| address.port() == typed.port && leads_here(address)) {
+    if super::listeners::leads_here(submission, host, typed.port) {
         let cause = format!("port {} of `{host}` is a listener of this gateway: mail would go in circles", typed.port);
         reader.fault(KeyPath::root().key("smarthost").key("host"), cause, "write the name of another server");
     }

@@ -8,13 +8,15 @@ use url::Url;
 use crate::mail::{Address, BackendKind};
 use crate::secret::Secret;
 
-/// How TLS begins on a connection to a provider's SMTP server. Clear text is for loopback practice alone.
+/// How TLS begins on a connection to an SMTP server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SmtpTls {
     /// STARTTLS, required (RFC 3207).
     StartTls,
     /// TLS from the first octet (RFC 8314).
     Implicit,
+    /// Never: a smarthost that the configuration says so of. Neither password nor token goes there.
+    Never,
 }
 
 /// How one logs in to an SMTP server.

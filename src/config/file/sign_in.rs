@@ -243,7 +243,7 @@ pub enum UpstreamTls {
     Implicit,
 }
 
-/// An ordinary mail server, with a password or none. Nothing is sent to it without TLS.
+/// An ordinary mail server, with a password or none.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Smarthost {
@@ -253,15 +253,28 @@ pub struct Smarthost {
     /// Its port.
     #[schemars(range(min = 1))]
     pub port: u16,
-    /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other.
+    /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other. With `none` mail goes in clear
+    /// text, and nobody logs in.
     #[schemars(example = &"starttls")]
-    pub tls: Option<UpstreamTls>,
+    pub tls: Option<SmarthostTls>,
     /// The login, by AUTH PLAIN or LOGIN. Without it nobody logs in: the server knows this machine.
     #[schemars(example = &"oxpost@contoso.com")]
     pub login: Option<String>,
     /// The password of that login. It is never written here itself.
     #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/relay.password".to_owned()) })]
     pub password: Option<SecretSource>,
+}
+
+/// How TLS begins at a smarthost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SmarthostTls {
+    /// By STARTTLS.
+    StartTls,
+    /// With the first octet.
+    Implicit,
+    /// Never.
+    None,
 }
 
 impl Default for Smarthost {

@@ -5,12 +5,13 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::message::Message;
 use super::wire::{Lost, Timeouts, Wire};
 use crate::delivery::{SmtpLogin, SmtpTls, SmtpWay, Token};
 use crate::mail::Address;
-use crate::net::connect::Connector;
+use crate::net::connect::{ConnectError, Connector};
 use crate::sasl;
 use crate::secret::Secret;
 use crate::smtp::upstream::{Answers, CannotCarry, Ending, Mail, Mechanism, Proof, Response, Stage, Step, Upstream};
@@ -22,7 +23,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// A logged-in session.
 pub(super) struct Session {
-    wire: Wire<TlsStream<TcpStream>>,
+    wire: Wire<Either<TcpStream, TlsStream<TcpStream>>>,
     /// Which issue of the token it was opened with.
     pub(super) generation: u64,
     messages: u32,
@@ -62,15 +63,19 @@ pub(super) enum Broken {
 }
 
 impl Session {
-    /// Connects, starts TLS and logs in; with the token where the way asks for one.
+    /// Connects, starts TLS unless the way has none, and logs in; with the token where the way asks for one.
     pub(super) async fn open(target: &Target, mailbox: &Address, token: Option<&Token>) -> Result<Self, Lost> {
         let Target { way, connector, timeouts } = target;
         let login = Login::of(way, mailbox, token)?;
         let proof = login.proof();
         let stream = connector.tcp(&way.host, way.port, timeouts.step).await?;
         let (stream, client) = match way.tls {
+            SmtpTls::Never if proof == Proof::Nothing => {
+                (Either::Left(stream), Upstream::new(&way.helo, true).with_proof(proof))
+            }
+            SmtpTls::Never => return Err(ConnectError::Tls("nothing secret is sent without TLS".to_owned()).into()),
             SmtpTls::Implicit => (
-                connector.tls(&way.host, stream, timeouts.step).await?,
+                Either::Right(connector.tls(&way.host, stream, timeouts.step).await?),
                 Upstream::new(&way.helo, true).with_proof(proof),
             ),
             SmtpTls::StartTls => {
@@ -79,7 +84,7 @@ impl Session {
                 let (stream, mut client) = wire.into_parts();
                 let stream = connector.tls(&way.host, stream, timeouts.step).await?;
                 client.tls_started();
-                (stream, client)
+                (Either::Right(stream), client)
             }
         };
         let mut wire = Wire::new(stream, client, *timeouts);

@@ -69,3 +69,19 @@ async fn no_password_leaves_without_tls() {
     assert_eq!(attempt.outcomes[0].failure().unwrap().reason, Reason::TlsRefused);
     assert!(bench.server.lines().iter().all(|line| !line.starts_with("AUTH")), "{:?}", bench.server.lines());
 }
+
+#[tokio::test]
+async fn without_tls_mail_goes_where_the_configuration_says_so_and_nothing_secret_does() {
+    let clear = |login| Setup { tls: SmtpTls::Never, ..relay(login) };
+    let script = format!("S: 220 up\nC: EHLO gw.example\nS: 250-up\nS: 250-PIPELINING\nS: 250 8BITMIME\n{MAIL}");
+    let bench = Bench::with(clear(SmtpLogin::Nobody), [script]).await;
+    let attempt = bench.send(&["b@x.example"]).await;
+    assert!(matches!(attempt.outcomes[..], [Outcome::Relayed(_)]), "{attempt:?}");
+    assert_eq!(bench.server.faults(), Vec::<String>::new());
+    for setup in [clear(password("s3cret")), Setup { tls: SmtpTls::Never, ..Setup::default() }] {
+        let bench = Bench::with(setup, Vec::<String>::new()).await;
+        let attempt = bench.send(&["b@x.example"]).await;
+        assert_eq!(attempt.outcomes[0].failure().unwrap().reason, Reason::TlsRefused);
+        assert_eq!(bench.server.lines(), Vec::<String>::new(), "not even a greeting is waited for");
+    }
+}
