@@ -203,15 +203,9 @@ pub(super) fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
 
 /// Refuses a way out that would lead back in (promise 7 of the design).
 pub(super) fn refuse_circles(reader: &mut Reader<'_>, submission: &SubmissionSettings, services: &Services) {
-    let all: Vec<SocketAddr> = submission.listeners.iter().flat_map(|listener| listener.listen.clone()).collect();
     for (name, service) in services.iter() {
         let Some(smtp) = &service.smtp else { continue };
-        let host = smtp.host.trim_start_matches('[').trim_end_matches(']');
-        let leads_here = |address: &SocketAddr| match host.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip == address.ip(),
-            Err(_) => host.eq_ignore_ascii_case("localhost") || host.eq_ignore_ascii_case(&submission.hostname),
-        };
-        if all.iter().any(|address| address.port() == smtp.port && leads_here(address)) {
+        if leads_here(submission, &smtp.host, smtp.port) {
             let cause = format!(
                 "port {} of `{}` is a listener of this gateway: mail would go in circles",
                 smtp.port, smtp.host
@@ -220,6 +214,17 @@ pub(super) fn refuse_circles(reader: &mut Reader<'_>, submission: &SubmissionSet
             reader.fault(at, cause, "write the provider's own submission server");
         }
     }
+}
+
+/// Whether a port of a host is one of our listeners.
+pub(super) fn leads_here(submission: &SubmissionSettings, host: &str, port: u16) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let is_ours = |address: &SocketAddr| match host.parse::<IpAddr>() {
+        Ok(ip) => ip.is_loopback() || ip == address.ip(),
+        Err(_) => host.eq_ignore_ascii_case("localhost") || host.eq_ignore_ascii_case(&submission.hostname),
+    };
+    let mut all = submission.listeners.iter().flat_map(|listener| &listener.listen);
+    all.any(|address| address.port() == port && is_ours(address))
 }
 
 /// Where the certificate comes from.

@@ -25,6 +25,7 @@ mod routing;
 mod secrets;
 mod sign_in;
 mod slow;
+mod smarthost;
 mod smuggling;
 mod spool;
 mod the_way;

@@ -13,7 +13,7 @@ use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
 use crate::config::Config;
 use crate::delivery::smtp::{Timeouts, try_login};
-use crate::delivery::{GraphWay, SmtpWay, Token, Way};
+use crate::delivery::{GraphWay, SmtpLogin, SmtpWay, Token, Way};
 use crate::directory::UserPage;
 use crate::http::{Http, Request};
 use crate::mail::Address;
@@ -134,7 +134,7 @@ impl Examination<'_> {
         let Some(mailbox) = mailbox else { return };
         for way in ways {
             match way {
-                Way::Smtp(way) if purpose == Purpose::Smtp => {
+                Way::Smtp(way) if purpose == Purpose::Smtp && way.login == SmtpLogin::Token => {
                     let words = mailbox.to_string();
                     let claims = opened.claims.as_ref();
                     let scene = Scene { account: self.name, mailbox: &words, app_only, claims };
