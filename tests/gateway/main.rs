@@ -19,6 +19,8 @@ mod ownership;
 mod page;
 mod proxy;
 mod reading;
+mod reading_limits;
+mod reading_rights;
 mod relay;
 mod reports;
 mod routing;
