@@ -119,6 +119,7 @@ impl Carrier {
         };
         let sender = Sender { policy: lease.route.sender, mailbox: &lease.route.mailbox };
         let facts = Facts::read(content.head(), &lease.envelope, &sender, content.size());
+        let facts = facts.with_object(content.object_facts());
         let now = self.clock.now();
         let choice = route::choose(account, &facts, |kind| self.standing.trouble(&way_key(lease, kind), now));
         if let Some(failure) = choice.failure(account) {

@@ -39,6 +39,7 @@ impl Parts {
             reading: ReadingSessions::default(),
             journal,
             clock,
+            programs: None,
             reload,
         }
     }

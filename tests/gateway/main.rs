@@ -16,6 +16,7 @@ mod history;
 mod listeners;
 mod ownership;
 mod page;
+mod programs;
 mod proxy;
 mod reading;
 mod relay;

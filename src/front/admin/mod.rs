@@ -14,14 +14,15 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
-    Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing,
-    SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn, History,
+    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope,
+    SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};
 use super::reading::ReadingSessions;
+use super::submission::Programs;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::queue::Queue;
@@ -50,6 +51,8 @@ pub struct Control {
     pub links: Links,
     /// The time.
     pub clock: Clock,
+    /// Where programs hand in mail; `None` where no gateway runs.
+    pub programs: Option<Programs>,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod gateway;
+mod mail;
 mod messages;
 mod openapi;
 mod problem;
@@ -18,6 +19,8 @@ pub use self::access::{Caller, Scope};
 pub(super) use self::accounts::finish;
 pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
+pub use self::mail::HandedIn;
+pub(super) use self::mail::MAIL;
 pub use self::messages::{History, Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
@@ -38,6 +41,7 @@ pub fn router(control: Control) -> Router {
 pub(super) fn routes(control: Control) -> Router {
     let operations = Router::new()
         .merge(messages::routes())
+        .merge(mail::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
         .merge(sessions::routes())
