@@ -127,6 +127,7 @@ impl Carrier {
         }
         let mut attempt = self.try_ways(lease, &content, (&ways, &choice)).await;
         attempt.notes.splice(0..0, choice.reasons(account));
+        attempt.notes.extend(loss(&attempt, account, &facts));
         attempt
     }
 
@@ -248,6 +249,14 @@ impl Ways {
     fn backend(&self, account: &str, kind: BackendKind) -> Option<&Arc<dyn Backend>> {
         self.backends.get(account)?.iter().find(|backend| backend.kind() == kind)
     }
+}
+
+/// What the way that an attempt took has lost of the object that the message was handed in as.
+fn loss(attempt: &Attempt, account: &AccountWays, facts: &Facts) -> Option<String> {
+    let object = facts.object.as_ref()?;
+    let way = account.ways.iter().find(|way| Some(way.kind()) == attempt.backend)?;
+    let loss = object.loss().filter(|_| !object.is_taken_by(way))?;
+    Some(format!("{}: {loss}", way.kind()))
 }
 
 fn way_key(lease: &Lease, kind: BackendKind) -> (String, MailboxKey, BackendKind) {

@@ -30,8 +30,8 @@ fn to(address: &str) -> Value {
 }
 
 #[test]
-fn what_is_wrong_is_named_by_its_path() {
-    use Form::{Jmap, Microsoft};
+fn what_is_wrong_with_a_microsoft_object_is_named_by_its_path() {
+    use Form::Microsoft;
     let file = |more: Value| {
         let mut file = json!({ "name": "a", "contentBytes": "AA==" });
         file.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -92,6 +92,19 @@ fn what_is_wrong_is_named_by_its_path() {
             "internetMessageHeaders[0].value",
             "a field by the back door",
         ),
+    ];
+    for (form, value, path, why) in rows {
+        assert_eq!(fault(form, &value).path, path, "{why}: {}", fault(form, &value));
+    }
+    let told = compose(Microsoft, b"{\n \"subject\": }", id(), None).unwrap_err();
+    assert_eq!(told.path, "line 2, column 13");
+    assert!(fault(Microsoft, &json!({ "Subject": "s" })).why.contains("write `subject`"));
+}
+
+#[test]
+fn what_is_wrong_with_an_object_of_4d_is_named_by_its_path() {
+    use Form::Jmap;
+    let rows = [
         (Jmap, json!({ "textbody": "x" }), "textbody", "letter case"),
         (Jmap, json!({ "to": 7 }), "to", "no text"),
         (Jmap, json!({ "to": ["a@x.example", { "name": "x" }] }), "to[1].email", "nobody"),
@@ -116,9 +129,6 @@ fn what_is_wrong_is_named_by_its_path() {
     for (form, value, path, why) in rows {
         assert_eq!(fault(form, &value).path, path, "{why}: {}", fault(form, &value));
     }
-    let told = compose(Microsoft, b"{\n \"subject\": }", id(), None).unwrap_err();
-    assert_eq!(told.path, "line 2, column 13");
-    assert!(fault(Microsoft, &json!({ "Subject": "s" })).why.contains("write `subject`"));
 }
 
 #[test]

@@ -28,12 +28,11 @@ async fn an_object_that_waits_is_still_one_after_a_restart() {
     house.restart().await;
     assert_eq!(house.tenant.mail_count(), 0);
     house.tenant.switches().clear_faults();
-    house.clock.advance(Duration::from_secs(3600));
+    house.later(Duration::from_secs(3600), BILLING).await;
     for id in [small, id] {
-        house.control().queue.retry(id).await.unwrap();
         house.relayed(id).await;
     }
-    let arrived = house.arrived(2).await;
+    let arrived = house.arrived(3).await;
     let arrived = arrived.iter().find(|mail| mail.subject() == "waits").unwrap();
     let message = &arrived.object.as_ref().unwrap()["message"];
     assert_eq!(message["flag"]["flagStatus"], "flagged");
@@ -94,4 +93,20 @@ async fn an_object_can_be_downloaded_as_the_message_it_becomes() {
     for part in [" with HTTP id ", "\r\nSubject: shown\r\n", &format!("\r\nTo: <{RECIPIENT}>\r\n"), "\r\n\r\nText"] {
         assert!(text.contains(part), "{part}: {text}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_answer_leaves_an_object_unknown_and_tried_again() {
+    let house = House::start(Plan::default()).await;
+    house.tenant.switches().inject(Rule::once(Fault::Graph(GraphFault::TakenThenTimeout)));
+    let (id, _) = queued(&house, "", &microsoft(BILLING, "lost")).await;
+    let deferred = |event: &Event| matches!(event, Event::Deferred { id: other, .. } if *other == id).then_some(());
+    house.events.first("it is written down", deferred).await;
+    assert_eq!(house.tenant.mail_count(), 1, "it was taken");
+    let history = format!("{:?}", house.show(id).await.attempts);
+    assert!(history.contains("may arrive twice"), "{history}");
+    house.later(Duration::from_secs(3600), BILLING).await;
+    house.relayed(id).await;
+    let objects = house.arrived(3).await.iter().filter(|mail| mail.object.is_some()).count();
+    assert_eq!(objects, 2, "sent as an object again");
 }

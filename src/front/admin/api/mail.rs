@@ -71,7 +71,7 @@ async fn hand_in(
     State(control): State<Control>,
     Query(how): Query<How>,
     request: Request,
-) -> Result<Response, PeopleProblem> {
+) -> Result<Response, Refusal> {
     let caller = request.extensions().get::<Caller>().cloned();
     let (client, programs) = client(&control, caller.as_ref(), how.client.as_deref())?;
     let what = what(request.headers(), how.mail_type.as_deref())?;
@@ -113,7 +113,7 @@ fn client(
     control: &Control,
     caller: Option<&Caller>,
     wanted: Option<&str>,
-) -> Result<(Arc<Client>, Programs), PeopleProblem> {
+) -> Result<(Arc<Client>, Programs), Refusal> {
     let Some(programs) = control.programs.clone() else {
         return Err(refused(StatusCode::SERVICE_UNAVAILABLE, "no gateway runs that could take mail", "gateway"));
     };
@@ -148,7 +148,7 @@ fn client(
 }
 
 /// The form, as 4D's `mailType` or else the media type says.
-fn what(headers: &HeaderMap, mail_type: Option<&str>) -> Result<What, PeopleProblem> {
+fn what(headers: &HeaderMap, mail_type: Option<&str>) -> Result<What, Refusal> {
     if let Some(name) = mail_type {
         let forms =
             [("mime", What::Mime), ("microsoft", What::Json(Form::Microsoft)), ("jmap", What::Json(Form::Jmap))];
@@ -170,17 +170,17 @@ fn what(headers: &HeaderMap, mail_type: Option<&str>) -> Result<What, PeopleProb
 }
 
 /// The mailbox that `userId` names: an address itself, or that of a user in the directory.
-async fn mailbox(control: &Control, user: &str) -> Result<Address, PeopleProblem> {
+async fn mailbox(control: &Control, user: &str) -> Result<Address, Refusal> {
     if let Ok(address) = user.trim().parse() {
         return Ok(address);
     }
     let select = ["userPrincipalName", "mail"].map(str::to_owned);
-    let found = control.directory.get(user.trim(), &select).await.map_err(|error| match error {
-        DirectoryError::NotConfigured => {
-            let detail = format!("`{user}` is no address, and there is no `[directory]` to look its owner up in");
-            refused(StatusCode::UNPROCESSABLE_ENTITY, &detail, "userId")
+    let found = control.directory.get(user.trim(), &select).await.map_err(|error| {
+        if !matches!(error, DirectoryError::NotConfigured) {
+            return Refusal(Box::new(PeopleProblem::from(error)));
         }
-        error => PeopleProblem::from(error),
+        let detail = format!("`{user}` is no address, and there is no `[directory]` to look its owner up in");
+        refused(StatusCode::UNPROCESSABLE_ENTITY, &detail, "userId")
     })?;
     let text = |name: &str| found.text(name).parse::<Address>().ok();
     let none = || refused(StatusCode::UNPROCESSABLE_ENTITY, &format!("the user `{user}` has no mailbox"), "userId");
@@ -188,13 +188,13 @@ async fn mailbox(control: &Control, user: &str) -> Result<Address, PeopleProblem
 }
 
 /// A problem in the words of 4D's status object. `code` names what is wrong.
-fn refused(status: StatusCode, detail: &str, code: &str) -> PeopleProblem {
+fn refused(status: StatusCode, detail: &str, code: &str) -> Refusal {
     let errors = vec![Wrong { errcode: code.to_owned(), message: detail.to_owned() }];
     let problem = Problem::new(status, detail, None);
-    PeopleProblem { problem, success: false, status_text: detail.to_owned(), errors }
+    Refusal(Box::new(PeopleProblem { problem, success: false, status_text: detail.to_owned(), errors }))
 }
 
-fn not_taken(error: NotTaken, client: &str) -> PeopleProblem {
+fn not_taken(error: NotTaken, client: &str) -> Refusal {
     match error {
         NotTaken::Fault(fault) => refused(StatusCode::BAD_REQUEST, &fault.to_string(), &fault.path),
         NotTaken::TooMuchJson(most) => {
@@ -207,9 +207,9 @@ fn not_taken(error: NotTaken, client: &str) -> PeopleProblem {
         NotTaken::Refused(reply) => by_reply(&reply),
         NotTaken::ByProvider(failure, account) => {
             let mut told = by_reply(&Reply::from(&failure));
-            told.status_text = failure.to_string();
-            told.problem.detail.clone_from(&told.status_text);
-            told.problem.hint = Some(failure.reason.hint(&account));
+            told.0.status_text = failure.to_string();
+            told.0.problem.detail = failure.to_string();
+            told.0.problem.hint = Some(failure.reason.hint(&account));
             tracing::info!(client, %failure, "a message of a program was refused by the provider");
             told
         }
@@ -217,7 +217,7 @@ fn not_taken(error: NotTaken, client: &str) -> PeopleProblem {
 }
 
 /// What an SMTP client would hear, with the HTTP status that fits.
-fn by_reply(reply: &Reply) -> PeopleProblem {
+fn by_reply(reply: &Reply) -> Refusal {
     let status = match reply.code() {
         452 => StatusCode::INSUFFICIENT_STORAGE,
         400..=499 => StatusCode::SERVICE_UNAVAILABLE,
@@ -230,4 +230,13 @@ fn by_reply(reply: &Reply) -> PeopleProblem {
         None => reply.code().to_string(),
     };
     refused(status, &reply.text().replace('\n', " "), &code)
+}
+
+/// Why mail is not taken.
+struct Refusal(Box<PeopleProblem>);
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        self.0.into_response()
+    }
 }
