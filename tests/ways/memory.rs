@@ -88,7 +88,8 @@ fn objects_as_large_as_they_may_be_go_through_in_64_mb_of_memory() {
     let key = format!("[[api_key]]\nname = \"erp\"\nsecret = \"{hash}\"\nscopes = [\"send\"]\nclient = \"c\"\n");
     let program = Program::start(&key);
     let config = program.folder.path().join("oxpost.toml");
-    let link = std::process::Command::new(env!("CARGO_BIN_EXE_oxpost")).arg("page").arg("--config").arg(config).output();
+    let link =
+        std::process::Command::new(env!("CARGO_BIN_EXE_oxpost")).arg("page").arg("--config").arg(config).output();
     let link = String::from_utf8(link.unwrap().stdout).unwrap();
     let page = link.split('/').nth(2).unwrap();
     // Four go out at once as objects; those beyond what Graph takes in one request go as drafts.
@@ -103,7 +104,11 @@ fn objects_as_large_as_they_may_be_go_through_in_64_mb_of_memory() {
     assert_eq!(arrived.iter().filter(|mail| mail.object.is_some()).count(), 4);
     for mail in &arrived {
         let parsed = MessageParser::default().parse(&mail.raw[..]).unwrap();
-        assert!(parsed.attachments().next().unwrap().contents().iter().all(|&octet| octet == b'A'), "{}", mail.subject());
+        assert!(
+            parsed.attachments().next().unwrap().contents().iter().all(|&octet| octet == b'A'),
+            "{}",
+            mail.subject()
+        );
     }
     eprintln!("{} MiB were resident at most", peak >> 20);
     assert!(peak < MOST, "{peak} octets were resident at most");

@@ -14,8 +14,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn, History,
-    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope,
+    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn,
+    History, Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope,
     SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;

@@ -18,6 +18,7 @@ use crate::account::Client;
 use crate::delivery::route::{Choice, Facts, ObjectFacts, choose};
 use crate::front::settings::ListenerSettings;
 use crate::mail::address_list::AddressList;
+use crate::mail::dsn::{MessageWishes, RecipientWishes};
 use crate::mail::form::{Composed, Fault, Form, NotCarried, People, compose};
 use crate::mail::header::{HeaderBlock, inspect};
 use crate::mail::{Address, BodyType, Failure, QueueId, ReversePath, Sender};
@@ -218,7 +219,8 @@ impl Counter {
         let named = people.sender.as_ref().or(people.from.first()).cloned();
         let path = named.or_else(|| self.own_mailbox()).map_or(ReversePath::Null, ReversePath::Mailbox);
         let ascii = path.address().is_none_or(Address::is_ascii) && people.recipients.iter().all(Address::is_ascii);
-        let request = MailRequest { reverse_path: path, size: None, body: BodyType::EightBitMime, smtputf8: !ascii };
+        let (size, body, wishes) = (None, BodyType::EightBitMime, MessageWishes::default());
+        let request = MailRequest { reverse_path: path, size, body, smtputf8: !ascii, wishes };
         if people.recipients.len() > self.desk.max_recipients() {
             return Err(ours::TOO_MANY.into());
         }
@@ -227,7 +229,8 @@ impl Counter {
             return Err(ours::not_from(mailbox).into());
         }
         for address in people.recipients.iter().cloned() {
-            self.desk.recipient(RcptRequest { target: RcptTarget::Address(address) })?;
+            let wishes = RecipientWishes::default();
+            self.desk.recipient(RcptRequest { target: RcptTarget::Address(address), wishes })?;
         }
         if people.recipients.is_empty() { Err(ours::NOBODY.into()) } else { Ok(()) }
     }

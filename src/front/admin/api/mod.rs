@@ -21,7 +21,7 @@ pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, Si
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::mail::HandedIn;
 pub(super) use self::mail::MAIL;
-pub use self::messages::{History, Holds, Listing, Released};
+pub use self::messages::{BeginHold, History, Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};
