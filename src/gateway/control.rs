@@ -42,6 +42,7 @@ impl Parts {
             reading: ReadingSessions::default(),
             journal,
             clock,
+            programs: None,
             reload,
         }
     }

@@ -139,6 +139,17 @@ pub(super) enum Content {
 pub struct SpooledBody {
     place: Place,
     size: u64,
+    kind: ContentKind,
+}
+
+/// What content is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ContentKind {
+    /// A message in MIME.
+    #[default]
+    Mime,
+    /// Microsoft's mail object, in JSON ([`Form::Microsoft`](crate::mail::form::Form)).
+    Microsoft,
 }
 
 #[derive(Debug)]
@@ -151,6 +162,28 @@ impl SpooledBody {
     /// Octets of the content.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The same content, which is Microsoft's mail object.
+    #[must_use]
+    pub fn as_microsoft_object(self) -> Self {
+        Self { kind: ContentKind::Microsoft, ..self }
+    }
+
+    /// What it is.
+    pub(super) const fn kind(&self) -> ContentKind {
+        self.kind
+    }
+
+    /// The content from its beginning.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn reader(&self) -> Result<BodyReader, QueueError> {
+        match &self.place {
+            Place::Memory(octets, _) => BodyReader::memory(Arc::clone(octets), self.size),
+            Place::File(file) => BodyReader::file(file.path().to_owned(), self.size).await,
+        }
     }
 
     /// Where the content will be found once a row says so.
