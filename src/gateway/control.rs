@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use crate::clock::{Clock, Timestamp};
@@ -39,6 +40,7 @@ impl Parts {
             reading: ReadingSessions::default(),
             journal,
             clock,
+            stopping: CancellationToken::new(),
             reload,
         }
     }

@@ -121,7 +121,7 @@ impl Gateway {
         let running = Running::wire(&parts, config, clock, observer, shared)?;
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
-        let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_front, stop_delivery) = (control.stopping.clone(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
         for (settings, socket) in doors {

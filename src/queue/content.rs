@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::inner::Inner;
-use super::spool::BodyReader;
+use super::spool::{BodyReader, Checksum, Expected};
 use super::{QueueError, listing};
 use crate::mail::QueueId;
 
@@ -21,16 +21,18 @@ struct Found {
     size: u64,
     spool: Option<String>,
     prefix: Vec<u8>,
+    checksum: Option<Checksum>,
 }
 
 fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
-    let sql = "SELECT seq, size, spool, prefix FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
+    let sql = "SELECT seq, size, spool, prefix, checksum FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Found {
             seq: row.get("seq")?,
             size: row.get::<_, i64>("size")?.cast_unsigned(),
             spool: row.get("spool")?,
             prefix: row.get("prefix")?,
+            checksum: row.get_ref("checksum")?.as_blob_or_null()?.and_then(Checksum::from_slice),
         })
     };
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
@@ -40,12 +42,13 @@ impl Inner {
     /// See [`super::Queue::copy`].
     pub(super) async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
         let found = self.store.read(move |connection| find(connection, id)).await?;
-        let Some(Found { seq, size, spool, prefix }) = found else { return Err(QueueError::NoContent(id)) };
+        let Some(Found { seq, size, spool, prefix, checksum }) = found else { return Err(QueueError::NoContent(id)) };
+        let expected = checksum.map(|checksum| Expected { checksum, prefix: prefix.clone() });
         let body = match spool {
-            Some(name) => BodyReader::file(self.spool.path(&name), size).await?,
+            Some(name) => BodyReader::file(self.spool.path(&name), size, expected).await?,
             None => {
                 let octets = self.store.read(move |connection| listing::content(connection, seq)).await?;
-                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size)?
+                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size, expected)?
             }
         };
         Ok(MessageCopy { prefix, body })

@@ -265,12 +265,12 @@ impl Queue {
     pub async fn body(&self, lease: &Lease) -> Result<BodyReader, QueueError> {
         let (spool, seq) = (&self.inner.spool, lease.record.seq);
         match &lease.record.content {
-            Content::Memory(octets) => BodyReader::memory(Arc::clone(octets), lease.size),
-            Content::File(name) => BodyReader::file(spool.path(name), lease.size).await,
+            Content::Memory(octets) => BodyReader::memory(Arc::clone(octets), lease.size, None),
+            Content::File(name) => BodyReader::file(spool.path(name), lease.size, lease.expected()).await,
             Content::Stored => {
                 let octets = self.inner.store.read(move |connection| listing::content(connection, seq)).await?;
                 let missing = || QueueError::BodyDamaged("the content is not in the database".to_owned());
-                BodyReader::memory(octets.ok_or_else(missing)?, lease.size)
+                BodyReader::memory(octets.ok_or_else(missing)?, lease.size, lease.expected())
             }
         }
     }

@@ -7,7 +7,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { part: "queue", version: 1, sql: VERSION_1 },
     Migration { part: "queue", version: 2, sql: VERSION_2 },
     Migration { part: "queue", version: 3, sql: VERSION_3 },
+    Migration { part: "queue", version: 6, sql: VERSION_6 },
 ];
+
+/// `body.checksum`: SHA-256 of the content and then of the prefix; NULL in rows of before.
+const VERSION_6: &str = "ALTER TABLE body ADD COLUMN checksum BLOB";
 
 /// `pending`: messages whose clients wait for the provider's answer, so that they are not ours yet.
 ///

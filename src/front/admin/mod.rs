@@ -12,6 +12,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 pub use self::api::{
     AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
@@ -50,6 +51,8 @@ pub struct Control {
     pub links: Links,
     /// The time.
     pub clock: Clock,
+    /// Cancelled once the gateway takes no new connections, because it stops.
+    pub stopping: CancellationToken,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

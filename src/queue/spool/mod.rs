@@ -2,6 +2,7 @@
 //! folder `spool`. A file is whole and durable, name and all, before the row that names it is committed.
 
 mod budget;
+mod checksum;
 mod file;
 mod reader;
 mod writer;
@@ -15,6 +16,7 @@ pub use reader::BodyReader;
 pub use writer::BodyWriter;
 
 pub(super) use budget::{Budget, Recent};
+pub(super) use checksum::{Checksum, Expected, Summing};
 pub(super) use file::{PART, SpoolFile, WHOLE, is_regular};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -139,6 +141,7 @@ pub(super) enum Content {
 pub struct SpooledBody {
     place: Place,
     size: u64,
+    summing: Summing,
 }
 
 #[derive(Debug)]
@@ -151,6 +154,11 @@ impl SpooledBody {
     /// Octets of the content.
     pub fn size(&self) -> u64 {
         self.size
+    }
+
+    /// The checksum of the content with these header lines before it.
+    pub(super) fn checksum(&self, prefix: &[u8]) -> Checksum {
+        self.summing.clone().with(prefix)
     }
 
     /// Where the content will be found once a row says so.
