@@ -11,6 +11,7 @@ use crate::token::Purpose;
 
 mod by_header;
 pub mod carrier;
+mod clock_watch;
 mod content;
 pub mod ews;
 pub mod gmail;

@@ -25,7 +25,8 @@ struct Found {
 }
 
 fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
-    let sql = "SELECT seq, size, spool, prefix, checksum FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
+    let sql =
+        "SELECT seq, size, spool, prefix, checksum FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Found {
             seq: row.get("seq")?,

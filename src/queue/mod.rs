@@ -28,10 +28,12 @@ mod spool;
 mod tables;
 #[cfg(test)]
 mod tests;
+mod turned_back;
 mod verdict;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -412,6 +414,14 @@ impl Queue {
         inner.spool.recent.forget(id);
         inner.spool.remove(spool.into_iter().collect()).await;
         Ok(())
+    }
+
+    /// The clock was set back by so much: what waits for a moment of the old time waits no longer than it would have.
+    ///
+    /// # Errors
+    /// What the store says; nothing is changed then.
+    pub async fn clock_was_set_back(&self, by: Duration) -> Result<(), QueueError> {
+        self.inner.clock_was_set_back(by).await
     }
 
     /// Removes messages that finished longer ago than they are kept. To be called every minute or so.

@@ -45,7 +45,8 @@ fn told_to_end_it_finishes_what_is_open_and_takes_nothing_new() {
     let rig = Rig::new("sigterm", |text| text);
     let mut gateway = rig.serve();
     let (mut idle, mut busy) = (rig.client(), rig.client());
-    for (line, expected) in [(format!("MAIL FROM:<{SCANNER}>"), "250"), ("RCPT TO:<c@d.example>".into(), "250"), ("DATA".into(), "354")]
+    for (line, expected) in
+        [(format!("MAIL FROM:<{SCANNER}>"), "250"), ("RCPT TO:<c@d.example>".into(), "250"), ("DATA".into(), "354")]
     {
         assert!(busy.say(&line).unwrap().starts_with(expected));
     }
@@ -152,4 +153,20 @@ fn a_log_that_nobody_reads_or_that_is_gone_stops_no_mail() {
         child.kill().unwrap();
         child.wait().unwrap();
     }
+}
+
+#[test]
+fn a_configuration_that_is_broken_at_a_reload_leaves_the_old_one_in_use() {
+    let rig = Rig::new("broken-reload", |text| text);
+    let gateway = rig.serve();
+    let good = rig.ground.read("oxpost.toml");
+    rig.ground.write("oxpost.toml", good.replace("[[client]]", "[[clint]]"));
+    gateway.signal("HUP");
+    wait_until("the log says so", || rig.log().contains("the old one stays in use").then_some(()));
+    assert!(rig.log().contains("clint"), "it says what: {}", rig.log());
+    rig.send(SCANNER, "as before");
+    wait_until("it arrives", || (rig.copies("as before") > 0).then_some(()));
+    rig.ground.write("oxpost.toml", good);
+    gateway.signal("HUP");
+    wait_until("it is mended", || rig.log().contains("reloaded: clients").then_some(()));
 }

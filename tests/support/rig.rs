@@ -123,6 +123,16 @@ impl Rig {
         run(&mut self.oxpost(&["queue", "list"]))
     }
 
+    /// Makes every message due that waits.
+    pub(crate) fn retry_all(&self) {
+        let list = self.queue();
+        let is_id = |word: &&str| word.len() == 32 && word.chars().all(|c| c.is_ascii_hexdigit());
+        for id in list.split_whitespace().filter(is_id) {
+            // It may be on its way at this moment, or gone.
+            let _retried = self.oxpost(&["queue", "retry", id]).output();
+        }
+    }
+
     /// Status and text that the page's port answers, by HTTP/1.1 in clear.
     pub(crate) fn get(&self, path: &str) -> io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.page))?;

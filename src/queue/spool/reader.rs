@@ -117,7 +117,9 @@ fn compare(summing: Summing, expected: &Expected, what: &str) -> Result<(), Queu
     if summing.with(&expected.prefix) == expected.checksum {
         return Ok(());
     }
-    Err(damaged(format!("{what} has the length of what was accepted, but not its checksum; the disk or its memory fails")))
+    Err(damaged(format!(
+        "{what} has the length of what was accepted, but not its checksum; the disk or its memory fails"
+    )))
 }
 
 fn open(path: &Path, size: u64) -> Result<File, QueueError> {
