@@ -308,6 +308,7 @@ fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet
         max_octets: limits.smtp_octets,
         max_recipients: limits.recipients_per_message,
         helo: (*hostname).to_owned(),
+        dsn: smtp.dsn,
     }))
 }
 

@@ -192,6 +192,11 @@ impl AccountWays {
     pub fn carries_smtputf8(&self) -> bool {
         self.ways.iter().all(has_envelope)
     }
+
+    /// Whether every way keeps what DSN (RFC 3461) asks for, so that a listener may offer it.
+    pub fn keeps_dsn(&self) -> bool {
+        self.ways.iter().all(|way| matches!(way, Way::Smtp(way) if way.dsn))
+    }
 }
 
 #[cfg(test)]
@@ -217,7 +222,15 @@ mod tests {
 
     fn smtp(max_octets: u64) -> Way {
         let (host, helo) = ("smtp.example".to_owned(), "oxpost.example".to_owned());
-        Way::Smtp(SmtpWay { host, port: 587, tls: SmtpTls::StartTls, max_octets, max_recipients: 500, helo })
+        Way::Smtp(SmtpWay {
+            host,
+            port: 587,
+            tls: SmtpTls::StartTls,
+            max_octets,
+            max_recipients: 500,
+            helo,
+            dsn: false,
+        })
     }
 
     fn with_drafts(most: u64) -> Way {

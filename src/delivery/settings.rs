@@ -31,6 +31,8 @@ pub struct SmtpWay {
     pub max_recipients: usize,
     /// What we call ourselves in EHLO.
     pub helo: String,
+    /// Whether the server is known to keep DSN (RFC 3461), so that a listener may offer it.
+    pub dsn: bool,
 }
 
 /// Microsoft Graph `sendMail`.

@@ -9,7 +9,7 @@ use super::{QueueError, recover};
 use crate::clock::Timestamp;
 
 /// Columns that hold moments which may lie ahead, with the rows that count.
-const MOMENTS: [(&str, &str, &str); 7] = [
+const MOMENTS: [(&str, &str, &str); 8] = [
     ("message", "next_attempt", "finished_at IS NULL"),
     ("message", "not_before", "finished_at IS NULL"),
     ("message", "accepted_at", "finished_at IS NULL"),
@@ -17,6 +17,7 @@ const MOMENTS: [(&str, &str, &str); 7] = [
     ("lane", "not_before", "TRUE"),
     ("hold", "next_probe", "TRUE"),
     ("hold", "since", "TRUE"),
+    ("rest", "until", "TRUE"),
 ];
 
 /// Brings every moment that lies ahead of `now` forward by as much as the clock went back.
