@@ -1,6 +1,8 @@
 //! Rows 29, 36: a provider whose name is not found, or whose TLS is not good enough any more.
 
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::rig::{BILLING, Rig, SCANNER};
 use crate::support::{free_port, run, wait_until};
@@ -41,7 +43,7 @@ fn serve(rig: &Rig, port: u16, options: &[&str]) -> Server {
         .stdout(Stdio::null())
         .stderr(Stdio::null());
     let server = Server(command.spawn().unwrap());
-    wait_until("the server listens", || std::net::TcpStream::connect(("127.0.0.1", port)).ok());
+    wait_until("the server listens", || TcpStream::connect(("127.0.0.1", port)).ok());
     server
 }
 
@@ -105,39 +107,41 @@ fn a_name_that_is_not_found_is_found_when_it_is_there_again_without_a_restart() 
 /// Carries every connection to the provider, once somebody calls [`Line::open`]; until then its line is full, and the
 /// kernel answers nobody.
 struct Line {
-    socket: std::net::TcpListener,
-    waiting: Vec<std::net::TcpStream>,
+    socket: TcpListener,
+    waiting: Vec<TcpStream>,
 }
 
 impl Line {
     fn dead(port: u16) -> Self {
-        let address: std::net::SocketAddr = ([127, 0, 0, 1], port).into();
+        let address: SocketAddr = ([127, 0, 0, 1], port).into();
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
         socket.bind(&address.into()).unwrap();
         socket.listen(0).unwrap();
-        let wait = std::time::Duration::from_millis(300);
-        let connect = |_| std::net::TcpStream::connect_timeout(&address, wait).ok();
+        let wait = Duration::from_millis(300);
+        let connect = |_| TcpStream::connect_timeout(&address, wait).ok();
         let waiting: Vec<_> = (0..64).map_while(connect).collect();
         assert!(waiting.len() < 64, "the line is never full");
         Self { socket: socket.into(), waiting }
     }
 
-    fn open(self, to: std::net::SocketAddr) {
+    fn open(self, to: SocketAddr) {
         drop(self.waiting);
         std::thread::spawn(move || {
             while let Ok((client, _)) = self.socket.accept() {
-                let server = std::net::TcpStream::connect(to).unwrap();
-                for (mut from, mut to) in [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
-                {
-                    std::thread::spawn(move || {
-                        // Either side may be gone; the other one hears of it.
-                        let _carried = std::io::copy(&mut from, &mut to);
-                        let _told = to.shutdown(std::net::Shutdown::Both);
-                    });
-                }
+                let server = TcpStream::connect(to).unwrap();
+                carry(client.try_clone().unwrap(), server.try_clone().unwrap());
+                carry(server, client);
             }
         });
     }
+}
+
+fn carry(mut from: TcpStream, mut to: TcpStream) {
+    std::thread::spawn(move || {
+        // Either side may be gone; the other one hears of it.
+        let _carried = std::io::copy(&mut from, &mut to);
+        let _told = to.shutdown(Shutdown::Both);
+    });
 }
 
 #[test]

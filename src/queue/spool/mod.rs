@@ -45,16 +45,14 @@ impl Spool {
     /// Opens the folder, creating it for its owner alone.
     pub(super) fn open(settings: &Settings) -> Result<Self, QueueError> {
         let folder = settings.data.join("spool");
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(QueueError::spool(&folder, error)),
-            _ => Ok(Self {
-                folder,
-                inline_octets: settings.inline_octets,
-                budget: Budget::new(settings.memory_octets),
-                recent: Recent::new(settings.memory_octets / 2),
-                failed: OnceLock::new(),
-            }),
-        }
+        make_private(&folder).map_err(|error| QueueError::spool(&folder, error))?;
+        Ok(Self {
+            folder,
+            inline_octets: settings.inline_octets,
+            budget: Budget::new(settings.memory_octets),
+            recent: Recent::new(settings.memory_octets / 2),
+            failed: OnceLock::new(),
+        })
     }
 
     /// Refuses once a spool file could not be flushed.
@@ -106,13 +104,19 @@ impl Spool {
     }
 }
 
+/// Makes a folder for its owner alone, unless it is there; its name is on the disk before anything is in it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => std::fs::File::open(folder.parent().unwrap_or(Path::new(".")))?.sync_all(),
+    }
+}
+
 /// Never over what was put aside before: a message that is tried again has another file under its name.
 fn set_aside(damaged: &Path, folder: &Path, aside: &Path) -> io::Result<()> {
     std::fs::symlink_metadata(damaged)?;
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    make_private(folder)?;
     rustix::fs::renameat_with(CWD, damaged, CWD, aside, RenameFlags::NOREPLACE)?;
     Ok(())
 }
