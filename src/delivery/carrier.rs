@@ -210,6 +210,13 @@ impl Carrier {
         }
     }
 
+    /// The clock was set back: what is remembered until a moment of the old time is forgotten, or read again.
+    pub(super) async fn clock_was_set_back(&self) {
+        self.standing.clear_all();
+        self.rests.clear();
+        self.remember_rests().await;
+    }
+
     async fn leave_alone(&self, lease: &Lease, way: BackendKind, wait: Duration) {
         let until = self.clock.now().plus(wait);
         self.rests.note(lease.key(), way, until);

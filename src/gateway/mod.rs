@@ -119,7 +119,7 @@ impl Gateway {
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
         control.programs = Some(Programs::new(Arc::clone(&running.submission)));
-        let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_front, stop_delivery) = (control.stopping.clone(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
         for (settings, socket) in doors {

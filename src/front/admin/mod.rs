@@ -13,6 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 pub use self::api::{
     AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn,
@@ -57,6 +58,8 @@ pub struct Control {
     pub clock: Clock,
     /// Where programs hand in mail; `None` where no gateway runs.
     pub programs: Option<Programs>,
+    /// Cancelled once the gateway takes no new connections, because it stops.
+    pub stopping: CancellationToken,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }
