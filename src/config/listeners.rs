@@ -222,7 +222,7 @@ pub(super) fn refuse_circles(reader: &mut Reader<'_>, submission: &SubmissionSet
 }
 
 /// Whether one of our own listeners answers at this port of this host, as far as that can be told without asking.
-fn leads_here(submission: &SubmissionSettings, host: &str, port: u16) -> bool {
+pub(super) fn leads_here(submission: &SubmissionSettings, host: &str, port: u16) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let mut ours = submission.listeners.iter().flat_map(|listener| &listener.listen);
     ours.any(|address| {

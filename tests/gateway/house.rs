@@ -56,6 +56,8 @@ pub(crate) struct Plan {
     pub(crate) app_roles: Vec<String>,
     /// A server for reading in place of the practice tenant's: its port, and the certificate to trust (PEM).
     pub(crate) reading_server: Option<(u16, String)>,
+    /// Further certificates to trust (PEM).
+    pub(crate) trusted: String,
 }
 
 impl Default for Plan {
@@ -71,6 +73,7 @@ impl Default for Plan {
             bob: None,
             app_roles: Vec::new(),
             reading_server: None,
+            trusted: String::new(),
         }
     }
 }
@@ -171,7 +174,8 @@ impl House {
         let tenant = Tenant::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let other_ca = plan.reading_server.as_ref().map_or("", |(_, ca)| ca);
-        std::fs::write(folder.path().join("practice-ca.pem"), tenant.ca_pem().to_owned() + other_ca).unwrap();
+        let trusted = tenant.ca_pem().to_owned() + other_ca + &plan.trusted;
+        std::fs::write(folder.path().join("practice-ca.pem"), trusted).unwrap();
         let mut house = Self { tenant, clock, events: Events::default(), gateway: None, folder };
         house.write(&plan);
         house.open().await.unwrap();

@@ -15,7 +15,7 @@ use crate::cli::reach::Reach;
 use crate::config::Config;
 use crate::delivery::ews::try_mailbox;
 use crate::delivery::smtp::{Timeouts, try_login};
-use crate::delivery::{EwsWay, GraphWay, SmtpWay, Token, Way};
+use crate::delivery::{EwsWay, GraphWay, SmtpLogin, SmtpWay, Token, Way};
 use crate::directory::UserPage;
 use crate::http::{Http, Request};
 use crate::mail::Address;
@@ -146,7 +146,7 @@ impl Examination<'_> {
         let Some(mailbox) = mailbox else { return };
         for way in ways {
             match way {
-                Way::Smtp(way) if purpose == Purpose::Smtp => {
+                Way::Smtp(way) if purpose == Purpose::Smtp && way.login == SmtpLogin::Token => {
                     let words = mailbox.to_string();
                     let claims = opened.claims.as_ref();
                     let scene = Scene { account: self.name, mailbox: &words, app_only, claims };
