@@ -23,6 +23,7 @@ pub(super) fn setup(config: &Config) -> Setup {
         clients: config.clients.clone(),
         accounts: config.accounts.clone(),
         providers: config.token.providers.clone(),
+        ways: config.delivery.accounts.clone(),
         page: config.page.clone(),
     }
 }

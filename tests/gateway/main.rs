@@ -16,6 +16,7 @@ mod guessing;
 mod history;
 mod listeners;
 mod ownership;
+mod pacing;
 mod page;
 mod proxy;
 mod reading;

@@ -16,7 +16,7 @@ use arc_swap::ArcSwap;
 pub use self::api::{
     AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
     Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing,
-    SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, Waiting, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};

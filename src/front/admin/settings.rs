@@ -1,5 +1,6 @@
 //! What the page is told by configuration, and what it shows of it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use url::Url;
 
 use super::Scope;
 use crate::account::{Account, Clients, PasswordHash};
+use crate::delivery::AccountWays;
 use crate::front::SubmissionSettings;
 use crate::token::Provider;
 
@@ -54,6 +56,8 @@ pub struct Setup {
     pub accounts: Vec<Arc<Account>>,
     /// All providers.
     pub providers: Vec<Provider>,
+    /// How each account's mail goes out, by its name.
+    pub ways: HashMap<String, AccountWays>,
     /// The page itself.
     pub page: PageSettings,
 }

@@ -21,6 +21,7 @@ pub(in super::super) fn setup() -> Setup {
         clients: Clients::default(),
         accounts: vec![Arc::new(account)],
         providers: Vec::new(),
+        ways: std::collections::HashMap::new(),
         page: PageSettings {
             listen: vec!["127.0.0.1:8025".parse().unwrap()],
             wanted: true,
