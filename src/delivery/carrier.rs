@@ -98,10 +98,10 @@ impl Carrier {
     /// The pace of a mailbox: that of the account that owns it, or of one that may use its whole domain.
     pub(super) fn rates(&self, key: &MailboxKey) -> Rates {
         let ways = self.ways.load();
-        AccountWays::of_mailbox(&ways.accounts, key).map_or(Rates { at_once: 1, limits: Limits::STRICTEST }, |account| Rates {
-            at_once: account.at_once(UNLIMITED),
-            limits: account.limits,
-        })
+        AccountWays::of_mailbox(&ways.accounts, key).map_or(
+            Rates { at_once: 1, limits: Limits::STRICTEST },
+            |account| Rates { at_once: account.at_once(UNLIMITED), limits: account.limits },
+        )
     }
 
     /// Tries the ways in turn until one takes the message or says something about it that another way cannot mend.

@@ -33,12 +33,7 @@ pub(super) enum Offer {
 }
 
 /// Leases the message of the lane that is due first, if the lane may be worked on.
-pub(super) fn next(
-    connection: &Connection,
-    lane: i64,
-    fair: &Mutex<Fair>,
-    now: Timestamp,
-) -> rusqlite::Result<Offer> {
+pub(super) fn next(connection: &Connection, lane: i64, fair: &Mutex<Fair>, now: Timestamp) -> rusqlite::Result<Offer> {
     let gate = hold::gate(connection, lane)?;
     if let Some(gate) = &gate {
         match gate.next_probe {

@@ -14,6 +14,7 @@ mod direct;
 mod disk;
 mod guessing;
 mod history;
+mod holds;
 mod listeners;
 mod ownership;
 mod pacing;
