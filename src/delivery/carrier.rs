@@ -144,6 +144,7 @@ impl Carrier {
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();
         let mut resting: Option<Timestamp> = None;
+        let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
         let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
         for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
             let kind = weighed.way.kind();
@@ -156,7 +157,7 @@ impl Carrier {
             if let Some(wait) = rests::asked(&attempt) {
                 self.leave_alone(lease, kind, wait).await;
             }
-            match standing::word(&attempt) {
+            match standing::word(&attempt, has_smarthost) {
                 Word::Final => {
                     if attempt.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Relayed(_))) {
                         self.standing.clear(&way_key(lease, kind));

@@ -24,6 +24,8 @@ pub(super) fn setup(config: &Config) -> Setup {
         accounts: config.accounts.clone(),
         providers: config.token.providers.clone(),
         ways: config.delivery.accounts.clone(),
+        reading: config.reading.clone(),
+        step_timeout: config.delivery.step_timeout,
         page: config.page.clone(),
     }
 }
@@ -34,6 +36,7 @@ impl Parts {
         Control {
             queue: self.queue.clone(),
             tokens: self.tokens.clone(),
+            connector: self.connector.clone(),
             directory: self.directory.clone(),
             setup: Arc::new(ArcSwap::from_pointee(setup(config))),
             links: Links::new(clock.clone()),

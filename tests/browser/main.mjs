@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { end, freePort, gateway, identity, letter, modules, practice, send } from './house.mjs';
+import { end, freePort, gateway, identity, letter, modules, practice, read, send } from './house.mjs';
 
 const require = createRequire(join(modules, 'package.json'));
 const { chromium } = require('playwright-core');
@@ -23,14 +23,17 @@ let browser;
 let tenant;
 let provider;
 let house;
+// A redirect URI with a port and path of its own.
+let ownPort;
 
 before(async () => {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--host-resolver-rules=MAP login.test 127.0.0.1', '--disable-dev-shm-usage'],
   });
-  const port = await freePort();
-  provider = await identity(`http://localhost:${port}/`);
+  const [port, own] = [await freePort(), await freePort()];
+  ownPort = `http://127.0.0.1:${own}/authorize/`;
+  provider = await identity(`http://localhost:${port}/`, ownPort);
   [tenant, house] = await Promise.all([practice(), gateway(port, provider)]);
   house.origin = new URL(house.link).origin;
   tenant.origin = new URL(tenant.link).origin;
@@ -117,6 +120,21 @@ test('the first sign-in takes five clicks: link, sign in, name, consent, and bac
   await page.waitForURL(`${house.origin}/accounts/scanner`);
   assert.ok(clicks <= 5, `${clicks} clicks`);
   await page.getByText('works', { exact: true }).waitFor();
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test('a redirect URI with a port of its own is listened on while somebody signs in', async () => {
+  const other = await gateway(await freePort(), { ...provider, redirect: ownPort });
+  const page = await fresh();
+  await page.goto(other.link);
+  await page.getByRole('button', { name: 'Sign scanner in' }).click();
+  await page.waitForURL(/login\.test/);
+  assert.equal(new URL(page.url()).hostname, 'login.test');
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.getByRole('button', { name: 'Accept' }).click();
+  await page.getByRole('heading', { name: 'scanner is signed in' }).waitFor();
+  assert.equal(new URL(page.url()).host, new URL(other.link).host, 'the browser is back at the page');
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });
@@ -250,6 +268,29 @@ test('somebody is looked up, down to the details', async () => {
   await page.context().close();
 });
 
+test('who reads is seen as it happens, and can be shown out', async () => {
+  const page = await fresh();
+  await enter(page, tenant);
+  await page.getByRole('link', { name: 'Reading', exact: true }).click();
+  await page.getByText('Nobody is reading.').waitFor();
+  const program = await read(tenant);
+  await page.getByRole('heading', { name: tenant.login }).waitFor();
+  await page.getByText('with-login from 127.0.0.1').waitFor();
+  await shoot(page, 'reading');
+  await page.getByText('End it', { exact: true }).click();
+  await shoot(page, 'reading-end');
+  await page.getByRole('button', { name: 'End the session' }).click();
+  await page.getByText('the session is ended').waitFor();
+  await program.gone;
+  await page.getByText('Nobody is reading.').waitFor();
+  await page.goto(`${tenant.origin}/accounts/alice`);
+  await page.getByRole('button', { name: 'Try to read it' }).click();
+  await page.getByText('IMAP works').waitFor();
+  await shoot(page, 'account-read');
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
 test('everything can be reached and used by keyboard', async () => {
   const page = await fresh();
   await enter(page, house);
@@ -312,6 +353,7 @@ const pages = () => [
   ['messages-waiting', house, '/messages'],
   ['messages-none', tenant, '/messages?state=held'],
   ['message-waiting', house, `/messages/${house.hostile}`],
+  ['reading-none', house, '/reading'],
   ['people', tenant, '/people'],
   ['people-none', house, '/people'],
   ['events', house, '/events'],

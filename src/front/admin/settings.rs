@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
@@ -10,7 +11,7 @@ use url::Url;
 use super::Scope;
 use crate::account::{Account, Clients, PasswordHash};
 use crate::delivery::AccountWays;
-use crate::front::SubmissionSettings;
+use crate::front::{ReadingServers, SubmissionSettings};
 use crate::token::Provider;
 
 /// Settings of the page's port.
@@ -58,6 +59,10 @@ pub struct Setup {
     pub providers: Vec<Provider>,
     /// How each account's mail goes out, by its name.
     pub ways: HashMap<String, AccountWays>,
+    /// Where the accounts that are read have their servers, by the account's name.
+    pub reading: HashMap<String, ReadingServers>,
+    /// How long each step at a provider may take.
+    pub step_timeout: Duration,
     /// The page itself.
     pub page: PageSettings,
 }
