@@ -231,7 +231,7 @@ proptest! {
         let [_, status, original] = parts(&message);
         prop_assert_eq!(status.split("\r\n\r\n").filter(|block| !block.trim().is_empty()).count(), 2);
         let recipient = HeaderBlock::parse(status.split_once("\r\n\r\n").unwrap().1.as_bytes()).fields().len();
-        prop_assert_eq!(recipient, 6);
+        prop_assert_eq!(recipient, 5);
         prop_assert!(original.starts_with("Subject: "));
     }
 }
