@@ -19,6 +19,7 @@ mod listeners;
 mod ownership;
 mod pacing;
 mod page;
+mod programs;
 mod proxy;
 mod reading;
 mod reading_limits;
