@@ -98,13 +98,10 @@ impl Carrier {
     /// The pace of a mailbox: that of the account that owns it, or of one that may use its whole domain.
     pub(super) fn rates(&self, key: &MailboxKey) -> Rates {
         let ways = self.ways.load();
-        let of_provider = || ways.accounts.values().filter(|account| account.provider == key.provider);
-        let owner = of_provider().find(|account| account.mailbox.as_ref().is_some_and(|m| m.key() == key.mailbox));
-        let any = || of_provider().find(|account| account.mailbox.is_none());
-        owner.or_else(any).map_or(Rates { at_once: 1, limits: Limits::STRICTEST }, |account| Rates {
-            at_once: account.at_once(UNLIMITED),
-            limits: account.limits,
-        })
+        AccountWays::of_mailbox(&ways.accounts, key).map_or(
+            Rates { at_once: 1, limits: Limits::STRICTEST },
+            |account| Rates { at_once: account.at_once(UNLIMITED), limits: account.limits },
+        )
     }
 
     /// Tries the ways in turn until one takes the message or says something about it that another way cannot mend.
