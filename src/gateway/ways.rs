@@ -30,7 +30,7 @@ pub(super) struct Wiring {
 
 impl Wiring {
     pub(super) fn new(parts: &Parts, config: &Config) -> Result<Self, WaysError> {
-        let connector = Connector::new(config.ca_file.as_deref())?;
+        let connector = Connector::new(config.ca_file.as_deref())?.with_proxy(config.network.proxy.clone());
         Ok(Self { tokens: Arc::new(parts.tokens.clone()), http: parts.http.clone(), connector })
     }
 

@@ -7,10 +7,12 @@ pub mod listener;
 pub mod proxy;
 pub mod splice;
 pub mod stream;
+mod through;
 pub mod tls;
 pub mod wide;
 
 pub use listener::{Limits, Permit, listen};
 pub use stream::Stream;
+pub use through::ProxyTrouble;
 pub use tls::ServerTls;
 pub use wide::Wide;

@@ -14,6 +14,9 @@ mod disk;
 mod guessing;
 mod history;
 mod listeners;
+mod outgoing;
+#[path = "../support/proxy.rs"]
+mod outside;
 mod ownership;
 mod page;
 mod proxy;

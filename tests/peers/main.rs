@@ -18,6 +18,8 @@ mod gateway;
 mod grants;
 mod identity;
 mod programs;
+mod promise;
+mod proxies;
 mod reading;
 mod relay;
 mod tokens;
