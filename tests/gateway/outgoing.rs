@@ -11,8 +11,9 @@ use crate::outside::{self, Kind, Manner, TestProxy};
 const IMAP: usize = 1;
 const POP3: usize = 2;
 
-/// A gateway that reaches its provider by this proxy alone, with HTTPS where the provider has it.
-async fn behind(proxy: &TestProxy) -> House {
+/// A gateway that reaches its provider by this proxy alone, with HTTPS where the provider has it; and the file that its
+/// password is in.
+async fn behind(proxy: &TestProxy) -> (House, tempfile::NamedTempFile) {
     let password = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(password.path(), outside::PASSWORD).unwrap();
     let door = |protocol: &str| format!("protocol = \"{protocol}\"\nallow_clear_auth = true");
@@ -35,7 +36,7 @@ async fn behind(proxy: &TestProxy) -> House {
     };
     std::fs::write(file, lines.lines().map(over_tls).collect::<String>()).unwrap();
     house.restart().await;
-    house
+    (house, password)
 }
 
 async fn send(house: &House, from: &str) -> QueueId {
@@ -58,7 +59,7 @@ async fn read(house: &House) -> (String, String) {
 async fn tokens_mail_and_reading_all_go_through_the_proxy() {
     for kind in [Kind::Http, Kind::Socks5] {
         let proxy = TestProxy::start(kind).await;
-        let house = behind(&proxy).await;
+        let (house, _password) = behind(&proxy).await;
         for account in ["scanner", "billing"] {
             house.sign_in(account).await;
         }
@@ -84,7 +85,7 @@ async fn tokens_mail_and_reading_all_go_through_the_proxy() {
 async fn a_proxy_that_lets_nobody_out_is_named_and_mail_waits_for_it() {
     for (kind, status) in [(Kind::Http, 403), (Kind::Http, 407), (Kind::Socks5, 2)] {
         let proxy = TestProxy::start(kind).await;
-        let mut house = behind(&proxy).await;
+        let (mut house, _password) = behind(&proxy).await;
         for account in ["scanner", "billing"] {
             house.sign_in(account).await;
         }
