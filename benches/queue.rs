@@ -53,7 +53,7 @@ async fn cycle(queue: &Queue) {
     let message = NewMessage { id, envelope, route, prefix, body, message_id: None, peer: None, report_about: None };
     queue.accept(message).await.expect("accepted");
     if let Next::Lease(lease) = queue.lease(&key).await.expect("leased") {
-        let taken = Outcome::Relayed(Receipt { diagnostic: "250 2.0.0 OK".to_owned() });
+        let taken = Outcome::Relayed(Receipt { diagnostic: "250 2.0.0 OK".to_owned(), knows_wishes: false });
         let attempt = Attempt::uniform(Some(BackendKind::Smtp), 1, taken);
         let verdict = queue.verdict(&lease, &attempt);
         queue.settle(*lease, attempt, verdict, None).await.expect("settled");

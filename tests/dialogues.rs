@@ -41,6 +41,7 @@ impl InMemory {
             auth_required: rules.auth_required,
             starttls: rules.starttls,
             smtputf8: rules.smtputf8,
+            dsn: rules.smtputf8, // both follow from ways that are all SMTP
             max_errors: rules.max_errors,
             strict_line_ends: rules.strict_line_ends,
             line_endings: if rules.lf { LineEndings::Lf } else { LineEndings::Crlf },

@@ -8,7 +8,7 @@ use http::Method;
 use super::block_on;
 use super::reach::{Reach, load};
 use super::report::{Report, say};
-use crate::front::admin::{Listing, Released};
+use crate::front::admin::{BeginHold, Listing, Released};
 use crate::queue::{AttemptDetail, AttemptResult, Detail, Hold, Selector, Summary};
 
 #[derive(Subcommand, Debug)]
@@ -37,6 +37,14 @@ pub(super) enum QueueCommand {
     Retry {
         /// The queue id.
         id: String,
+    },
+    /// Keep the mail of an account's mailbox here until it is released.
+    Hold {
+        /// The account's name or the mailbox's address.
+        what: String,
+        /// Why, for whoever looks at it later.
+        #[arg(long, default_value = "")]
+        why: String,
     },
     /// End the hold of an account's or a mailbox's mail, and try it now.
     Release {
@@ -81,6 +89,11 @@ async fn carry_out(reach: &Reach, command: QueueCommand) -> Result<(), Report> {
         QueueCommand::Drop { id } => {
             reach.call::<()>(Method::DELETE, &format!("/api/v1/messages/{id}"), None::<&()>).await?;
             say(format_args!("{id} is dropped"));
+        }
+        QueueCommand::Hold { what, why } => {
+            let begin = BeginHold { what: what.clone(), why };
+            reach.call::<()>(Method::POST, "/api/v1/holds/begin", Some(&begin)).await?;
+            say(format_args!("mail of {what} is held; `oxpost queue release {what}` ends it"));
         }
         QueueCommand::Release { what } => {
             let selector = what.parse().map_or_else(|_| Selector::Account(what.clone()), Selector::Mailbox);

@@ -318,6 +318,7 @@ fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet
         max_recipients: limits.recipients_per_message,
         helo: (*hostname).to_owned(),
         login: SmtpLogin::Token,
+        dsn: smtp.dsn,
     }))
 }
 
@@ -331,7 +332,9 @@ fn smarthost_way(reader: &mut Reader<'_>, at: KeyPath, outlet: &Outlet<'_>) -> O
         return None;
     };
     let (max_octets, max_recipients) = (limits.smtp_octets, limits.recipients_per_message);
-    Some(Way::Smtp(SmtpWay { host, port, tls, max_octets, max_recipients, helo: (*hostname).to_owned(), login }))
+    let helo = (*hostname).to_owned();
+    // Whether an ordinary server keeps DSN is not known beforehand.
+    Some(Way::Smtp(SmtpWay { host, port, tls, max_octets, max_recipients, helo, login, dsn: false }))
 }
 
 /// The name in `account.NAME...`.

@@ -217,6 +217,9 @@ pub struct Queue {
     /// How long an attempt whose answer was lost waits at least before the next one: it may have succeeded, and then
     /// the next one makes a second copy.
     pub unknown_retry: DurationText,
+    /// How long a message may wait until its sender is told that it is late; `0` tells nobody. One report a message, and
+    /// none where the sender asked for none (`NOTIFY`).
+    pub delay_report_after: DurationText,
     /// How long relayed and failed messages stay in the list, and failed ones keep their content.
     pub keep: DurationText,
     /// Free space on disk below which no mail is taken (452 4.3.1). The larger of this and `reserve_percent` counts.
@@ -236,6 +239,7 @@ impl Default for Queue {
             expire_after: "4 days".into(),
             hold_expire_after: "14 days".into(),
             unknown_retry: "15 min".into(),
+            delay_report_after: "4 h".into(),
             keep: "30 days".into(),
             reserve: "200 MB".into(),
             reserve_percent: 5,

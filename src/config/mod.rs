@@ -294,6 +294,7 @@ fn queue_settings(reader: &mut Reader<'_>, typed: &file::Queue, data: &Path) -> 
         expire_after: reader.duration(at.key("expire_after"), &typed.expire_after),
         hold_expire_after: reader.duration(at.key("hold_expire_after"), &typed.hold_expire_after),
         unknown_retry: reader.duration(at.key("unknown_retry"), &typed.unknown_retry),
+        delay_report_after: reader.duration(at.key("delay_report_after"), &typed.delay_report_after),
         keep: reader.duration(at.key("keep"), &typed.keep),
         reserve_octets: reader.size(at.key("reserve"), &typed.reserve),
         reserve_percent: typed.reserve_percent,

@@ -41,6 +41,7 @@ pub(super) struct Submission {
     pub(super) host: String,
     pub(super) port: u16,
     pub(super) tls: SmtpTls,
+    pub(super) dsn: bool,
 }
 
 /// A provider with what its accounts need to know of it.
@@ -385,7 +386,9 @@ fn submission(
         None if typed.smtp_port == 465 => SmtpTls::Implicit,
         None => SmtpTls::StartTls,
     };
-    Some(Submission { host, port: typed.smtp_port, tls })
+    // Exchange Online offers DSN, Gmail does not.
+    let dsn = typed.smtp_dsn.unwrap_or(typed.kind == Some(Kind::Microsoft));
+    Some(Submission { host, port: typed.smtp_port, tls, dsn })
 }
 
 /// Reads the name of a server; its port has a key of its own.

@@ -7,12 +7,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::budget::ReportBudget;
 use super::content::LeaseContent;
 use super::notebook::LeaseNotebook;
+use super::rests::{self, Rests};
 use super::route::{self, Choice, Facts};
 use super::standing::{self, Standing, Word};
 use super::{AccountWays, Backend, Delivery, Limits};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason, Sender};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError, Unsettled};
 
@@ -59,6 +61,8 @@ pub struct Carrier {
     clock: Clock,
     observer: Arc<dyn Observer>,
     hostname: String,
+    reports: ReportBudget,
+    rests: Rests,
     replaced: tokio::sync::Notify,
     standing: Standing,
 }
@@ -72,6 +76,8 @@ impl Carrier {
             clock,
             observer,
             hostname,
+            reports: ReportBudget::default(),
+            rests: Rests::default(),
             replaced: tokio::sync::Notify::new(),
             standing: Standing::default(),
         }
@@ -141,11 +147,19 @@ impl Carrier {
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();
         let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
+        let mut resting: Option<Timestamp> = None;
         let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
         for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
             let kind = weighed.way.kind();
             let Some(backend) = ways.backend(&lease.route.account, kind) else { continue };
+            if let Some(until) = self.rests.until(&lease.key(), kind, self.clock.now()) {
+                resting = resting.into_iter().chain([until]).min();
+                continue;
+            }
             let mut attempt = backend.deliver(delivery(lease, content, &notebook)).await;
+            if let Some(wait) = rests::asked(&attempt) {
+                self.leave_alone(lease, kind, wait).await;
+            }
             match standing::word(&attempt, has_smarthost) {
                 Word::Final => {
                     if attempt.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Relayed(_))) {
@@ -165,7 +179,10 @@ impl Carrier {
             }
         }
         let none = || {
-            let failure = Failure::new(Reason::NoWayOut, "no backend for the account's ways");
+            let failure = match resting {
+                Some(until) => rests::patience(until.since(self.clock.now())),
+                None => Failure::new(Reason::NoWayOut, "no backend for the account's ways"),
+            };
             Attempt::uniform(None, lease.envelope.recipients().len(), failure.into())
         };
         let mut attempt = refused.unwrap_or_else(none);
@@ -180,6 +197,22 @@ impl Carrier {
         if let Some(until) = self.standing.refuse(way_key(lease, backend), failure.clone(), self.clock.now()) {
             let (account, mailbox) = (lease.route.account.clone(), lease.route.mailbox.to_string());
             self.observe(&Event::WayRefused { account, mailbox, backend, failure, until });
+        }
+    }
+
+    /// Ways that asked for patience before the restart get it.
+    pub(super) async fn remember_rests(&self) {
+        match self.queue.rests().await {
+            Ok(rests) => rests.into_iter().for_each(|(key, way, until)| self.rests.note(key, way, until)),
+            Err(error) => tracing::error!(%error, "cannot read which ways asked to be left alone; they will ask again"),
+        }
+    }
+
+    async fn leave_alone(&self, lease: &Lease, way: BackendKind, wait: Duration) {
+        let until = self.clock.now().plus(wait);
+        self.rests.note(lease.key(), way, until);
+        if let Err(error) = self.queue.rest(&lease.key(), way, until).await {
+            tracing::error!(%error, %way, "cannot write that a way asked to be left alone; a restart forgets it");
         }
     }
 
@@ -225,6 +258,10 @@ impl Carrier {
     /// Who reports for accounts that are on hold.
     pub(super) fn notify(&self) -> Option<Notify> {
         self.ways.load().notify.clone()
+    }
+
+    pub(super) const fn reports(&self) -> &ReportBudget {
+        &self.reports
     }
 
     pub(super) const fn queue(&self) -> &Queue {

@@ -9,6 +9,7 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+mod budget;
 mod by_header;
 pub mod carrier;
 mod content;
@@ -19,6 +20,7 @@ mod lane;
 mod notebook;
 mod reading;
 mod report;
+mod rests;
 pub mod route;
 mod settings;
 pub mod smtp;

@@ -192,6 +192,11 @@ impl AccountWays {
     pub fn carries_smtputf8(&self) -> bool {
         self.ways.iter().all(has_envelope)
     }
+
+    /// Whether every way keeps what DSN (RFC 3461) asks for, so that a listener may offer it.
+    pub fn keeps_dsn(&self) -> bool {
+        self.ways.iter().all(|way| matches!(way, Way::Smtp(way) if way.dsn))
+    }
 }
 
 #[cfg(test)]
@@ -225,6 +230,7 @@ mod tests {
             max_recipients: 500,
             helo,
             login: SmtpLogin::Token,
+            dsn: false,
         })
     }
 

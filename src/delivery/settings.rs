@@ -66,6 +66,8 @@ pub struct SmtpWay {
     pub helo: String,
     /// How one logs in.
     pub login: SmtpLogin,
+    /// Whether the server is known to keep DSN (RFC 3461), so that a listener may offer it.
+    pub dsn: bool,
 }
 
 /// Microsoft Graph `sendMail`.

@@ -100,6 +100,7 @@ pub(super) fn word(attempt: &Attempt, has_smarthost: bool) -> Word {
         | Reason::SenderBlocked
         | Reason::ReadingDisabled
         | Reason::NoWayOut
+        | Reason::HeldByHand
         | Reason::SenderRefused
         | Reason::RecipientRefused
         | Reason::ContentRefused
@@ -159,7 +160,7 @@ mod tests {
     #[test]
     fn only_what_is_about_the_way_leads_to_another() {
         let outcome = |reason| Outcome::from(Failure::new(reason, ""));
-        let taken = || Outcome::Relayed(crate::mail::Receipt { diagnostic: String::new() });
+        let taken = || Outcome::Relayed(crate::mail::Receipt { diagnostic: String::new(), knows_wishes: false });
         let attempt = |outcomes| Attempt { backend: None, outcomes, notes: Vec::new() };
         let off = || outcome(Reason::SmtpAuthDisabled);
         assert!(matches!(word(&attempt(vec![off(), off()]), false), Word::Refused(_)));

@@ -6,7 +6,7 @@ use tokio::sync::Notify;
 
 use super::carrier::Rates;
 use crate::clock::Timestamp;
-use crate::queue::pace::Pace;
+use crate::queue::pace::{Learnt, Pace};
 
 /// The turns of a mailbox. A turn is a place among the attempts at once, and leave to send one message now.
 pub(super) struct Turns {
@@ -96,6 +96,11 @@ impl Turn {
         state.pace.sent(now, u32::try_from(recipients).unwrap_or(u32::MAX));
     }
 
+    /// The provider said that there are too many.
+    pub(super) fn refused(&self, now: Timestamp) -> Option<Learnt> {
+        self.turns.state().pace.refused(now)
+    }
+
     /// Keeps the place for another message, if one may go now.
     pub(super) fn renew(&mut self, now: Timestamp) -> bool {
         let mut state = self.turns.state();
@@ -149,7 +154,7 @@ mod tests {
         drop(promised);
         let mut turn = turns.take(at(0)).unwrap();
         turn.used(at(10), 1);
-        assert_eq!(turns.take(at(10)).err(), Some(NoTurn::Until(at(70))), "counted from when it went");
+        assert_eq!(turns.take(at(10)).err(), Some(NoTurn::Until(at(71))), "counted from when it went");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use super::carrier::Carrier;
 use super::lane::Lane;
 use super::turns::{Turn, Turns};
 use crate::clock::{Clock, Timestamp};
-use crate::queue::pace::Pace;
+use crate::mail::{Attempt, Reason};
+use crate::queue::pace::{Learnt, Pace};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError};
 
 /// How far back the daily figures look.
@@ -36,6 +37,7 @@ impl Worker {
 
     /// Runs the lanes; returns when told to stop and every open attempt is settled.
     pub async fn run(self) {
+        self.carrier.remember_rests().await;
         let lanes = TaskTracker::new();
         lanes.spawn(self.clone().maintain());
         let mut new_lanes = self.queue.new_lanes();
@@ -70,15 +72,30 @@ impl Worker {
         while let Some(lease) = next {
             turn.used(self.now(), lease.envelope.recipients().len());
             let attempt = self.carrier.attempt(&lease).await;
+            if is_too_fast(&attempt)
+                && let Some(learnt) = turn.refused(self.now())
+            {
+                self.learn(&lease.key(), learnt).await;
+            }
             let go_on = !self.is_stopping() && turn.renew(self.now());
             next = self.carrier.settle(lease, attempt, go_on).await;
         }
     }
 
+    async fn learn(&self, key: &MailboxKey, learnt: Learnt) {
+        if let Err(error) = self.queue.learn(key, learnt).await {
+            tracing::error!(%error, mailbox = key.mailbox, "cannot write what limit was learnt; a restart forgets it");
+        }
+    }
+
     async fn pace_so_far(&self, key: &MailboxKey) -> Pace {
         let since = self.now().minus(DAY);
+        let learnt = self.queue.learnt(key).await.unwrap_or_else(|error| {
+            tracing::error!(%error, mailbox = key.mailbox, "cannot read what limit was learnt; it will show again");
+            None
+        });
         match self.queue.recent_sends(key, since).await {
-            Ok(sends) => Pace::new(0, 0, sends),
+            Ok(sends) => Pace::new(0, 0, sends).knowing(learnt),
             Err(error) => {
                 tracing::error!(%error, mailbox = key.mailbox, "cannot read what was sent today; the daily figures begin anew");
                 Pace::new(0, 0, Vec::new())
@@ -86,11 +103,14 @@ impl Worker {
         }
     }
 
-    /// Mail whose time is up becomes a report; old entries go.
+    /// Mail whose time is up becomes a report, and people are told of what waits; old entries go.
     async fn maintain(self) {
         while !self.is_stopping() {
             if let Err(error) = self.expire().await {
                 tracing::error!(%error, "cannot look for expired mail; trying again");
+            }
+            if let Err(error) = self.tell().await {
+                tracing::error!(%error, "cannot tell of mail that waits; trying again");
             }
             self.sleep(MAINTAIN_EVERY).await;
         }
@@ -107,6 +127,26 @@ impl Worker {
                 self.carrier.settle(lease, attempt, false).await;
             }
         }
+    }
+
+    /// Senders are told of mail that is late, and of what is told of many messages at once.
+    async fn tell(&self) -> Result<(), QueueError> {
+        loop {
+            let found = self.queue.late().await?;
+            let mut reports = Vec::new();
+            for late in &found.late {
+                reports.extend(self.carrier.report_late(late).await);
+            }
+            self.queue.told(&found, reports).await?;
+            if found.is_end() {
+                break;
+            }
+        }
+        for digest in self.queue.digests().await? {
+            let message = self.carrier.digest(&digest).await?;
+            self.queue.told_digest(&digest, message).await?;
+        }
+        self.queue.remind().await
     }
 
     pub(super) const fn queue(&self) -> &Queue {
@@ -144,4 +184,15 @@ impl Worker {
             None => std::future::pending().await,
         }
     }
+}
+
+/// Whether the provider refused the message because there were too many over time. Too many at once (432, or Graph's
+/// `MailboxConcurrency`) say nothing about that.
+fn is_too_fast(attempt: &Attempt) -> bool {
+    let at_once = |words: &str| words.starts_with("432") || words.contains("MailboxConcurrency");
+    attempt
+        .outcomes
+        .iter()
+        .filter_map(|outcome| outcome.failure())
+        .any(|failure| failure.reason == Reason::Throttled && !at_once(&failure.diagnostic))
 }

@@ -11,7 +11,7 @@ use crate::clock::Timestamp;
 use crate::config::Config;
 use crate::front::admin::OwnMessage;
 use crate::http::{Http, Request};
-use crate::mail::{Event, Observer};
+use crate::mail::{Event, Observer, Reason};
 use crate::queue::Queue;
 
 /// Notices that may wait to be sent. More than that at once are not read by anybody.
@@ -33,6 +33,8 @@ enum Kind {
     Warning,
     /// Its mail waits.
     SignInNeeded,
+    /// Mail of a mailbox waits for another reason, or still waits.
+    Held,
 }
 
 /// Passes every event on, and keeps what people must be told.
@@ -50,7 +52,7 @@ impl Alarm {
 }
 
 impl Observer for Alarm {
-    #[expect(clippy::wildcard_enum_match_arm, reason = "two kinds of event are for people at once")]
+    #[expect(clippy::wildcard_enum_match_arm, reason = "few kinds of event are for people at once")]
     fn observe(&self, event: &Event) {
         self.next.observe(event);
         let notice = match event.clone() {
@@ -60,12 +62,28 @@ impl Observer for Alarm {
             Event::SignInNeeded { account, why, hint } => {
                 Notice { account, kind: Kind::SignInNeeded, what: why, hint, due: None }
             }
+            // Trouble with the sign-in has its own event, and who holds a mailbox by hand knows.
+            Event::Held { account, mailbox, failure, fresh: true, .. } if is_news(failure.reason) => {
+                let what = format!("mail of `{mailbox}` is held: {failure}");
+                let hint = failure.reason.hint(&account);
+                Notice { account, kind: Kind::Held, what, hint, due: None }
+            }
+            Event::StillHeld { account, mailbox, failure, since, waiting } => {
+                let what = format!("{waiting} messages of `{mailbox}` are held since {since}: {failure}");
+                let hint = failure.reason.hint(&account);
+                Notice { account, kind: Kind::Held, what, hint, due: None }
+            }
             _ => return,
         };
         if self.notices.try_send(notice).is_err() {
             tracing::warn!("too many notices at once: one is in the log alone");
         }
     }
+}
+
+/// Whether a hold for this reason is told here.
+const fn is_news(reason: Reason) -> bool {
+    !matches!(reason, Reason::SignInNeeded | Reason::ConfigurationRejected | Reason::HeldByHand)
 }
 
 /// Sends notices as long as there may be some.
@@ -96,7 +114,7 @@ impl Notice {
         json!({
             "gateway": hostname,
             "account": self.account,
-            "kind": match self.kind { Kind::Warning => "warning", Kind::SignInNeeded => "sign-in-needed" },
+            "kind": match self.kind { Kind::Warning => "warning", Kind::SignInNeeded => "sign-in-needed", Kind::Held => "held" },
             "what": self.what,
             "hint": self.hint,
             "due": self.due.map(|due| due.to_string()),
@@ -113,6 +131,7 @@ impl Notice {
         match self.kind {
             Kind::Warning => format!("oxpost: account {} will need you", self.account),
             Kind::SignInNeeded => format!("oxpost: account {} needs you, its mail waits", self.account),
+            Kind::Held => format!("oxpost: mail of account {} is held", self.account),
         }
     }
 }
@@ -120,7 +139,7 @@ impl Notice {
 /// A notice as mail; `None` if nobody is to be told by mail, or if the account that would tell is the one in trouble.
 fn mail<'c>(config: &'c Config, notice: &Notice) -> Option<OwnMessage<'c>> {
     let named = config.notify.as_ref()?;
-    if notice.kind == Kind::SignInNeeded && notice.account == *named {
+    if notice.kind != Kind::Warning && notice.account == *named {
         return None;
     }
     let account = config.accounts.iter().find(|account| account.name == *named)?;

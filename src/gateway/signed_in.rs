@@ -41,7 +41,7 @@ impl SignedIn {
     }
 
     async fn go(&self, selector: Selector) {
-        if let Err(error) = self.queue.release(selector, "the account was signed in").await {
+        if let Err(error) = self.queue.mended(selector, "the account was signed in").await {
             tracing::warn!(%error, "held mail cannot be released now; release it by hand with `oxpost queue release`");
         }
     }

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::Address;
+use super::dsn::{MessageWishes, RecipientWishes};
 
 /// The address of MAIL: where reports go. `<>` is a case of its own, not an empty text.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -36,16 +37,19 @@ impl fmt::Display for ReversePath {
     }
 }
 
-/// One RCPT. DSN parameters (RFC 3461) will live here.
+/// One RCPT.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Recipient {
     /// Who gets the message.
     pub address: Address,
+    /// What the sender wants to be told about it.
+    #[serde(default)]
+    pub wishes: RecipientWishes,
 }
 
 impl From<Address> for Recipient {
     fn from(address: Address) -> Self {
-        Self { address }
+        Self { address, wishes: RecipientWishes::default() }
     }
 }
 
@@ -69,6 +73,9 @@ pub struct Envelope {
     pub body: BodyType,
     /// Whether MAIL asked for SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// What reports about it are to be like.
+    #[serde(default)]
+    pub wishes: MessageWishes,
 }
 
 /// An envelope needs a recipient.
@@ -84,12 +91,19 @@ impl Envelope {
         if recipients.is_empty() {
             return Err(NoRecipients);
         }
-        Ok(Self { reverse_path, recipients, body: BodyType::default(), smtputf8: false })
+        Ok(Self {
+            reverse_path,
+            recipients,
+            body: BodyType::default(),
+            smtputf8: false,
+            wishes: MessageWishes::default(),
+        })
     }
 
     /// An envelope with one recipient.
     pub fn to_one(reverse_path: ReversePath, recipient: Recipient) -> Self {
-        Self { reverse_path, recipients: vec![recipient], body: BodyType::default(), smtputf8: false }
+        let (body, wishes) = (BodyType::default(), MessageWishes::default());
+        Self { reverse_path, recipients: vec![recipient], body, smtputf8: false, wishes }
     }
 
     /// Where reports go.

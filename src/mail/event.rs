@@ -55,8 +55,12 @@ pub enum Event {
         recipients: usize,
         failure: Failure,
     },
-    /// Mail of a mailbox waits until its account is mended.
-    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Option<Timestamp> },
+    /// Mail of a mailbox waits until its account is mended. `fresh`: it was not held before this.
+    Held { id: QueueId, account: String, mailbox: String, failure: Failure, probe: Option<Timestamp>, fresh: bool },
+    /// Somebody put a mailbox on hold.
+    HeldByHand { account: String, mailbox: String, why: String },
+    /// A mailbox is held for an hour, a day, and each day from then on.
+    StillHeld { account: String, mailbox: String, failure: Failure, since: Timestamp, waiting: u64 },
     /// The hold of a mailbox ended.
     Released { account: String, mailbox: String, why: String },
     /// The provider refuses a way out to a mailbox, whatever the message; it is passed over until `until`.

@@ -53,6 +53,8 @@ pub enum Reason {
     SenderBlocked,
     /// Several ways are configured wrongly, or none can be used now.
     NoWayOut,
+    /// Somebody put the mailbox on hold.
+    HeldByHand,
     // -- for good --
     /// The mailbox may not send as this sender.
     SenderRefused,
@@ -97,6 +99,7 @@ impl Reason {
             Self::RecipientDeferred => (4, 2, 0),
             Self::TokenUnavailable | Self::SignInNeeded | Self::AuthenticationRejected => (4, 7, 0),
             Self::ConfigurationRejected | Self::NoWayOut => (4, 3, 5),
+            Self::HeldByHand => (4, 3, 2),
             Self::PermissionMissing | Self::SmtpAuthDisabled | Self::ReadingDisabled | Self::SenderBlocked => (4, 7, 1),
             Self::MailboxUnavailable => (4, 2, 1),
             Self::MailboxFull => (4, 2, 2),
@@ -135,7 +138,8 @@ impl Reason {
             | Self::MailboxFull
             | Self::DailyLimit
             | Self::SenderBlocked
-            | Self::NoWayOut => Disposition::Hold,
+            | Self::NoWayOut
+            | Self::HeldByHand => Disposition::Hold,
             Self::SenderRefused
             | Self::RecipientRefused
             | Self::MessageTooLarge
@@ -171,6 +175,7 @@ impl Reason {
             Self::DailyLimit => "the mailbox has used up its daily recipients",
             Self::SenderBlocked => "the provider blocks this sender or tenant",
             Self::NoWayOut => "no configured way out can be used",
+            Self::HeldByHand => "somebody put the mailbox on hold",
             Self::SenderRefused => "the mailbox may not send as this sender",
             Self::RecipientRefused => "the recipient was refused",
             Self::MessageTooLarge => "the message is larger than any way out can carry",
@@ -203,6 +208,7 @@ impl Reason {
             Self::MailboxFull => "make room in the sending mailbox (Sent Items fills it); oxpost probes by itself".to_owned(),
             Self::DailyLimit => "wait until tomorrow, or spread the mail over more mailboxes; oxpost probes by itself".to_owned(),
             Self::SenderBlocked => "the tenant's administrator must unblock the sender at the provider; oxpost probes by itself".to_owned(),
+            Self::HeldByHand => format!("when its mail may go, run `oxpost queue release {account}`"),
             Self::NoWayOut => format!("check the account's `send` with `oxpost check`; then run `oxpost queue release {account}`"),
             Self::SenderRefused => "let the mailbox send as that address at the provider, or set `sender = \"rewrite\"` for the client".to_owned(),
             Self::RecipientRefused => "check the recipient's address".to_owned(),
@@ -273,6 +279,9 @@ pub fn one_line(text: &str) -> String {
 pub struct Receipt {
     /// The final reply, or the HTTP status with its request id.
     pub diagnostic: String,
+    /// Whether the provider was told what the sender wants to hear (RFC 3461), and took that over.
+    #[serde(default)]
+    pub knows_wishes: bool,
 }
 
 /// What became of one recipient in one attempt.
@@ -343,6 +352,20 @@ impl BackendKind {
     }
 }
 
+/// The word is no way out.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("`{0}` is no way out")]
+pub struct NoBackend(String);
+
+impl std::str::FromStr for BackendKind {
+    type Err = NoBackend;
+
+    fn from_str(name: &str) -> Result<Self, NoBackend> {
+        let all = [Self::Graph, Self::Smtp, Self::Gmail, Self::Ews];
+        all.into_iter().find(|kind| kind.name() == name).ok_or_else(|| NoBackend(name.to_owned()))
+    }
+}
+
 impl std::fmt::Display for BackendKind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(self.name())
@@ -371,7 +394,8 @@ impl Attempt {
 mod tests {
     use super::*;
 
-    const ALL: [Reason; 28] = [
+    const ALL: [Reason; 30] = [
+        Reason::ReadingDisabled,
         Reason::Unreachable,
         Reason::TlsRefused,
         Reason::TimedOut,
@@ -391,6 +415,7 @@ mod tests {
         Reason::DailyLimit,
         Reason::SenderBlocked,
         Reason::NoWayOut,
+        Reason::HeldByHand,
         Reason::SenderRefused,
         Reason::RecipientRefused,
         Reason::MessageTooLarge,

@@ -1,6 +1,7 @@
 //! Telling the observer what a settlement changed.
 
-use super::settle::{Settled, Settlement};
+use super::NewMessage;
+use super::settle::{Settled, Settlement, Told};
 use super::verdict::Fate;
 use crate::clock::Timestamp;
 use crate::mail::{Event, Failure, Observer, Outcome};
@@ -44,10 +45,20 @@ pub(super) fn tell(observer: &dyn Observer, settlement: &Settlement, settled: &S
         });
     }
     holds(observer, settlement, settled);
-    if let Some((message, row)) = &settlement.report {
-        let to = message.envelope.recipients().first().map(|to| to.address.to_string()).unwrap_or_default();
-        observer.observe(&Event::Reported { id: row.id, about: lease.id, to });
+    match &settlement.report {
+        Some(Told::Alone(message, _)) => observer.observe(&reported(message)),
+        Some(Told::InDigest(line)) => {
+            let why = format!("`{}` was told of much one by one; this one stands in the next digest", line.to);
+            observer.observe(&Event::Unreported { about: lease.id, why });
+        }
+        None => {}
     }
+}
+
+/// A report that is in the queue.
+pub(super) fn reported(message: &NewMessage) -> Event {
+    let to = message.envelope.recipients().first().map(|to| to.address.to_string()).unwrap_or_default();
+    Event::Reported { id: message.id, about: message.report_about.unwrap_or(message.id), to }
 }
 
 fn relayed(observer: &dyn Observer, settlement: &Settlement, now: Timestamp) {
@@ -70,13 +81,14 @@ fn relayed(observer: &dyn Observer, settlement: &Settlement, now: Timestamp) {
 
 fn holds(observer: &dyn Observer, settlement: &Settlement, settled: &Settled) {
     let route = &settlement.lease.route;
-    if let (Some(failure), Some(probe)) = (&settlement.verdict.hold, settled.held) {
+    if let (Some(failure), Some(begun)) = (&settlement.verdict.hold, &settled.held) {
         observer.observe(&Event::Held {
             id: settlement.lease.id,
             account: route.account.clone(),
             mailbox: route.mailbox.to_string(),
             failure: failure.clone(),
-            probe,
+            probe: begun.next_probe,
+            fresh: begun.fresh,
         });
     }
     if let Some(account) = &settled.released {

@@ -43,7 +43,7 @@ pub enum Selector {
 /// Whether a held mailbox is probed. Where only a person can mend the cause, a probe would be one more wrong sign-in
 /// at the provider, and might lock the account out.
 pub const fn is_probed(reason: Reason) -> bool {
-    !matches!(reason, Reason::SignInNeeded | Reason::ConfigurationRejected)
+    !matches!(reason, Reason::SignInNeeded | Reason::ConfigurationRejected | Reason::HeldByHand)
 }
 
 /// When the next probe is due after `probes` earlier ones.
@@ -70,6 +70,23 @@ pub(super) struct Gate {
     pub(super) probes: u32,
     pub(super) probing: bool,
     pub(super) failure: Failure,
+    by_hand: bool,
+}
+
+/// A hold that began or was renewed.
+pub(super) struct Begun {
+    pub(super) next_probe: Option<Timestamp>,
+    /// The mailbox was not held before.
+    pub(super) fresh: bool,
+}
+
+/// What ends a hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum End {
+    /// The trouble is over, which is no reason to end a hold by hand.
+    Mended,
+    /// Somebody wants it.
+    Released,
 }
 
 impl Gate {
@@ -80,13 +97,14 @@ impl Gate {
 }
 
 pub(super) fn gate(connection: &Connection, lane: i64) -> rusqlite::Result<Option<Gate>> {
-    let sql = "SELECT next_probe, probes, probing, failure FROM hold WHERE lane = ?1";
+    let sql = "SELECT next_probe, probes, probing, failure, by_hand FROM hold WHERE lane = ?1";
     let read = |row: &Row<'_>| {
         Ok(Gate {
             next_probe: optional_time(row, "next_probe")?,
             probes: row.get("probes")?,
             probing: row.get::<_, Option<i64>>("probing")?.is_some(),
             failure: from_json(row, "failure")?,
+            by_hand: row.get("by_hand")?,
         })
     };
     connection.prepare_cached(sql)?.query_row([lane], read).optional()
@@ -108,20 +126,23 @@ pub(super) fn probed(connection: &Connection, lane: i64, seq: i64) -> rusqlite::
 }
 
 /// Puts the lane on hold, or renews the cause of its hold. `releases` is what the lease saw: if the lane was released
-/// since, the failure is old news and nothing happens. Returns the time of the next probe if the lane is held now.
+/// since, the failure is old news and nothing happens; neither does it to a hold by hand.
 pub(super) fn begin(
     connection: &Connection,
     (lane, releases): (i64, i64),
     account: &str,
     failure: &Failure,
     now: Timestamp,
-) -> rusqlite::Result<Option<Option<Timestamp>>> {
+) -> rusqlite::Result<Option<Begun>> {
     let current: i64 =
         connection.prepare_cached("SELECT releases FROM lane WHERE id = ?1")?.query_row([lane], |row| row.get(0))?;
     if current != releases {
         return Ok(None);
     }
-    let next = match gate(connection, lane)? {
+    let gate = gate(connection, lane)?;
+    let fresh = gate.is_none();
+    let next = match gate {
+        Some(Gate { by_hand: true, .. }) => return Ok(None),
         // Several attempts that were under way fail alike: they do not put the probe off.
         Some(Gate { next_probe: Some(next), .. }) if is_probed(failure.reason) => Some(next),
         Some(Gate { probes, .. }) => next_probe(failure, probes, now),
@@ -136,15 +157,32 @@ pub(super) fn begin(
         now.as_millis(),
         next.map(Timestamp::as_millis),
     ))?;
-    Ok(Some(next))
+    Ok(Some(Begun { next_probe: next, fresh }))
+}
+
+/// Puts a lane on hold by hand, whatever state it is in.
+pub(super) fn by_hand(
+    connection: &Connection,
+    lane: i64,
+    account: &str,
+    why: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO hold (lane, account, failure, since, by_hand) VALUES (?1, ?2, ?3, ?4, 1)
+        ON CONFLICT (lane) DO UPDATE SET account = ?2, failure = ?3, next_probe = NULL, by_hand = 1";
+    let failure = json(&Failure::new(Reason::HeldByHand, why))?;
+    connection.prepare_cached(sql)?.execute((lane, account, failure, now.as_millis()))?;
+    Ok(())
 }
 
 /// Ends the hold of a lane: its time is booked, and what waits is due now, unless the provider asked for later.
 /// Returns the account that was held, if the lane was.
-pub(super) fn end(connection: &Connection, lane: i64, now: Timestamp) -> rusqlite::Result<Option<String>> {
-    let sql = "DELETE FROM hold WHERE lane = ?1 RETURNING account, since";
+pub(super) fn end(connection: &Connection, lane: i64, by: End, now: Timestamp) -> rusqlite::Result<Option<String>> {
+    let sql = "DELETE FROM hold WHERE lane = ?1 AND (by_hand = 0 OR ?2) RETURNING account, since";
     let read = |row: &Row<'_>| Ok((row.get::<_, String>("account")?, time(row, "since")?));
-    let Some((account, since)) = connection.prepare_cached(sql)?.query_row([lane], read).optional()? else {
+    let Some((account, since)) =
+        connection.prepare_cached(sql)?.query_row((lane, by == End::Released), read).optional()?
+    else {
         return Ok(None);
     };
     let held = i64::try_from(now.since(since).as_millis()).unwrap_or(i64::MAX);
@@ -160,11 +198,12 @@ pub(super) fn end(connection: &Connection, lane: i64, now: Timestamp) -> rusqlit
 pub(super) fn release(
     connection: &Connection,
     selector: &Selector,
+    by: End,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<(MailboxKey, String)>> {
     let mut released = Vec::new();
     for (lane, key) in selected(connection, selector)? {
-        if let Some(account) = end(connection, lane, now)? {
+        if let Some(account) = end(connection, lane, by, now)? {
             released.push((key, account));
         }
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::direct::{self, Answer, Clients};
@@ -9,7 +10,7 @@ use super::lanes::{Lanes, Standby};
 use super::lease::{self, Offer, Taken};
 use super::room::Room;
 use super::rows::Row;
-use super::settle::{self, Settlement};
+use super::settle::{self, Settlement, Told};
 use super::spool::{BodyReader, Content, Spool};
 use super::{Lease, MailboxKey, NewMessage, QueueError, Settings, events, recover};
 use crate::clock::Clock;
@@ -110,6 +111,28 @@ impl Inner {
         }
     }
 
+    /// Accepts messages of our own, and does `also` in the same transaction.
+    pub(super) async fn accept_all(
+        &self,
+        mut messages: Vec<NewMessage>,
+        also: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), QueueError> {
+        let now = self.clock.now();
+        let rows: Vec<Row> = messages.iter().map(Row::new).collect();
+        let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
+        let insert = move |connection: &Connection| {
+            also(connection)?;
+            rows.iter().map(|row| row.insert(connection, now)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        let lanes = self.store.write(insert).await?;
+        for ((message, key), lane) in messages.iter_mut().zip(keys).zip(lanes) {
+            message.body.keep();
+            self.observer.observe(&events::reported(message));
+            self.lanes.has_mail(&key, lane);
+        }
+        Ok(())
+    }
+
     /// A message that was leased as it was accepted goes to whoever stood by; of any other the mailbox is told.
     fn hand_out(&self, key: &MailboxKey, lane: i64, taken: Option<Taken>, by: Option<(Standby, Lease)>) {
         match (taken, by) {
@@ -135,7 +158,7 @@ impl Inner {
             // What waits has another time now.
             self.lanes.wake(&lease.key());
         }
-        if let (Some((_, row)), Some(lane)) = (&settlement.report, settled.report_lane) {
+        if let (Some(Told::Alone(_, row)), Some(lane)) = (&settlement.report, settled.report_lane) {
             self.lanes.has_mail(&row.key, lane);
         }
         if settled.done

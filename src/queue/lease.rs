@@ -295,18 +295,21 @@ fn envelope(row: &Row<'_>, recipients: Vec<Recipient>) -> rusqlite::Result<Envel
         Envelope::new(path.map_or(ReversePath::Null, ReversePath::Mailbox), recipients).map_err(damaged)?;
     envelope.body = if row.get("eight_bit")? { BodyType::EightBitMime } else { BodyType::SevenBit };
     envelope.smtputf8 = row.get("smtputf8")?;
+    envelope.wishes = optional_json(row, "wishes")?.unwrap_or_default();
     Ok(envelope)
 }
 
 fn outstanding(connection: &Connection, seq: i64) -> rusqlite::Result<(Vec<i64>, Vec<Recipient>)> {
-    let sql = "SELECT position, address FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
-    let read =
-        |row: &Row<'_>| Ok((row.get::<_, i64>("position")?, Recipient::from(parsed::<Address>(row, "address")?)));
+    let sql = "SELECT position, address, wishes FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
+    let read = |row: &Row<'_>| {
+        let wishes = optional_json(row, "wishes")?.unwrap_or_default();
+        Ok((row.get::<_, i64>("position")?, Recipient { address: parsed::<Address>(row, "address")?, wishes }))
+    };
     connection.prepare_cached(sql)?.query_map((seq, OUTSTANDING), read)?.collect()
 }
 
 /// The last failure of each outstanding recipient; for those that never had one, that of the hold they wait for.
-fn last_words(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Option<Failure>>> {
+pub(super) fn last_words(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Option<Failure>>> {
     let sql = "SELECT coalesce(failure, (SELECT hold.failure FROM hold JOIN message ON message.lane = hold.lane
         WHERE message.seq = ?1)) AS failure FROM recipient WHERE message = ?1 AND state = ?2 ORDER BY position";
     let read = |row: &Row<'_>| optional_json(row, "failure");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::DigestLine;
 use super::spool::{Content, SpooledBody};
 use crate::clock::Timestamp;
 use crate::mail::{Address, Attempt, Envelope, Failure, Outcome, QueueId, SenderPolicy};
@@ -61,6 +62,21 @@ pub struct NewMessage {
     pub report_about: Option<QueueId>,
     /// Where it came from over the network, for the log.
     pub peer: Option<std::net::IpAddr>,
+}
+
+/// How the sender is told of what became of a message.
+#[derive(Debug)]
+pub enum Report {
+    /// By a message about it alone.
+    Alone(Box<NewMessage>),
+    /// By a line in a message about many.
+    InDigest(Box<DigestLine>),
+}
+
+impl From<NewMessage> for Report {
+    fn from(message: NewMessage) -> Self {
+        Self::Alone(Box::new(message))
+    }
 }
 
 /// The right, and the duty, to make one attempt. At most one exists for a message; it ends with

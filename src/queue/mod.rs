@@ -6,19 +6,23 @@
 mod backup;
 mod content;
 mod day;
+mod digest;
 mod direct;
 mod error;
 mod events;
 mod handling;
 mod hold;
+mod holding;
 mod inner;
 mod lanes;
+mod late;
 mod lease;
 mod listing;
 mod message;
 mod notes;
 pub mod pace;
 mod recover;
+mod remind;
 pub mod retry;
 mod room;
 mod rows;
@@ -26,8 +30,10 @@ mod settings;
 mod settle;
 mod spool;
 mod tables;
+mod tell;
 #[cfg(test)]
 mod tests;
+mod throttle;
 mod verdict;
 
 use std::future::Future;
@@ -38,12 +44,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 pub use backup::{Copied, CopyError, copy};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
+pub use digest::{Digest, DigestLine};
 pub use direct::{Answer, Refusal};
 pub use error::QueueError;
 pub use hold::{Hold, Selector, is_probed};
 pub use lanes::Standby;
+pub use late::{Late, LateMail};
 pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary, Totals};
-pub use message::{Lease, MailboxKey, NewMessage, Next, Route};
+pub use message::{Lease, MailboxKey, NewMessage, Next, Report, Route};
 pub use settings::Settings;
 pub use settle::{AttemptResult, Unsettled};
 pub use spool::{BodyReader, BodyWriter, SpooledBody};
@@ -51,7 +59,7 @@ pub use tables::MIGRATIONS;
 pub use verdict::{Fate, Verdict};
 
 use crate::clock::{Clock, Timestamp};
-use crate::mail::{Attempt, Event, Observer, QueueId};
+use crate::mail::{Attempt, Observer, QueueId};
 use crate::store::{Store, StoreError};
 use direct::Clients;
 use inner::Inner;
@@ -188,7 +196,7 @@ impl Queue {
         lease: Lease,
         attempt: Attempt,
         verdict: Verdict,
-        report: Option<NewMessage>,
+        report: Option<Report>,
     ) -> Result<(), Unsettled> {
         let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
         self.write_settlement(settlement, false).await.map(drop)
@@ -203,7 +211,7 @@ impl Queue {
         lease: Lease,
         attempt: Attempt,
         verdict: Verdict,
-        report: Option<NewMessage>,
+        report: Option<Report>,
     ) -> Result<Option<Lease>, Unsettled> {
         let settlement = Arc::new(Settlement::new(lease, attempt, verdict, report));
         self.write_settlement(settlement, true).await
@@ -362,32 +370,6 @@ impl Queue {
     /// What the store says.
     pub async fn oldest(&self) -> Result<Option<Timestamp>, QueueError> {
         Ok(self.inner.store.read(listing::oldest).await?)
-    }
-
-    /// The mailboxes that are held, oldest hold first.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn holds(&self) -> Result<Vec<Hold>, QueueError> {
-        Ok(self.inner.store.read(hold::list).await?)
-    }
-
-    /// Ends holds: their messages are due now. `why` goes into the log. Returns the mailboxes.
-    ///
-    /// # Errors
-    /// What the store says; nothing is released then.
-    pub async fn release(&self, selector: Selector, why: &str) -> Result<Vec<MailboxKey>, QueueError> {
-        let inner = &self.inner;
-        let now = inner.clock.now();
-        let released = inner.store.write(move |connection| hold::release(connection, &selector, now)).await?;
-        let mut keys = Vec::new();
-        for (key, account) in released {
-            let mailbox = key.mailbox.clone();
-            inner.observer.observe(&Event::Released { account, mailbox, why: why.to_owned() });
-            inner.lanes.wake(&key);
-            keys.push(key);
-        }
-        Ok(keys)
     }
 
     /// Makes a message due now. If it failed, the failed recipients are tried again and its time begins anew.

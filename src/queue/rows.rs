@@ -93,7 +93,8 @@ pub(super) struct Row {
     pub(super) key: MailboxKey,
     route: Route,
     reverse_path: Option<String>,
-    recipients: Vec<String>,
+    recipients: Vec<(String, Option<String>)>,
+    wishes: Option<String>,
     eight_bit: bool,
     smtputf8: bool,
     prefix: Vec<u8>,
@@ -111,7 +112,8 @@ impl Row {
             key: message.route.key(),
             route: message.route.clone(),
             reverse_path: envelope.reverse_path().address().map(ToString::to_string),
-            recipients: envelope.recipients().iter().map(|to| to.address.to_string()).collect(),
+            recipients: envelope.recipients().iter().map(|to| (to.address.to_string(), wishes(&to.wishes))).collect(),
+            wishes: wishes(&envelope.wishes),
             eight_bit: envelope.body == BodyType::EightBitMime,
             smtputf8: envelope.smtputf8,
             prefix: message.prefix.clone(),
@@ -154,6 +156,7 @@ impl Row {
             ":size": self.size.cast_signed(),
             ":spool": spool,
             ":message_id": self.message_id,
+            ":wishes": self.wishes,
             ":report_about": self.report_about.as_ref().map(QueueId::as_bytes),
             ":now": now.as_millis(),
         })?;
@@ -162,21 +165,27 @@ impl Row {
             &self.prefix,
             octets,
         ))?;
-        let mut recipient =
-            connection.prepare_cached("INSERT INTO recipient (message, position, address) VALUES (?1, ?2, ?3)")?;
-        for (position, address) in (0_i64..).zip(&self.recipients) {
-            recipient.execute((seq, position, address))?;
+        let mut recipient = connection
+            .prepare_cached("INSERT INTO recipient (message, position, address, wishes) VALUES (?1, ?2, ?3, ?4)")?;
+        for (position, (address, wishes)) in (0_i64..).zip(&self.recipients) {
+            recipient.execute((seq, position, address, wishes))?;
         }
         Ok(seq)
     }
+}
+
+/// What was asked for about reports, as a column; nearly nobody asks for anything.
+fn wishes<T: Serialize + Default + PartialEq>(wishes: &T) -> Option<String> {
+    // Words and short texts become JSON without fail.
+    if *wishes == T::default() { None } else { serde_json::to_string(wishes).ok() }
 }
 
 /// A leased message has one attempt, which the same transaction records.
 fn insert_message() -> String {
     format!(
         "INSERT INTO message (id, lane, state, attempts, account, route, reverse_path, eight_bit, smtputf8, size, spool, \
-         message_id, report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, :state, \
-         :state = {LEASED}, :account, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, \
+         message_id, wishes, report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, :state, \
+         :state = {LEASED}, :account, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :wishes, \
          :report_about, :now, :now, {HELD_SO_FAR}, :now)"
     )
 }

@@ -12,6 +12,8 @@ pub struct Settings {
     pub expire_after: Duration,
     /// How long a message may wait on hold. Default 14 days.
     pub hold_expire_after: Duration,
+    /// How long a message may wait until its sender is told; zero: nobody is told. Default 4 h.
+    pub delay_report_after: Duration,
     /// How long relayed and failed messages stay in the list, and failed ones keep their content. Default 30 days.
     pub keep: Duration,
     /// How long an attempt whose answer was lost waits at least before the next one. Default 15 min.
@@ -34,6 +36,7 @@ impl Settings {
             data: data.into(),
             expire_after: DAY * 4,
             hold_expire_after: DAY * 14,
+            delay_report_after: Duration::from_hours(4),
             keep: DAY * 30,
             unknown_retry: Duration::from_mins(15),
             reserve_octets: 200_000_000,

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rows::{FAILED, OUTSTANDING, REFUSED, RELAYED, Row, TAKEN, WAITING, json};
 use super::verdict::{Fate, Verdict};
-use super::{Lease, NewMessage, QueueError, direct, handling, hold};
+use super::{DigestLine, Lease, NewMessage, QueueError, Report, digest, direct, handling, hold};
 use crate::clock::Timestamp;
 use crate::mail::{Attempt, BackendKind, Outcome};
 
@@ -18,15 +18,25 @@ pub(super) struct Settlement {
     pub(super) lease: Lease,
     pub(super) attempt: Attempt,
     pub(super) verdict: Verdict,
-    pub(super) report: Option<(NewMessage, Row)>,
+    pub(super) report: Option<Told>,
+}
+
+/// A report that is written with a settlement.
+#[derive(Debug)]
+pub(super) enum Told {
+    Alone(Box<NewMessage>, Box<Row>),
+    InDigest(Box<DigestLine>),
 }
 
 impl Settlement {
-    pub(super) fn new(lease: Lease, attempt: Attempt, verdict: Verdict, report: Option<NewMessage>) -> Self {
-        let report = report.map(|mut message| {
-            message.body.keep();
-            let row = Row::new(&message);
-            (message, row)
+    pub(super) fn new(lease: Lease, attempt: Attempt, verdict: Verdict, report: Option<Report>) -> Self {
+        let report = report.map(|report| match report {
+            Report::Alone(mut message) => {
+                message.body.keep();
+                let row = Box::new(Row::new(&message));
+                Told::Alone(message, row)
+            }
+            Report::InDigest(line) => Told::InDigest(line),
         });
         Self { lease, attempt, verdict, report }
     }
@@ -108,8 +118,8 @@ impl AttemptResult {
 pub(super) struct Settled {
     /// The message is relayed to all, or removed; its content is no longer named by any row.
     pub(super) done: bool,
-    /// The mailbox is held now; when it is probed.
-    pub(super) held: Option<Option<Timestamp>>,
+    /// The mailbox is held now.
+    pub(super) held: Option<hold::Begun>,
     /// The account whose hold ended.
     pub(super) released: Option<String>,
     /// The lane of the report.
@@ -135,10 +145,12 @@ pub(super) fn write(connection: &Connection, settlement: &Settlement, now: Times
         let lane = (record.lane, record.releases);
         settled.held = hold::begin(connection, lane, &lease.route.account, failure, now)?;
     } else if lease.probe && attempt.outcomes.iter().any(hold::shows_health) {
-        settled.released = hold::end(connection, record.lane, now)?;
+        settled.released = hold::end(connection, record.lane, hold::End::Mended, now)?;
     }
-    if let Some((_, row)) = report {
-        settled.report_lane = Some(row.insert(connection, now)?);
+    match report {
+        Some(Told::Alone(_, row)) => settled.report_lane = Some(row.insert(connection, now)?),
+        Some(Told::InDigest(line)) => digest::add(connection, line, now)?,
+        None => {}
     }
     Ok(settled)
 }

@@ -7,6 +7,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { part: "queue", version: 1, sql: VERSION_1 },
     Migration { part: "queue", version: 2, sql: VERSION_2 },
     Migration { part: "queue", version: 3, sql: VERSION_3 },
+    Migration { part: "queue", version: 4, sql: VERSION_4 },
 ];
 
 /// `pending`: messages whose clients wait for the provider's answer, so that they are not ours yet.
@@ -110,4 +111,43 @@ CREATE TABLE attempt (
     PRIMARY KEY (message, number)
 ) WITHOUT ROWID;
 CREATE INDEX attempt_sent ON attempt (lane, started_at, sent) WHERE sent > 0;
+";
+
+/// `wishes`: what the client asked for about reports (RFC 3461), as JSON; nothing at all for nearly all mail.
+///
+/// `sweep`: how far a search through the messages in their order has come, by what it looks for.
+///
+/// `digest`: what is told to an address in one message, because it was told of too much one by one.
+///
+/// `hold.reminders`: how often people were reminded. `hold.by_hand`: somebody holds the mailbox, so nothing but a release
+/// ends it.
+///
+/// `rest`: until when a way of a mailbox is not asked again, because it said so. `learnt`: the messages a minute that
+/// refusals showed a mailbox to have.
+const VERSION_4: &str = "
+ALTER TABLE message ADD COLUMN wishes TEXT;
+ALTER TABLE recipient ADD COLUMN wishes TEXT;
+ALTER TABLE hold ADD COLUMN reminders INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE hold ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE sweep (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE digest (
+    id INTEGER PRIMARY KEY,
+    address TEXT NOT NULL,
+    route TEXT NOT NULL,
+    about BLOB NOT NULL,
+    line TEXT NOT NULL,
+    at INTEGER NOT NULL
+);
+CREATE INDEX digest_address ON digest (address, at);
+CREATE TABLE rest (
+    lane INTEGER NOT NULL,
+    backend TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (lane, backend)
+) WITHOUT ROWID;
+CREATE TABLE learnt (
+    lane INTEGER PRIMARY KEY,
+    per_minute INTEGER NOT NULL,
+    since INTEGER NOT NULL
+);
 ";

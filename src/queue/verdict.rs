@@ -1,10 +1,15 @@
 //! What follows from an attempt. Pure: settings, time and jitter are handed in.
 
+use std::time::Duration;
+
 use super::lease::expiry;
 use super::retry::{self, Jitter};
 use super::{Lease, Settings};
 use crate::clock::Timestamp;
 use crate::mail::{Attempt, Failure, Outcome, Reason, Receipt, Recipient};
+
+/// How long a mailbox rests after "too many" (429, 432, 421) without a Retry-After.
+const THROTTLED: Duration = Duration::from_secs(10);
 
 /// What becomes of one recipient.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -47,7 +52,7 @@ pub(super) fn judge(lease: &Lease, attempt: &Attempt, settings: &Settings, now: 
     };
     let next = recipients.iter().zip(&outcomes).filter_map(still).max();
     let asked = recipients.iter().filter_map(|fate| match fate {
-        Fate::Outstanding(failure) => failure.retry_after.map(|wait| now.plus(wait)),
+        Fate::Outstanding(failure) => asked_wait(failure).map(|wait| now.plus(wait)),
         Fate::Relayed(_) | Fate::Failed(_) => None,
     });
     let failed = recipients.iter().zip(lease.envelope.recipients()).filter_map(|(fate, recipient)| match fate {
@@ -63,6 +68,12 @@ pub(super) fn judge(lease: &Lease, attempt: &Attempt, settings: &Settings, now: 
         removed: false,
         recipients,
     }
+}
+
+/// How long the remote wants to be left alone. One that says "too many" without a time means all of the mailbox's mail
+/// as well.
+fn asked_wait(failure: &Failure) -> Option<Duration> {
+    failure.retry_after.or((failure.reason == Reason::Throttled).then_some(THROTTLED))
 }
 
 struct Judge<'a> {

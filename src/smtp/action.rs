@@ -1,6 +1,7 @@
 //! What a session wants done, and what it is answered.
 
 use super::Reply;
+use crate::mail::dsn::{MessageWishes, RecipientWishes};
 use crate::mail::{Address, BodyType, ReversePath};
 use crate::secret::Secret;
 
@@ -77,6 +78,8 @@ pub struct MailRequest {
     pub body: BodyType,
     /// Whether it asked for SMTPUTF8.
     pub smtputf8: bool,
+    /// What reports about it are to be like (RET, ENVID).
+    pub wishes: MessageWishes,
 }
 
 /// What RCPT said.
@@ -84,6 +87,8 @@ pub struct MailRequest {
 pub struct RcptRequest {
     /// Who is to receive the message.
     pub target: RcptTarget,
+    /// What the sender wants to be told (NOTIFY, ORCPT).
+    pub wishes: RecipientWishes,
 }
 
 /// A recipient as RCPT may name it.

@@ -39,6 +39,8 @@ pub struct Options {
     pub starttls: bool,
     /// SMTPUTF8 (RFC 6531) is offered: every way out can carry it.
     pub smtputf8: bool,
+    /// DSN (RFC 3461) is offered: every way out keeps what it asks for.
+    pub dsn: bool,
     /// Errors a client may make without sending a message; the next one ends the session.
     pub max_errors: u32,
     /// Content with a lone CR or LF is refused instead of repaired.
@@ -58,6 +60,7 @@ impl Options {
             auth_required: false,
             starttls: true,
             smtputf8: false,
+            dsn: false,
             max_errors: 20,
             strict_line_ends: false,
             line_endings: LineEndings::default(),

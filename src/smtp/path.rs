@@ -4,6 +4,7 @@
 //! lenient in what an address is: [`Address`] decides, and its result is what travels on.
 
 use super::{MailRequest, RcptRequest, RcptTarget, Reply, replies};
+use crate::mail::dsn::{MessageWishes, Notify, OriginalRecipient, RecipientWishes};
 use crate::mail::{Address, BodyType, Domain, ReversePath};
 
 /// Reads what follows `MAIL`.
@@ -14,7 +15,8 @@ pub(super) fn mail(arguments: &str) -> Result<MailRequest, Reply> {
         Path { text: "", in_brackets: true } => ReversePath::Null,
         Path { text, .. } => ReversePath::Mailbox(address(text).ok_or(replies::BAD_SENDER)?),
     };
-    let mut request = MailRequest { reverse_path, size: None, body: BodyType::default(), smtputf8: false };
+    let (body, wishes) = (BodyType::default(), MessageWishes::default());
+    let mut request = MailRequest { reverse_path, size: None, body, smtputf8: false, wishes };
     for parameter in parameters.split_ascii_whitespace() {
         mail_parameter(parameter, &mut request)?;
     }
@@ -30,7 +32,30 @@ pub(super) fn rcpt(arguments: &str) -> Result<RcptRequest, Reply> {
     } else {
         RcptTarget::Address(address(path.text).ok_or(replies::BAD_RECIPIENT)?)
     };
-    if parameters.trim_ascii().is_empty() { Ok(RcptRequest { target }) } else { Err(replies::UNKNOWN_PARAMETER) }
+    let mut wishes = RecipientWishes::default();
+    for parameter in parameters.split_ascii_whitespace() {
+        rcpt_parameter(parameter, &mut wishes)?;
+    }
+    Ok(RcptRequest { target, wishes })
+}
+
+/// RFC 3461 section 4.1 and 4.2.
+fn rcpt_parameter(parameter: &str, wishes: &mut RecipientWishes) -> Result<(), Reply> {
+    let (keyword, value) = parameter.split_once('=').ok_or(replies::UNKNOWN_PARAMETER)?;
+    match keyword.to_ascii_uppercase().as_str() {
+        "NOTIFY" => once(&mut wishes.notify, Notify::parse(value)),
+        "ORCPT" => once(&mut wishes.original, OriginalRecipient::parse(value)),
+        _ => Err(replies::UNKNOWN_PARAMETER),
+    }
+}
+
+/// A parameter stands at most once, with a value that it may have.
+fn once<T>(place: &mut Option<T>, value: Option<T>) -> Result<(), Reply> {
+    if place.is_some() || value.is_none() {
+        return Err(replies::BAD_PARAMETER);
+    }
+    *place = value;
+    Ok(())
 }
 
 fn mail_parameter(parameter: &str, request: &mut MailRequest) -> Result<(), Reply> {
@@ -45,7 +70,9 @@ fn mail_parameter(parameter: &str, request: &mut MailRequest) -> Result<(), Repl
         // Whom the client vouches for (RFC 4954 section 5): read and ignored.
         ("AUTH", Some(_)) => {}
         ("SMTPUTF8", None) => request.smtputf8 = true,
-        ("SIZE" | "BODY" | "AUTH" | "SMTPUTF8", _) => return Err(replies::BAD_PARAMETER),
+        ("RET", Some(back)) => once(&mut request.wishes.back, MessageWishes::back(back))?,
+        ("ENVID", Some(id)) => once(&mut request.wishes.envelope_id, MessageWishes::envelope_id(id))?,
+        ("SIZE" | "BODY" | "AUTH" | "SMTPUTF8" | "RET" | "ENVID", _) => return Err(replies::BAD_PARAMETER),
         _ => return Err(replies::UNKNOWN_PARAMETER),
     }
     Ok(())

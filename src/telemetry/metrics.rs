@@ -91,6 +91,12 @@ impl Metrics {
             Event::Held { account, failure, .. } => {
                 figures.held.get_or_create(&why(account, None, failure)).inc();
             }
+            Event::HeldByHand { account, why: words, .. } => {
+                let failure = Failure::new(Reason::HeldByHand, words.clone());
+                figures.held.get_or_create(&why(account, None, &failure)).inc();
+            }
+            // A reminder of what was counted when it began.
+            Event::StillHeld { .. } => {}
             Event::Released { account, .. } => one(&figures.released, account),
             Event::Reported { .. } => {
                 figures.reported.inc();

@@ -66,6 +66,8 @@ impl Observer for Log {
             Event::Refused { .. } | Event::LoginRefused { .. } => refusal(event),
             Event::WayRefused { .. }
             | Event::Held { .. }
+            | Event::HeldByHand { .. }
+            | Event::StillHeld { .. }
             | Event::Released { .. }
             | Event::Reported { .. }
             | Event::Unreported { .. } => aftermath(event),
@@ -133,8 +135,12 @@ fn refusal(event: &Event) {
 )]
 fn aftermath(event: &Event) {
     match event {
-        Event::Held { id, account, mailbox, failure, probe } => {
-            warn!(%id, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
+        Event::Held { id, account, mailbox, failure, probe, fresh } => {
+            warn!(%id, fresh, account, mailbox, why = %failure, hint = failure.reason.hint(account), next_probe = probe.map(tracing::field::display), "held");
+        }
+        Event::HeldByHand { account, mailbox, why } => info!(account, mailbox, why, "held by hand"),
+        Event::StillHeld { account, mailbox, failure, since, waiting } => {
+            warn!(account, mailbox, why = %failure, hint = failure.reason.hint(account), %since, waiting, "still held");
         }
         Event::WayRefused { account, mailbox, backend, failure, until } => {
             let hint = failure.reason.hint(account);

@@ -76,6 +76,13 @@ pub(super) fn words(event: &Event) -> Words {
         Event::Held { id, account, mailbox, failure, .. } => {
             Words::new("held", format!("mail of {mailbox}: {failure}")).message(*id).failure(failure, account)
         }
+        Event::HeldByHand { account, mailbox, why } => {
+            Words::new("held by hand", format!("mail of {mailbox}: {why}")).account(account)
+        }
+        Event::StillHeld { account, mailbox, failure, since, waiting } => {
+            Words::new("still held", format!("{waiting} messages of {mailbox} since {since}: {failure}"))
+                .failure(failure, account)
+        }
         Event::WayRefused { account, mailbox, backend, failure, until } => {
             let text = format!("{backend} to {mailbox}: {failure}; passed over until {until}");
             Words::new("way refused", text).failure(failure, account)

@@ -3,11 +3,11 @@ import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import net from 'node:net';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const target = join(here, '..', '..', process.env.CARGO_TARGET_DIR ?? 'target');
+const target = resolve(here, '..', '..', process.env.CARGO_TARGET_DIR ?? 'target');
 export const program = process.env.OXPOST ?? join(target, 'release', 'oxpost');
 export const modules = join(target, 'browser');
 const peers = join(target, 'peers');
@@ -68,13 +68,13 @@ export async function practice() {
 }
 
 // npm's oidc-provider at https://login.test: another site than localhost. Tokens are fetched at its loopback port.
-export async function identity(redirect) {
+export async function identity(...redirects) {
   const at = folder();
   execFileSync('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2',
     '-subj', '/CN=login.test', '-addext', 'subjectAltName=DNS:login.test', '-keyout', join(at, 'key.pem'),
     '-out', join(at, 'cert.pem')], { stdio: 'ignore' });
   const [pages, tokens] = [await freePort(), await freePort()];
-  await start('node', [join(here, 'identity.mjs'), pages, tokens, peers, at, redirect], /ready/);
+  await start('node', [join(here, 'identity.mjs'), pages, tokens, peers, at, ...redirects], /ready/);
   return { authorize: `https://login.test:${pages}/auth`, token: `http://127.0.0.1:${tokens}/token`, pages };
 }
 
@@ -97,6 +97,7 @@ token_url = "${provider.token}"
 client_id = "gateway"
 client_secret = { file = "secret" }
 scopes = "openid offline_access mail"
+${provider.redirect ? `redirect_uri = "${provider.redirect}"` : ''}
 smtp_host = "127.0.0.1"
 smtp_port = ${nobody}
 

@@ -1,17 +1,17 @@
 // An OpenID provider on a site of its own: npm's oidc-provider, which asks who signs in and for consent.
 //
-// usage: node identity.mjs PAGES TOKENS MODULES FOLDER REDIRECT
+// usage: node identity.mjs PAGES TOKENS MODULES FOLDER REDIRECT...
 //   PAGES     port of https://login.test, for browsers; certificate and key are in FOLDER
 //   TOKENS    port on 127.0.0.1 for the token endpoint, without TLS
 //   MODULES   the folder that holds node_modules/oidc-provider
-//   REDIRECT  where the app may be sent back to
+//   REDIRECT  where the app may be sent back to, one address or more
 import { readFileSync } from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const [pages, tokens, modules, folder, redirect] = process.argv.slice(2);
+const [pages, tokens, modules, folder, ...redirects] = process.argv.slice(2);
 const { default: Provider } = await import(
   pathToFileURL(join(modules, 'node_modules', 'oidc-provider', 'lib', 'index.js')));
 
@@ -21,7 +21,7 @@ const provider = new Provider(`https://login.test:${pages}`, {
     client_secret: 'gateway-secret',
     application_type: 'native',
     grant_types: ['authorization_code', 'refresh_token'],
-    redirect_uris: [redirect],
+    redirect_uris: redirects,
     token_endpoint_auth_method: 'client_secret_post',
   }],
   scopes: ['openid', 'offline_access', 'mail'],

@@ -23,14 +23,17 @@ let browser;
 let tenant;
 let provider;
 let house;
+// A redirect URI with a port and path of its own.
+let ownPort;
 
 before(async () => {
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
     args: ['--no-sandbox', '--host-resolver-rules=MAP login.test 127.0.0.1', '--disable-dev-shm-usage'],
   });
-  const port = await freePort();
-  provider = await identity(`http://localhost:${port}/`);
+  const [port, own] = [await freePort(), await freePort()];
+  ownPort = `http://127.0.0.1:${own}/authorize/`;
+  provider = await identity(`http://localhost:${port}/`, ownPort);
   [tenant, house] = await Promise.all([practice(), gateway(port, provider)]);
   house.origin = new URL(house.link).origin;
   tenant.origin = new URL(tenant.link).origin;
@@ -117,6 +120,21 @@ test('the first sign-in takes five clicks: link, sign in, name, consent, and bac
   await page.waitForURL(`${house.origin}/accounts/scanner`);
   assert.ok(clicks <= 5, `${clicks} clicks`);
   await page.getByText('works', { exact: true }).waitFor();
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
+test('a redirect URI with a port of its own is listened on while somebody signs in', async () => {
+  const other = await gateway(await freePort(), { ...provider, redirect: ownPort });
+  const page = await fresh();
+  await page.goto(other.link);
+  await page.getByRole('button', { name: 'Sign scanner in' }).click();
+  await page.waitForURL(/login\.test/);
+  assert.equal(new URL(page.url()).hostname, 'login.test');
+  await page.getByRole('button', { name: 'Next' }).click();
+  await page.getByRole('button', { name: 'Accept' }).click();
+  await page.getByRole('heading', { name: 'scanner is signed in' }).waitFor();
+  assert.equal(new URL(page.url()).host, new URL(other.link).host, 'the browser is back at the page');
   assert.deepEqual(page.complaints, []);
   await page.context().close();
 });

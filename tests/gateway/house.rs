@@ -282,6 +282,18 @@ impl House {
         }
     }
 
+    /// Waits for a condition that nothing announces.
+    pub(crate) async fn until(&self, condition: impl Fn() -> bool) {
+        let polled = async {
+            while !condition() {
+                tokio::task::yield_now().await;
+            }
+        };
+        if timeout(PATIENCE, polled).await.is_err() {
+            panic!("waited in vain; what happened: {:#?}", self.events.all());
+        }
+    }
+
     /// The only message that arrived so far.
     pub(crate) async fn only_one(&self) -> Arc<Arrived> {
         let mut mail = self.arrived(1).await;

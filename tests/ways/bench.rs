@@ -103,8 +103,9 @@ impl Bench {
     pub(crate) fn smtp(&self) -> SmtpBackend {
         let (host, helo) = ("localhost".to_owned(), "gw.practice.example".to_owned());
         let (port, max_octets, max_recipients) = (self.tenant.smtp_addr().port(), 150 << 20, self.max_recipients);
-        let way =
-            SmtpWay { host, port, tls: SmtpTls::StartTls, max_octets, max_recipients, helo, login: SmtpLogin::Token };
+        let login = SmtpLogin::Token;
+        let tls = SmtpTls::StartTls;
+        let way = SmtpWay { host, port, tls, max_octets, max_recipients, helo, login, dsn: false };
         let connector = Connector::new(Some(&self.folder.path().join("ca.pem"))).unwrap();
         let timeouts = Timeouts { step: self.timeout, last: self.timeout, idle: self.timeout };
         SmtpBackend::new(way, connector, self.tokens(), timeouts)

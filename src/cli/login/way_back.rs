@@ -1,7 +1,5 @@
 //! How the answer of a sign-in comes back: by the browser, or pasted.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-
 use axum::Router;
 use axum::extract::State;
 use axum::http::{StatusCode, Uri, header};
@@ -13,6 +11,7 @@ use url::Url;
 
 use super::super::report::Report;
 use crate::http::is_loopback;
+use crate::net::listen_on_loopback;
 
 /// Where the answer is waited for, as long as the sign-in lasts.
 pub(super) struct WayBack {
@@ -37,7 +36,11 @@ impl WayBack {
         if !(own.scheme() == "http" && is_loopback(&own)) || (paste && own.port().is_some()) {
             return Ok(Self { redirect_uri: own, urls: None, state, lines });
         }
-        let (port, listeners) = loopback(own.port().unwrap_or(0)).await?;
+        let wanted = own.port().unwrap_or(0);
+        let (port, listeners) = listen_on_loopback(wanted).await.map_err(|error| {
+            Report::new(format!("cannot wait for the browser on 127.0.0.1:{wanted}: {error}"))
+                .hint("end the program that has the port, or give the provider another `redirect_uri`")
+        })?;
         let mut redirect_uri = own;
         let _only_without_a_host = redirect_uri.set_port(Some(port));
         let urls = (!paste).then(|| serve(listeners, &redirect_uri, &waited_for));
@@ -94,18 +97,6 @@ fn serve(
         tokio::spawn(async move { axum::serve(listener, Router::new().fallback(answer).with_state(returned)).await });
     }
     urls
-}
-
-/// Listens on the loopback addresses alone; browsers differ in which of them `localhost` is.
-async fn loopback(port: u16) -> Result<(u16, Vec<TcpListener>), Report> {
-    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.and_then(|l| Ok((l.local_addr()?.port(), l)));
-    let (port, first) = first.map_err(|error| {
-        Report::new(format!("cannot wait for the browser on 127.0.0.1:{port}: {error}"))
-            .hint("end the program that has the port, or give the provider another `redirect_uri`")
-    })?;
-    let mut listeners = vec![first];
-    listeners.extend(TcpListener::bind(SocketAddr::from((Ipv6Addr::LOCALHOST, port))).await);
-    Ok((port, listeners))
 }
 
 #[derive(Clone)]

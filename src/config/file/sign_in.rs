@@ -111,6 +111,10 @@ pub struct Provider {
     /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other.
     #[schemars(example = &"starttls")]
     pub smtp_tls: Option<UpstreamTls>,
+    /// Whether that server offers DSN (RFC 3461): a listener offers it to its clients if every way out of theirs keeps
+    /// it. Known for Microsoft (it does) and Google (it does not).
+    #[schemars(example = &true)]
+    pub smtp_dsn: Option<bool>,
     /// The server for reading by IMAP. Known for Microsoft and Google, needed for custom when `imap` is in `read`.
     #[schemars(example = "imap.contoso.com")]
     pub imap_host: Option<String>,
@@ -180,6 +184,7 @@ impl Default for Provider {
             smtp_host: None,
             smtp_port: 587,
             smtp_tls: None,
+            smtp_dsn: None,
             imap_host: None,
             imap_port: 993,
             imap_tls: None,

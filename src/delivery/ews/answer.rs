@@ -25,7 +25,7 @@ pub(super) fn read(response: &Response) -> Result<Receipt, Failure> {
     let answer = Answer::parse(&response.body);
     let code = answer.code.as_deref();
     if response.status == 200 && answer.class.as_deref() == Some("Success") && code == Some("NoError") {
-        return Ok(Receipt { diagnostic: "HTTP 200 NoError".to_owned() });
+        return Ok(Receipt { diagnostic: "HTTP 200 NoError".to_owned(), knows_wishes: false });
     }
     let reason = reason(response.status, code);
     let words = match (code, &answer.text) {

@@ -15,7 +15,7 @@ pub(super) fn receipt(response: &Response) -> Option<Receipt> {
     }
     let answer: Value = serde_json::from_slice(response.whole_body().ok()?).ok()?;
     let id = answer.get("id")?.as_str()?;
-    Some(Receipt { diagnostic: one_line(&format!("HTTP 200 (message id {id})")) })
+    Some(Receipt { diagnostic: one_line(&format!("HTTP 200 (message id {id})")), knows_wishes: false })
 }
 
 /// Why the message was not taken.

@@ -17,7 +17,7 @@ const LARGE_BODY: usize = 2 * 1024 * 1024;
 /// The receipt, if the answer says that the message was taken: 202 and nothing else does.
 pub(super) fn receipt(response: &Response) -> Option<Receipt> {
     let request_id = request_id(&response.headers, None);
-    (response.status == 202).then(|| Receipt { diagnostic: format!("HTTP 202{request_id}") })
+    (response.status == 202).then(|| Receipt { diagnostic: format!("HTTP 202{request_id}"), knows_wishes: false })
 }
 
 /// Why the message was not taken. `sent` is the size of the request's body in octets: Graph has been seen to answer 200

@@ -99,6 +99,7 @@ impl Drafting<'_> {
         match (response.status, shown::<Shown>(&response).and_then(|shown| shown.is_draft)) {
             (200, Some(false)) => Ok(Some(Receipt {
                 diagnostic: "found in Sent Items: an earlier attempt handed it over and its answer was lost".to_owned(),
+                knows_wishes: false,
             })),
             (200, Some(true)) => {
                 self.remove(&id).await?;

@@ -115,6 +115,7 @@ impl Earlier<'_> {
                 diagnostic:
                     "found in Sent Items by its Message-ID: an earlier attempt handed it over and its answer was lost"
                         .to_owned(),
+                knows_wishes: false,
             }),
             Err(failure) => {
                 tracing::info!(id = %self.delivery.id, %failure, "could not look for an earlier copy in Sent Items");

@@ -165,7 +165,7 @@ async fn a_message_goes_out_as_base64_of_all_its_octets() {
     let message = format!("{HEADER}body é\r\n.\r\n");
     let attempt = Case::new(base, &["a@x.example"], &message).deliver().await;
     assert_eq!(attempt.backend, Some(BackendKind::Graph));
-    let receipt = Receipt { diagnostic: "HTTP 202 (request-id r-1)".to_owned() };
+    let receipt = Receipt { diagnostic: "HTTP 202 (request-id r-1)".to_owned(), knows_wishes: false };
     assert_eq!(attempt.outcomes, [Outcome::Relayed(receipt)]);
     assert_eq!(attempt.notes, Vec::<String>::new());
     let seen = graph.seen.lock().unwrap();

@@ -24,7 +24,7 @@ struct Verdict {
     /// For each recipient of the transaction its own refusal.
     refusals: Vec<Option<Response>>,
     /// For the others: taken, or why not.
-    rest: Result<Response, Failure>,
+    rest: Result<Receipt, Failure>,
 }
 
 impl<'a> Errand<'a> {
@@ -96,6 +96,7 @@ impl<'a> Errand<'a> {
             smtputf8: self.delivery.envelope.smtputf8
                 || !outgoing.reverse_path.address().is_none_or(Address::is_ascii)
                 || recipients.iter().any(|recipient| !recipient.address.is_ascii()),
+            wishes: &self.delivery.envelope.wishes,
             in_one_go: false,
         };
         let mut fresh = false;
@@ -127,9 +128,13 @@ impl<'a> Errand<'a> {
     fn verdict(&mut self, session: Session, answered: Result<Answers, Broken>) -> Verdict {
         match answered {
             Ok(Answers { recipients, ending }) => {
+                let knows_wishes = session.knows_wishes();
                 self.keep(session);
                 let rest = match ending {
-                    Ending::Taken(response) => Ok(response),
+                    Ending::Taken(response) => {
+                        let diagnostic = crate::mail::failure::one_line(&response.to_string());
+                        Ok(Receipt { diagnostic, knows_wishes })
+                    }
                     Ending::Refused(stage, response) => Err(classify::classify(stage, &response)),
                     Ending::NoRecipients => {
                         Err(Failure::new(Reason::RecipientRefused, "the server accepted none of the recipients"))
@@ -186,9 +191,9 @@ fn was_stale(answered: &Result<Answers, Broken>) -> bool {
     }
 }
 
-fn outcome_of(rest: &Result<Response, Failure>) -> Outcome {
+fn outcome_of(rest: &Result<Receipt, Failure>) -> Outcome {
     match rest {
-        Ok(response) => Outcome::Relayed(Receipt { diagnostic: crate::mail::failure::one_line(&response.to_string()) }),
+        Ok(receipt) => Outcome::Relayed(receipt.clone()),
         Err(failure) => Outcome::from(failure.clone()),
     }
 }

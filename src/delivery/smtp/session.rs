@@ -178,6 +178,11 @@ impl Session {
         self.wire.client.extensions().eight_bit
     }
 
+    /// Whether the server knows DSN (RFC 3461), so that it was told what the sender wants to hear.
+    pub(super) fn knows_wishes(&self) -> bool {
+        self.wire.client.extensions().dsn
+    }
+
     /// Says goodbye; nobody waits for it.
     pub(super) fn close(self) {
         tokio::spawn(self.wire.close());

@@ -14,9 +14,9 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use self::api::{
-    AccountView, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History, Holds,
-    Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope, SessionListing,
-    SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History,
+    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope,
+    SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};

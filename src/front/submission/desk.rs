@@ -150,7 +150,8 @@ impl Desk {
         }
         for address in meant {
             if !transaction.recipients.iter().any(|known| known.address == address) {
-                transaction.recipients.push(Recipient::from(address));
+                // What was asked for holds for each of them (RFC 3461 section 5.2.7).
+                transaction.recipients.push(Recipient { address, wishes: request.wishes.clone() });
             }
         }
         Ok(())
@@ -201,6 +202,7 @@ impl Desk {
         let mut envelope =
             Envelope::new(transaction.reverse_path, transaction.recipients).map_err(|_| replies::RCPT_FIRST)?;
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
+        envelope.wishes = transaction.request.wishes;
         let id = QueueId::fresh();
         let submission = &self.door.submission;
         let helo = session.hello().map_or("", |hello| hello.name.as_str());
@@ -269,6 +271,7 @@ impl Door {
             auth_required: by_network.is_none(),
             starttls: self.entrance.offers_starttls(),
             smtputf8: rules.carries_smtputf8(names),
+            dsn: rules.keeps_dsn(names),
             max_errors: MAX_ERRORS,
             strict_line_ends: self.settings.strict_line_ends,
             line_endings: by_network.map_or_else(Default::default, |client| line_endings(client.line_endings)),

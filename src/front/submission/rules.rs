@@ -69,6 +69,11 @@ impl Rules {
         self.reachable(names).all(|account| self.ways.get(&account.name).is_some_and(AccountWays::carries_smtputf8))
     }
 
+    /// Whether DSN can be offered on a listener: every way out of every account must keep what it asks for.
+    pub(super) fn keeps_dsn(&self, names: &[String]) -> bool {
+        self.reachable(names).all(|account| self.ways.get(&account.name).is_some_and(AccountWays::keeps_dsn))
+    }
+
     fn reachable<'a>(&'a self, names: &'a [String]) -> impl Iterator<Item = &'a Arc<Account>> {
         let own = self.clients.iter().filter(|client| serves(names, client)).flat_map(|client| client.accounts.iter());
         own.chain(self.routing.routes.iter().map(|route| &route.account))

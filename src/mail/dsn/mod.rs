@@ -1,24 +1,29 @@
-//! The report that a message could not be handed over (RFC 3461 section 6, RFC 3462, RFC 3464).
+//! Reports to senders (RFC 3461, RFC 3462, RFC 3464): a message failed, is late, or was handed over.
 
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::mime::MimePart;
 
 use super::address_list::{DisplayName, ListWriter};
 use super::failure::one_line;
-use super::header::HeaderBlock;
+use super::header::{HeaderBlock, header_octets};
 use super::{Address, EnhancedStatusCode, Failure, QueueId, Recipient};
 use crate::clock::Timestamp;
 
+mod digest;
+mod request;
 #[cfg(test)]
 mod tests;
+
+pub use digest::{DigestMail, render_digest};
+pub use request::{Back, MessageWishes, Notify, OriginalRecipient, RecipientWishes};
 
 /// Octets of the original header that a report carries at most; it goes by whole fields.
 const MAX_ORIGINAL: usize = 32 * 1024;
 
-/// A message failed: for whom, why, and who is to be told.
+/// What became of a message: for whom, why, and who is to be told.
 #[derive(Clone, Debug)]
 pub struct Report<'a> {
-    /// The queue id of the message that failed.
+    /// The queue id of the message.
     pub about: QueueId,
     /// The mailbox that the report comes from.
     pub from: &'a Address,
@@ -28,20 +33,59 @@ pub struct Report<'a> {
     pub reporting_mta: &'a str,
     /// When the message was accepted.
     pub arrival: Timestamp,
-    /// When it failed, which is when the report is made.
+    /// When the report is made.
     pub now: Timestamp,
-    /// The recipients who do not get it, and why; never empty.
-    pub failed: &'a [(Recipient, Failure)],
+    /// The sender's own name for the message (ENVID).
+    pub envelope_id: Option<&'a str>,
+    /// The recipients that it is about; never empty.
+    pub told: &'a [(Recipient, Told)],
     /// The name of the account, for the next step.
     pub account: &'a str,
-    /// The header of the message that failed.
-    pub original_header: &'a [u8],
+    /// What of the message comes back.
+    pub original: Original<'a>,
     /// The report's own Message-ID, in angle brackets.
     pub message_id: String,
 }
 
-/// Renders the report as a complete message: CRLF line ends, ASCII alone. It carries the header of the message that
-/// failed, without its Bcc, and nothing of its body.
+/// What a report says of one recipient (RFC 3464 section 2.3.3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Told {
+    /// The message does not arrive.
+    Failed(Failure),
+    /// It is late, and given up at this moment at the earliest.
+    Delayed(Failure, Timestamp),
+    /// The provider took it, in its words, and will not tell the sender of anything but failure.
+    Relayed(String),
+}
+
+/// What comes back with a report (RFC 3461 section 4.3).
+#[derive(Clone, Copy, Debug)]
+pub enum Original<'a> {
+    /// The header of the message.
+    Header(&'a [u8]),
+    /// All of it.
+    Whole(&'a [u8]),
+}
+
+impl Told {
+    const fn action(&self) -> &'static str {
+        match self {
+            Self::Failed(_) => "failed",
+            Self::Delayed(..) => "delayed",
+            Self::Relayed(_) => "relayed",
+        }
+    }
+
+    const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) | Self::Delayed(failure, _) => Some(failure),
+            Self::Relayed(_) => None,
+        }
+    }
+}
+
+/// Renders the report as a complete message with CRLF line ends, in ASCII alone unless the whole message comes back. What
+/// comes back has no Bcc.
 pub fn render(report: &Report<'_>) -> Vec<u8> {
     // The queue id is made after the message came in, so nothing in it can hold this text.
     let boundary = format!("=_report_{}_{}", report.about, report.now.as_millis());
@@ -49,7 +93,7 @@ pub fn render(report: &Report<'_>) -> Vec<u8> {
         MimePart::new(ContentType::new("text/plain").attribute("charset", "utf-8"), explanation(report)),
         MimePart::new(ContentType::new("message/delivery-status"), delivery_status(report).into_bytes())
             .transfer_encoding("7bit"),
-        original(report.original_header),
+        original(report.original),
     ];
     let content_type = ContentType::new("multipart/report")
         .attribute("report-type", "delivery-status")
@@ -57,7 +101,7 @@ pub fn render(report: &Report<'_>) -> Vec<u8> {
     let mut rendered = [
         sole_address("From", "Mail Delivery System", report.from),
         sole_address("To", "", report.to),
-        folded("Subject", "Your message could not be delivered").into_bytes(),
+        folded("Subject", subject(report)).into_bytes(),
         folded("Date", &report.now.rfc5322()).into_bytes(),
         folded("Message-ID", &report.message_id).into_bytes(),
         folded("Auto-Submitted", "auto-replied").into_bytes(),
@@ -67,6 +111,18 @@ pub fn render(report: &Report<'_>) -> Vec<u8> {
     .concat();
     MimePart::new(content_type, parts).write_part(&mut rendered);
     rendered
+}
+
+/// The worst that it tells of.
+fn subject(report: &Report<'_>) -> &'static str {
+    let is = |action: &str| report.told.iter().any(|(_, told)| told.action() == action);
+    if is("failed") {
+        "Your message could not be delivered"
+    } else if is("delayed") {
+        "Your message is late"
+    } else {
+        "Your message was handed over"
+    }
 }
 
 /// A field that holds one address.
@@ -79,50 +135,87 @@ fn sole_address(field: &str, name: &'static str, address: &Address) -> Vec<u8> {
 /// The part for people.
 fn explanation(report: &Report<'_>) -> String {
     let mut text = format!(
-        "This is the mail gateway oxpost at {}.\r\n\r\n\
-         The message you sent at {} could not be delivered to:\r\n",
+        "This is the mail gateway oxpost at {}. It has news of the message you sent at\r\n{}.\r\n",
         one_line(report.reporting_mta),
         report.arrival.rfc5322(),
     );
-    for same in report.failed.chunk_by(|(_, one), (_, next)| one == next) {
-        text.push_str("\r\n");
-        for (recipient, _) in same {
-            text.push_str(&format!("  {}\r\n", recipient.address));
+    let sections = [
+        ("failed", "It could not be delivered to:"),
+        ("delayed", "It has not been delivered yet to those below. You need not send it again:"),
+        ("relayed", "It was handed to the provider, who does not confirm delivery, for:"),
+    ];
+    for (action, title) in sections {
+        let of: Vec<_> = report.told.iter().filter(|(_, told)| told.action() == action).collect();
+        if !of.is_empty() {
+            text.push_str(&format!("\r\n{title}\r\n"));
         }
-        let Some((_, failure)) = same.first() else { continue };
-        text.push_str(&format!("    Why: {}\r\n", failure.reason.summary()));
-        let words = one_line(&failure.diagnostic);
-        if !words.is_empty() {
-            text.push_str(&format!("    The answer was: {words}\r\n"));
+        for same in of.chunk_by(|(_, one), (_, next)| one == next) {
+            explain(&mut text, same, report.account);
         }
-        text.push_str(&format!("    Next step: {}\r\n", one_line(&failure.reason.hint(report.account))));
     }
+    let below = match report.original {
+        Original::Header(_) => "Its header is",
+        Original::Whole(_) => "It is",
+    };
     text.push_str(&format!(
         "\r\nThe gateway keeps the message for its administrator under the queue id\r\n{} (account `{}`).\r\n\
-         Its header is below.\r\n",
+         {below} below.\r\n",
         report.about,
         one_line(report.account)
     ));
     text
 }
 
+/// What is the same for several recipients.
+fn explain(text: &mut String, same: &[&(Recipient, Told)], account: &str) {
+    text.push_str("\r\n");
+    for (recipient, _) in same {
+        text.push_str(&format!("  {}\r\n", recipient.address));
+    }
+    let Some((_, told)) = same.first() else { return };
+    let words = match told {
+        Told::Relayed(words) => words,
+        Told::Failed(failure) | Told::Delayed(failure, _) => {
+            text.push_str(&format!("    Why: {}\r\n", failure.reason.summary()));
+            &failure.diagnostic
+        }
+    };
+    let words = one_line(words);
+    if !words.is_empty() {
+        text.push_str(&format!("    The answer was: {words}\r\n"));
+    }
+    if let Told::Delayed(_, until) = told {
+        text.push_str(&format!("    Tried until: {} at least\r\n", until.rfc5322()));
+    }
+    if let Some(failure) = told.failure() {
+        text.push_str(&format!("    Next step: {}\r\n", one_line(&failure.reason.hint(account))));
+    }
+}
+
 /// The part for machines (RFC 3464 section 2).
 fn delivery_status(report: &Report<'_>) -> String {
     let mut text = String::new();
     let mut field = |name: &str, value: &str| text.push_str(&folded(name, value));
+    if let Some(id) = report.envelope_id {
+        field("Original-Envelope-Id", id);
+    }
     field("Reporting-MTA", &format!("dns; {}", report.reporting_mta));
     field("X-Oxpost-Queue-Id", &report.about.to_string());
     field("Arrival-Date", &report.arrival.rfc5322());
-    for (recipient, failure) in report.failed {
+    for (recipient, told) in report.told {
         let address = typed_address(&recipient.address);
+        let original = recipient.wishes.original.as_ref().map_or_else(|| address.clone(), ToString::to_string);
         text.push_str("\r\n");
         let mut field = |name: &str, value: &str| text.push_str(&folded(name, value));
-        field("Original-Recipient", &address);
+        field("Original-Recipient", &original);
         field("Final-Recipient", &address);
-        field("Action", "failed");
-        field("Status", &status(failure).to_string());
-        field("Diagnostic-Code", &diagnostic(failure));
+        field("Action", told.action());
+        field("Status", &status(told).to_string());
+        field("Diagnostic-Code", &diagnostic(told));
         field("Last-Attempt-Date", &report.now.rfc5322());
+        if let Told::Delayed(_, until) = told {
+            field("Will-Retry-Until", &until.rfc5322());
+        }
     }
     text
 }
@@ -141,17 +234,24 @@ fn typed_address(address: &Address) -> String {
     format!("utf-8; {}", escaped.collect::<String>())
 }
 
-/// The remote's own enhanced status code if its words begin with one, else that of the reason; permanent, because that
-/// is what it has become.
-fn status(failure: &Failure) -> EnhancedStatusCode {
+/// The remote's own enhanced status code if its words begin with one, else that of the reason; of a failure permanent,
+/// because that is what it has become.
+fn status(told: &Told) -> EnhancedStatusCode {
+    let Some(failure) = told.failure() else { return EnhancedStatusCode::new(2, 0, 0) };
     let remote = failure.diagnostic.split_whitespace().take(2).find_map(|word| word.parse::<EnhancedStatusCode>().ok());
-    remote.filter(|code| code.class() != 2).unwrap_or(failure.reason.status()).permanent()
+    let code = remote.filter(|code| code.class() != 2).unwrap_or(failure.reason.status());
+    if matches!(told, Told::Failed(_)) { code.permanent() } else { code }
 }
 
 /// The remote's words under the type that fits them (RFC 3464 section 2.3.6).
-fn diagnostic(failure: &Failure) -> String {
-    let words = one_line(&failure.diagnostic);
-    let words = if words.is_empty() { failure.reason.summary().to_owned() } else { words };
+fn diagnostic(told: &Told) -> String {
+    let words = match told {
+        Told::Relayed(words) => one_line(words),
+        Told::Failed(failure) | Told::Delayed(failure, _) if failure.diagnostic.is_empty() => {
+            failure.reason.summary().to_owned()
+        }
+        Told::Failed(failure) | Told::Delayed(failure, _) => one_line(&failure.diagnostic),
+    };
     let is_smtp = matches!(words.as_bytes(), [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9', rest @ ..]
         if rest.first().is_none_or(|next| matches!(next, b' ' | b'-')));
     format!("{}; {words}", if is_smtp { "smtp" } else { "x-oxpost" })
@@ -181,19 +281,46 @@ fn folded(name: &str, value: &str) -> String {
     field + "\r\n"
 }
 
-/// The header of the message that failed, without Bcc: a report may go to somebody else than the sender.
-fn original(header: &[u8]) -> MimePart<'static> {
+/// What comes back, without Bcc: a report may go to somebody else than the sender. A whole message whose lines no mail
+/// program may send is cut down to its header.
+fn original(original: Original<'_>) -> MimePart<'static> {
+    let whole = match original {
+        Original::Header(header) => return header_alone(header),
+        Original::Whole(whole) => whole,
+    };
+    let header = &whole[..header_octets(whole).unwrap_or(whole.len())];
+    let mut kept = kept_fields(header, usize::MAX);
+    kept.extend_from_slice(b"\r\n");
+    kept.extend_from_slice(&whole[header.len()..]);
+    if !has_short_lines(&kept) || kept.contains(&0) {
+        return header_alone(header);
+    }
+    let encoding = if kept.is_ascii() { "7bit" } else { "8bit" };
+    MimePart::new(ContentType::new("message/rfc822"), kept).transfer_encoding(encoding)
+}
+
+/// The fields that may come back: whole ones, up to so many octets.
+fn kept_fields(header: &[u8], limit: usize) -> Vec<u8> {
     let mut kept = Vec::new();
     for field in HeaderBlock::parse(header).fields() {
         if field.is("Bcc") || field.is("Resent-Bcc") || !field.is_field() {
             continue;
         }
-        if kept.len() + field.raw().len() > MAX_ORIGINAL {
+        if kept.len() + field.raw().len() > limit {
             break;
         }
         kept.extend_from_slice(field.raw());
     }
-    let short = kept.split(|&octet| octet == b'\n').all(|line| line.len() <= 998);
+    kept
+}
+
+fn has_short_lines(octets: &[u8]) -> bool {
+    octets.split(|&octet| octet == b'\n').all(|line| line.len() <= 998)
+}
+
+fn header_alone(header: &[u8]) -> MimePart<'static> {
+    let kept = kept_fields(header, MAX_ORIGINAL);
+    let short = has_short_lines(&kept);
     let printable = |octet: &u8| matches!(octet, b' '..=b'~' | b'\t' | b'\r' | b'\n');
     if short && kept.iter().all(printable) {
         MimePart::new(ContentType::new("text/rfc822-headers"), kept).transfer_encoding("7bit")

@@ -4,7 +4,11 @@ use proptest::prelude::*;
 use super::*;
 use crate::mail::Reason;
 
-fn render_one(failed: &[(Recipient, Failure)], original_header: &[u8]) -> String {
+fn render_one(told: &[(Recipient, Told)], original_header: &[u8]) -> String {
+    render_with(told, Original::Header(original_header))
+}
+
+fn render_with(told: &[(Recipient, Told)], original: Original<'_>) -> String {
     let (from, to) = ("scanner@own.example".parse().unwrap(), "boss@own.example".parse().unwrap());
     let report = Report {
         about: "0190a5c0d3d47e2c8f00a1b2c3d4e5f6".parse().unwrap(),
@@ -13,16 +17,17 @@ fn render_one(failed: &[(Recipient, Failure)], original_header: &[u8]) -> String
         reporting_mta: "gateway.own.example",
         arrival: Timestamp::from_millis(1_795_219_200_000),
         now: Timestamp::from_millis(1_795_219_260_000),
-        failed,
+        envelope_id: None,
+        told,
         account: "scanner",
-        original_header,
+        original,
         message_id: "<1@own.example>".to_owned(),
     };
     String::from_utf8(render(&report)).unwrap()
 }
 
-fn failed(to: &str, reason: Reason, diagnostic: &str) -> (Recipient, Failure) {
-    (to.parse::<Address>().unwrap().into(), Failure::new(reason, diagnostic))
+fn failed(to: &str, reason: Reason, diagnostic: &str) -> (Recipient, Told) {
+    (to.parse::<Address>().unwrap().into(), Told::Failed(Failure::new(reason, diagnostic)))
 }
 
 /// The three parts as another reader decodes them.
@@ -75,9 +80,10 @@ fn a_report_says_who_why_and_what_to_do() {
     "#);
     let [explanation, status, original] = parts(&message);
     insta::assert_snapshot!(explanation.replace("\r\n", "\n"), @r"
-    This is the mail gateway oxpost at gateway.own.example.
+    This is the mail gateway oxpost at gateway.own.example. It has news of the message you sent at
+    Sat, 21 Nov 2026 00:00:00 +0000.
 
-    The message you sent at Sat, 21 Nov 2026 00:00:00 +0000 could not be delivered to:
+    It could not be delivered to:
 
       bob@x.example
         Why: the recipient was refused
@@ -124,8 +130,64 @@ fn a_status_that_was_temporary_becomes_permanent() {
         (Reason::Rejected, "2.0.0 taken", "5.0.0", "not a failure"),
     ];
     for (reason, words, expected, why) in table {
-        assert_eq!(status(&Failure::new(reason, words)).to_string(), expected, "{why}");
+        assert_eq!(status(&Told::Failed(Failure::new(reason, words))).to_string(), expected, "{why}");
     }
+}
+
+#[test]
+fn a_delay_and_a_handing_over_are_told_as_what_they_are() {
+    let until = Timestamp::from_millis(1_795_305_600_000);
+    let mut named: Recipient = "bob@x.example".parse::<Address>().unwrap().into();
+    named.wishes.original = OriginalRecipient::parse("rfc822;robert+2Bx@y.example");
+    let busy = Failure::new(Reason::Throttled, "432 4.3.2 busy");
+    let late = render_one(&[(named.clone(), Told::Delayed(busy, until))], b"Subject: s\r\n\r\n");
+    assert!(late.contains("Subject: Your message is late\r\n"));
+    let [text, status, _] = parts(&late);
+    assert!(text.contains("You need not send it again") && text.contains("Tried until: Sun, 22 Nov 2026"), "{text}");
+    for field in [
+        "Original-Recipient: rfc822; robert+x@y.example\r\n",
+        "Final-Recipient: rfc822; bob@x.example\r\n",
+        "Action: delayed\r\n",
+        "Status: 4.3.2\r\n",
+        "Will-Retry-Until: Sun, 22 Nov 2026 00:00:00 +0000\r\n",
+    ] {
+        assert!(status.contains(field), "no {field:?} in {status}");
+    }
+    let handed = render_one(&[(named, Told::Relayed("HTTP 202".to_owned()))], b"");
+    assert!(handed.contains("Subject: Your message was handed over\r\n"));
+    let [_, status, _] = parts(&handed);
+    assert!(status.contains("Action: relayed\r\nStatus: 2.0.0\r\nDiagnostic-Code: x-oxpost; HTTP 202\r\n"), "{status}");
+}
+
+#[test]
+fn a_whole_message_comes_back_without_its_bcc_unless_its_lines_are_too_long() {
+    let told = [failed("bob@x.example", Reason::Rejected, "554 no")];
+    let whole = "Subject: s\r\nBcc: secret@x.example\r\n\r\nline\r\n.\r\ngr\u{fc}\r\n";
+    let message = render_with(&told, Original::Whole(whole.as_bytes()));
+    assert!(message.contains("Content-Type: message/rfc822\r\n"), "{message}");
+    assert!(message.contains("\r\n\r\nSubject: s\r\n\r\nline\r\n.\r\ngr\u{fc}\r\n"), "{message}");
+    assert!(!message.contains("secret"));
+    let long = format!("Subject: s\r\n\r\n{}\r\n", "x".repeat(2_000));
+    let [.., original] = parts(&render_with(&told, Original::Whole(long.as_bytes())));
+    assert_eq!(original.trim_end(), "Subject: s");
+}
+
+#[test]
+fn a_digest_is_plain_text_in_ascii_with_a_line_for_each_message() {
+    let (from, to) = ("scanner@own.example".parse().unwrap(), "boss@own.example".parse().unwrap());
+    let id: QueueId = "0190a5c0d3d47e2c8f00a1b2c3d4e5f6".parse().unwrap();
+    let lines = [(id, "to a@x.example: 550 no\r\nBcc: x".to_owned()), (id, "to \u{e4}@x.example".to_owned())];
+    let digest = render_digest(&DigestMail {
+        from: &from,
+        to: &to,
+        reporting_mta: "gateway.own.example",
+        now: Timestamp::from_millis(1_795_219_260_000),
+        lines: &lines,
+        message_id: "<1@own.example>",
+    });
+    let text = String::from_utf8(digest).unwrap();
+    assert!(text.is_ascii() && text.contains("Subject: 2 more of your messages could not be delivered\r\n"), "{text}");
+    assert!(text.contains(&format!("{id}: to a@x.example: 550 no Bcc: x\r\n")), "{text}");
 }
 
 #[test]
@@ -164,7 +226,7 @@ proptest! {
         subject in "([ -~]{0,60}|--=_report_[ -~]{0,40}|[\u{80}-\u{2ff}]{0,20})",
     ) {
         let mut broken = failed("a@x.example", Reason::Rejected, "");
-        broken.1.diagnostic = words;
+        broken.1 = Told::Failed(Failure { diagnostic: words, ..Failure::new(Reason::Rejected, "") });
         let message = render_one(&[broken], format!("Subject: {subject}\r\n\r\n").as_bytes());
         prop_assert!(message.is_ascii());
         prop_assert!(message.split("\r\n").all(|line| line.len() <= 998 && !line.contains(['\r', '\n'])));

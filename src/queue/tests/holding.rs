@@ -196,3 +196,77 @@ async fn a_hold_survives_a_restart() {
     desk.clock.advance(15 * MINUTE);
     assert!(desk.lease().await.probe, "the interrupted probe does not block the next one");
 }
+
+#[tokio::test]
+async fn a_hold_by_hand_ends_by_a_release_alone() {
+    let desk = Desk::new().await;
+    let id = desk.accept(&["a@x.example"]).await;
+    let open = desk.lease().await;
+    desk.queue.hold(&route().key(), "scanner", "the bill is wrong").await.unwrap();
+    desk.accept(&["b@x.example"]).await;
+    assert_eq!(desk.waits().await, None, "nothing is sent, nothing probes");
+    let attempt = all(&open, outcome(Reason::SignInNeeded));
+    desk.settle(open, attempt).await;
+    desk.queue.mended(Selector::Account("scanner".to_owned()), "signed in").await.unwrap();
+    let desk = desk.crash().await;
+    assert_eq!(desk.waits().await, None, "neither trouble, nor its end, nor a restart changes that");
+    let detail = desk.show(id).await;
+    assert_eq!(detail.summary.failure.unwrap().reason, Reason::HeldByHand);
+    assert!(detail.hold.unwrap().failure.diagnostic.contains("the bill is wrong"));
+    assert_eq!(desk.queue.release(Selector::All, "by hand").await.unwrap(), [route().key()]);
+    desk.lease().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_goes_through_does_not_end_a_hold_by_hand() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::MailboxFull)).await;
+    desk.clock.advance(5 * MINUTE);
+    let probe = desk.lease().await;
+    desk.queue.hold(&route().key(), "scanner", "").await.unwrap();
+    let attempt = all(&probe, relayed());
+    desk.settle(probe, attempt).await;
+    desk.accept(&["b@x.example"]).await;
+    assert_eq!(desk.waits().await, None);
+}
+
+#[tokio::test]
+async fn people_are_told_of_a_hold_once_and_reminded_after_an_hour_a_day_and_daily() {
+    let desk = Desk::new().await;
+    let (first, second) = (desk.accept(&["a@x.example"]).await, desk.accept(&["b@x.example"]).await);
+    let leases = [desk.lease().await, desk.lease().await];
+    assert_eq!([leases[0].id, leases[1].id], [first, second]);
+    for lease in leases {
+        let attempt = all(&lease, outcome(Reason::SenderBlocked));
+        desk.settle(lease, attempt).await;
+    }
+    let fresh = |event: &Event| matches!(event, Event::Held { fresh: true, .. });
+    assert_eq!((desk.witness.count(fresh), desk.queue.holds().await.unwrap().len()), (1, 1));
+    let reminded = |desk: &Desk| {
+        desk.witness.count(|event| matches!(event, Event::StillHeld { waiting: 2, failure, .. } if failure.reason == Reason::SenderBlocked))
+    };
+    let mut desk = desk;
+    let mut expected = 0;
+    for (minutes, told, why) in [
+        (59, false, "not yet an hour"),
+        (1, true, "an hour"),
+        (0, false, "told already"),
+        (22 * 60, false, "not yet a day"),
+        (60, true, "a day"),
+        (24 * 60, true, "two days"),
+        (23 * 60, false, "not yet three"),
+        (10 * 24 * 60, true, "days that were missed are not made up for"),
+    ] {
+        desk.clock.advance(minutes * MINUTE);
+        desk.queue.remind().await.unwrap();
+        expected += usize::from(told);
+        assert_eq!(reminded(&desk), expected, "{why}");
+        if why == "a day" {
+            desk = desk.crash().await;
+            expected = 0;
+            desk.queue.remind().await.unwrap();
+            assert_eq!(reminded(&desk), 0, "a restart remembers");
+        }
+    }
+}

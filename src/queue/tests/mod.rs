@@ -10,6 +10,7 @@ mod settling;
 mod showing;
 mod spooling;
 mod standing_by;
+mod telling;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::mail::{
-    Address, BackendKind, Envelope, Failure, Outcome, Reason, Receipt, Recipient, ReversePath, SenderPolicy,
+    Address, BackendKind, Envelope, Event, Failure, Outcome, Reason, Receipt, Recipient, ReversePath, SenderPolicy,
 };
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -187,7 +188,7 @@ fn all(lease: &Lease, outcome: Outcome) -> Attempt {
 }
 
 fn relayed() -> Outcome {
-    Outcome::Relayed(Receipt { diagnostic: "250 2.0.0 OK".to_owned() })
+    Outcome::Relayed(Receipt { diagnostic: "250 2.0.0 OK".to_owned(), knows_wishes: false })
 }
 
 fn outcome(reason: Reason) -> Outcome {

@@ -38,7 +38,8 @@ async fn each_recipient_has_its_own_fate() {
 async fn the_next_attempt_follows_what_was_said() {
     let hour = Duration::from_hours(1);
     let table = [
-        (outcome(Reason::Throttled), MINUTE, "the schedule"),
+        (outcome(Reason::ProviderTrouble), MINUTE, "the schedule"),
+        (outcome(Reason::Throttled), Duration::from_secs(10), "the mailbox rests, whatever else it has"),
         (Failure::new(Reason::Throttled, "").retry_after(Some(hour)).into(), hour, "never before Retry-After"),
         (outcome(Reason::AnswerLost), 15 * MINUTE, "an answer that was lost"),
     ];
@@ -102,7 +103,7 @@ async fn a_report_is_queued_with_the_outcome_that_it_reports() {
     let verdict = desk.queue.verdict(&lease, &attempt);
     let mut report = desk.message(&["app@x.example"], &[b'r'; 3_000]).await;
     report.report_about = Some(about);
-    desk.queue.settle(lease, attempt, verdict, Some(report)).await.unwrap();
+    desk.queue.settle(lease, attempt, verdict, Some(report.into())).await.unwrap();
     let lease = desk.lease().await;
     assert_eq!(lease.report_about, Some(about));
     assert_eq!(desk.read(&lease).await.unwrap(), [b'r'; 3_000]);

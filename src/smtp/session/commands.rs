@@ -55,6 +55,9 @@ impl Session {
         if self.options.smtputf8 {
             words.push_str("SMTPUTF8\n");
         }
+        if self.options.dsn {
+            words.push_str("DSN\n");
+        }
         words.push_str("CHUNKING\n");
         if self.options.starttls && !self.tls {
             words.push_str("STARTTLS\n");

@@ -3,6 +3,7 @@
 use super::state::{Identity, Message, Question, State, Transaction};
 use super::{Session, Step};
 use crate::mail::ReversePath;
+use crate::mail::dsn::{MessageWishes, RecipientWishes};
 use crate::smtp::{Action, AuthRule, MailRequest, RcptRequest, RcptTarget, Reply, replies};
 
 impl Session {
@@ -10,7 +11,8 @@ impl Session {
         if let Err(reply) = self.may_send(&message) {
             return self.refuse(&reply, message);
         }
-        if request.smtputf8 && !self.options.smtputf8 {
+        let asks_for_reports = request.wishes != MessageWishes::default();
+        if request.smtputf8 && !self.options.smtputf8 || asks_for_reports && !self.options.dsn {
             return self.refuse(&replies::UNKNOWN_PARAMETER, message);
         }
         if let ReversePath::Mailbox(address) = &request.reverse_path
@@ -60,6 +62,10 @@ impl Session {
         {
             transaction.refused = true;
             return self.refuse(&replies::NEEDS_SMTPUTF8, Message::Open(transaction));
+        }
+        if request.wishes != RecipientWishes::default() && !self.options.dsn {
+            transaction.refused = true;
+            return self.refuse(&replies::UNKNOWN_PARAMETER, Message::Open(transaction));
         }
         if transaction.accepted >= self.options.max_recipients {
             // No error of the client: RFC 5321 section 4.5.3.1.10 has it send to the others later.

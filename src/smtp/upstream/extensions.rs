@@ -21,6 +21,8 @@ pub struct Extensions {
     pub eight_bit: bool,
     /// SMTPUTF8 (RFC 6531).
     pub smtputf8: bool,
+    /// DSN (RFC 3461).
+    pub dsn: bool,
     /// SIZE (RFC 1870) is offered, so MAIL may declare it.
     pub size: bool,
     /// The largest message in octets that SIZE named; `None`: no limit was named.
@@ -55,6 +57,7 @@ impl Extensions {
             "CHUNKING" => self.chunking = true,
             "8BITMIME" => self.eight_bit = true,
             "SMTPUTF8" => self.smtputf8 = true,
+            "DSN" => self.dsn = true,
             "SIZE" => {
                 self.size = true;
                 self.max_octets = words.next().and_then(|limit| limit.parse().ok()).filter(|limit| *limit > 0);
@@ -82,6 +85,7 @@ mod tests {
             chunking: true,
             eight_bit: true,
             smtputf8: true,
+            dsn: true,
             size: true,
             max_octets: Some(157_286_400),
         };

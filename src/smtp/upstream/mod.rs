@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 
 use zeroize::Zeroize;
 
+use crate::mail::dsn::MessageWishes;
 use crate::mail::{Recipient, ReversePath};
 use crate::sasl;
 use crate::secret::Secret;
@@ -177,6 +178,8 @@ pub struct Mail<'a> {
     pub eight_bit: bool,
     /// Whether an address or the header needs SMTPUTF8.
     pub smtputf8: bool,
+    /// What reports about it are to be like; said, as what its recipients have, to a server that knows DSN.
+    pub wishes: &'a MessageWishes,
     /// Whether commands and content may leave together. If the connection is lost then, nobody knows how far the server
     /// had come, so a session that may be stale should not be asked to.
     pub in_one_go: bool,

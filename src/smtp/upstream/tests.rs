@@ -1,5 +1,6 @@
 use super::*;
 use crate::mail::Address;
+use crate::mail::dsn::{Back, MessageWishes, Notify, OriginalRecipient};
 
 const EHLO: &str = "250-up.example\r\n250-SIZE 1000\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n\
                     250 AUTH LOGIN XOAUTH2\r\n";
@@ -48,6 +49,7 @@ fn begin(client: &mut Upstream, to: &[&str]) -> Result<(), CannotCarry> {
         size: 500,
         eight_bit: false,
         smtputf8: false,
+        wishes: &MessageWishes::default(),
         in_one_go: true,
     })
 }
@@ -365,16 +367,43 @@ fn two_receipts_spoil_the_connection_but_not_the_message() {
 }
 
 #[test]
+fn what_the_sender_wants_to_hear_is_said_to_a_server_that_knows_dsn_alone() {
+    let reverse_path = ReversePath::Null;
+    let mut to = recipients(&["a@x.example"]);
+    to[0].wishes.notify = Notify::parse("SUCCESS,DELAY");
+    to[0].wishes.original = OriginalRecipient::parse("rfc822;b+2B@x.example");
+    let wishes = MessageWishes { back: Some(Back::Full), envelope_id: Some("Q 1".to_owned()) };
+    let (size, eight_bit, smtputf8, in_one_go) = (10, false, false, false);
+    let to = [&to[0]];
+    let mail =
+        Mail { reverse_path: &reverse_path, recipients: &to, size, eight_bit, smtputf8, wishes: &wishes, in_one_go };
+    let rows = [
+        (
+            "250-up\r\n250-PIPELINING\r\n250-DSN\r\n250 AUTH XOAUTH2\r\n",
+            "MAIL FROM:<> RET=FULL ENVID=Q+201\r\nRCPT TO:<a@x.example> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2B@x.example\r\nDATA\r\n",
+        ),
+        ("250-up\r\n250-PIPELINING\r\n250 AUTH XOAUTH2\r\n", "MAIL FROM:<>\r\nRCPT TO:<a@x.example>\r\nDATA\r\n"),
+    ];
+    for (ehlo, sent) in rows {
+        let mut client = logged_in(ehlo);
+        client.begin(&mail).unwrap();
+        assert_eq!(said(&mut client), sent);
+    }
+}
+
+#[test]
 fn what_the_message_needs_is_declared_or_refused_here() {
     let reverse_path = ReversePath::Null;
     let to = recipients(&["ä@x.example"]);
     let to = [&to[0]];
+    let wishes = MessageWishes::default();
     let mail = Mail {
         reverse_path: &reverse_path,
         recipients: &to,
         size: 1000,
         eight_bit: true,
         smtputf8: true,
+        wishes: &wishes,
         in_one_go: false,
     };
     let mut client = logged_in(EHLO);

@@ -113,7 +113,8 @@ impl Upstream {
         let mut commands = String::with_capacity(mail.recipients.len() * 48);
         for recipient in mail.recipients {
             // Writing to a `String` cannot fail.
-            let _ = write!(commands, "RCPT TO:<{}>\r\n", recipient.address);
+            let wishes = if self.extensions.dsn { recipient.wishes.parameters() } else { String::new() };
+            let _ = write!(commands, "RCPT TO:<{}>{wishes}\r\n", recipient.address);
         }
         let mut transaction = Transaction {
             commands,
@@ -157,6 +158,9 @@ impl Upstream {
         }
         if mail.smtputf8 {
             command.push_str(" SMTPUTF8");
+        }
+        if self.extensions.dsn {
+            command.push_str(&mail.wishes.parameters());
         }
         command
     }

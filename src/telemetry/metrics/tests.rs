@@ -97,8 +97,13 @@ fn of_attempts() -> Vec<Row> {
                 mailbox: mailbox.clone(),
                 failure: failure(Reason::SignInNeeded),
                 probe: None,
+                fresh: true,
             },
             "oxpost_mailboxes_held_total{account=\"a\",backend=\"none\",reason=\"sign_in_needed\"} 1",
+        ),
+        (
+            Event::HeldByHand { account: account.clone(), mailbox: mailbox.clone(), why: "moving".to_owned() },
+            "oxpost_mailboxes_held_total{account=\"a\",backend=\"none\",reason=\"held_by_hand\"} 1",
         ),
         (
             Event::WayRefused {

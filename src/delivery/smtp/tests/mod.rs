@@ -175,6 +175,7 @@ impl Bench {
             tls: setup.tls,
             max_octets: 20_000_000,
             max_recipients: setup.max_recipients,
+            dsn: true,
             helo: "gw.example".to_owned(),
             login: setup.login,
         };

@@ -176,5 +176,5 @@ pub(in super::super) async fn finish(control: &Control, redirected: &str) -> Res
 /// Mail that was held for the account goes; gives how many mailboxes it was held for.
 pub(super) async fn release(control: &Control, account: &str) -> Result<usize, Problem> {
     let selector = Selector::Account(account.to_owned());
-    Ok(control.queue.release(selector, "the account was signed in").await?.len())
+    Ok(control.queue.mended(selector, "the account was signed in").await?.len())
 }

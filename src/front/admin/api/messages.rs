@@ -1,5 +1,7 @@
 //! Messages and holds.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -13,8 +15,9 @@ use tokio_util::io::ReaderStream;
 use super::super::Control;
 use super::access::needs;
 use super::{Body, Problem, Query, Scope};
+use crate::account::{Account, MailboxRule};
 use crate::clock::Timestamp;
-use crate::mail::QueueId;
+use crate::mail::{Address, QueueId};
 use crate::queue::{Detail, Filter, Hold, MailboxKey, MessageCopy, QueueError, Selector, State as Standing, Summary};
 
 /// Octets of a message on their way to whoever downloads it.
@@ -27,6 +30,7 @@ pub(super) fn routes() -> Router<Control> {
     let manage = Router::new()
         .route("/messages/{id}", axum::routing::delete(drop_message))
         .route("/messages/{id}/retry", post(retry))
+        .route("/holds/begin", post(hold))
         .route("/holds/release", post(release));
     let contents = Router::new().route("/messages/{id}/content", get(read_content));
     needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Content, contents))
@@ -66,6 +70,17 @@ struct Wanted {
 pub struct Holds {
     /// The holds.
     pub holds: Vec<Hold>,
+}
+
+/// What is to be held.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeginHold {
+    /// The name of an account with one mailbox, or a mailbox.
+    pub what: String,
+    /// Why, for whoever looks at it later.
+    #[serde(default)]
+    pub why: String,
 }
 
 /// What a release set free.
@@ -137,6 +152,37 @@ async fn drop_message(State(control): State<Control>, Path(id): Path<String>) ->
 
 async fn holds(State(control): State<Control>) -> Result<Json<Holds>, Problem> {
     Ok(Json(Holds { holds: control.queue.holds().await? }))
+}
+
+async fn hold(
+    State(control): State<Control>,
+    Body(BeginHold { what, why }): Body<BeginHold>,
+) -> Result<StatusCode, Problem> {
+    let (account, mailbox) = held_mailbox(&control, &what)?;
+    let key = MailboxKey { provider: account.provider.clone(), mailbox: mailbox.key() };
+    control.queue.hold(&key, &account.name, &why).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The mailbox that is meant, and the account that sends for it.
+fn held_mailbox(control: &Control, what: &str) -> Result<(Arc<Account>, Address), Problem> {
+    let setup = control.setup.load();
+    let bad = |why: String| Problem::new(StatusCode::BAD_REQUEST, why, None);
+    if let Some(account) = setup.accounts.iter().find(|account| account.name == what) {
+        return match &account.mailbox {
+            MailboxRule::One(mailbox) => Ok((Arc::clone(account), mailbox.clone())),
+            MailboxRule::Domain(domain) => {
+                Err(bad(format!("account `{what}` has every mailbox of `{domain}`; name the one that is meant")))
+            }
+        };
+    }
+    let mailbox: Address = what.parse().map_err(|_| bad(format!("`{what}` is neither an account nor a mailbox")))?;
+    let owns = |account: &&Arc<Account>| match &account.mailbox {
+        MailboxRule::One(one) => one.key() == mailbox.key(),
+        MailboxRule::Domain(domain) => domain == mailbox.domain(),
+    };
+    let account = setup.accounts.iter().find(owns).cloned();
+    account.map(|account| (account, mailbox)).ok_or_else(|| bad(format!("no account sends for `{what}`")))
 }
 
 async fn release(State(control): State<Control>, Body(selector): Body<Selector>) -> Result<Json<Released>, Problem> {

@@ -18,7 +18,7 @@ pub use self::access::{Caller, Scope};
 pub(super) use self::accounts::finish;
 pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
-pub use self::messages::{History, Holds, Listing, Released};
+pub use self::messages::{BeginHold, History, Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
 pub(super) use self::requests::{Body, Query};

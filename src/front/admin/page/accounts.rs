@@ -182,7 +182,7 @@ async fn show(State(page): State<Page>, visitor: Visitor, Path(name): Path<Strin
             ProviderKind::Google => "Google",
             ProviderKind::Custom => "custom",
         },
-        by_browser: matches!(way, Some(WayBack::Here(_))),
+        by_browser: matches!(way, Some(WayBack::Here(_) | WayBack::Detour(_))),
         time: spelt(provider.sign_in_timeout),
         by_code: provider.kind != ProviderKind::Google,
         asks_consent: provider.kind == ProviderKind::Microsoft && !matches!(way, Some(WayBack::Public(_))),

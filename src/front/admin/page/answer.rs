@@ -20,7 +20,7 @@ use super::guard::Visit;
 use super::onward::lead_on;
 use super::sessions::{Filed, filed, random};
 use super::site::{Site, cookie};
-use super::view::{html, spelt};
+use super::view::{Refusal, html, spelt};
 use crate::clock::{Clock, Timestamp};
 use crate::front::admin::{Problem, SignInFinished, api};
 use crate::secret::Secret;
@@ -32,6 +32,8 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const MOST: usize = 100;
 /// What the name of the cookie begins with. A part of the state follows, so that two tabs do not disturb each other.
 const COOKIE: &str = "oxpost_return_";
+/// Where answers come to that were sent on by a listener of their own.
+pub(super) const CALLBACK: &str = "/callback";
 
 /// What the browser was sent to the provider for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,18 +52,22 @@ pub(super) struct Expected<'a> {
     /// Where it comes to.
     path: &'a str,
     /// When it is too late.
-    until: Timestamp,
+    pub(super) until: Timestamp,
+    /// The address outside the page that the provider sends the browser to, if it is one.
+    pub(super) detour: Option<&'a Url>,
 }
 
 impl<'a> Expected<'a> {
     /// That of a sign-in that was begun, for as long as the sign-in itself lasts.
-    pub(super) fn of(begun: &'a SignIn, path: &'a str) -> Self {
-        Self { account: &begun.account, errand: Errand::SignIn, state: &begun.state, path, until: begun.expires }
+    pub(super) fn of(begun: &'a SignIn, detour: Option<&'a Url>) -> Self {
+        let path = if detour.is_some() { CALLBACK } else { begun.redirect_uri.path() };
+        let (account, state, until) = (&begun.account, &begun.state, begun.expires);
+        Self { account, errand: Errand::SignIn, state, path, until, detour }
     }
 
     /// That of a consent that is asked for now.
     pub(super) fn consent(account: &'a str, state: &'a str, path: &'a str, now: Timestamp) -> Self {
-        Self { account, errand: Errand::Consent, state, path, until: now.plus(PATIENCE) }
+        Self { account, errand: Errand::Consent, state, path, until: now.plus(PATIENCE), detour: None }
     }
 }
 
@@ -70,6 +76,7 @@ struct Awaited {
     account: String,
     errand: Errand,
     until: Timestamp,
+    detour: Option<Url>,
 }
 
 /// The answers that are waited for, filed under the secret that the browser's cookie holds.
@@ -85,7 +92,7 @@ impl Returns {
 
     /// Waits for an answer. Returns the cookie that it must come with.
     pub(super) fn await_answer(&self, site: &Site, expected: &Expected<'_>) -> Option<HeaderValue> {
-        let Expected { account, errand, state, path, until } = *expected;
+        let Expected { account, errand, state, path, until, detour } = *expected;
         let (now, nonce) = (self.clock.now(), random()?);
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         awaited.retain(|_, answer| now < answer.until);
@@ -94,7 +101,8 @@ impl Returns {
         {
             awaited.remove(&oldest);
         }
-        let answer = Awaited { state: Secret::new(state), account: account.to_owned(), errand, until };
+        let (state_kept, detour) = (Secret::new(state), detour.cloned());
+        let answer = Awaited { state: state_kept, account: account.to_owned(), errand, until, detour };
         awaited.insert(filed(&nonce), answer);
         let rest = format!("SameSite=Lax; Path={path}; Max-Age={}", until.since(now).as_secs());
         site.cookie(&cookie_name(state), &nonce, &rest)
@@ -152,10 +160,13 @@ pub(super) async fn returned(
     };
     let path = request.uri().path();
     let gone = visit.site.cookie(&cookie_name(state), "", &format!("SameSite=Lax; Path={path}; Max-Age=0"));
-    let account = awaited.account;
+    let (account, detour) = (awaited.account, awaited.detour);
     let shown = match awaited.errand {
         Errand::SignIn => match api::finish(&page.control, &format!("/?{query}")).await {
-            Ok(SignInFinished { next: Some(url), .. }) => return go_on(&page, &visit.site, &account, &url, path),
+            Ok(SignInFinished { next: Some(url), .. }) => {
+                let going = go_on(&page, &visit.site, &account, &url, (path, detour.as_ref())).await;
+                return going.unwrap_or_else(Refusal::into_response);
+            }
             Ok(done) => AnswerPage::good(&account, format!("{account} is signed in"), signed_in(done)),
             Err(problem) => AnswerPage::bad(&account, format!("{account} is not signed in"), problem),
         },
@@ -190,16 +201,22 @@ fn signed_in(done: SignInFinished) -> String {
 }
 
 /// The provider wants to be asked for each permission by itself: the browser goes there once more.
-fn go_on(page: &Page, site: &Site, account: &str, url: &Url, path: &str) -> Response {
+async fn go_on(
+    page: &Page,
+    site: &Site,
+    account: &str,
+    url: &Url,
+    (path, detour): (&str, Option<&Url>),
+) -> Result<Response, Refusal> {
     let state = url.query_pairs().find(|(name, _)| name == "state").map(|(_, state)| state.into_owned());
     let state = state.unwrap_or_default();
     let setup = page.setup();
     let provider = setup.account(account).and_then(|account| setup.provider_of(account));
     let time = provider.map(|provider| provider.sign_in_timeout).unwrap_or_default();
     let until = page.control.clock.now().plus(time);
-    let expected = Expected { account, errand: Errand::SignIn, state: &state, path, until };
+    let expected = Expected { account, errand: Errand::SignIn, state: &state, path, until, detour };
     let text = format!("It asks for one more permission, for {}. Then you come back here by yourself.", spelt(time));
-    lead_on(page, site, &expected, "the next consent", text, url)
+    lead_on(page, site, &expected, "the next consent", text, url).await
 }
 
 /// What Microsoft's page for administrators answers: `admin_consent=True`, or an error.
@@ -275,7 +292,7 @@ mod tests {
 
     fn begin(returns: &Returns, site: &Site, state: &str) -> HeaderValue {
         let until = returns.clock.now().plus(TIME);
-        let expected = Expected { account: "scanner", errand: Errand::SignIn, state, path: "/", until };
+        let expected = Expected { account: "scanner", errand: Errand::SignIn, state, path: "/", until, detour: None };
         returns.await_answer(site, &expected).unwrap()
     }
 

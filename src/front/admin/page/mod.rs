@@ -6,6 +6,7 @@ mod answer;
 mod assets;
 mod certificate;
 mod chart;
+mod detour;
 mod entry;
 mod events;
 mod forwarded;
@@ -32,6 +33,7 @@ use axum::routing::{get, post};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use self::answer::Returns;
+use self::detour::Detours;
 use self::keys::Keys;
 pub use self::listener::{Peer, serve};
 pub use self::sessions::Links;
@@ -51,6 +53,7 @@ struct Page {
 struct Inner {
     sessions: Sessions,
     returns: Returns,
+    detours: Detours,
     keys: Keys,
 }
 
@@ -63,8 +66,12 @@ impl Page {
 /// The page and the API as they are served on the page's port; every request comes with the [`Peer`] it is from.
 pub fn page(control: Control) -> Router {
     let clock = control.clock.clone();
-    let inner =
-        Inner { sessions: Sessions::new(clock.clone()), returns: Returns::new(clock.clone()), keys: Keys::new(clock) };
+    let inner = Inner {
+        sessions: Sessions::new(clock.clone()),
+        returns: Returns::new(clock.clone()),
+        detours: Detours::default(),
+        keys: Keys::new(clock),
+    };
     let page = Page { control: control.clone(), inner: Arc::new(inner) };
     let pages = Router::new()
         .merge(entry::routes())
@@ -76,7 +83,7 @@ pub fn page(control: Control) -> Router {
         .merge(people::routes())
         .route("/logout", post(entry::leave))
         .route("/certificate", get(certificate::download))
-        .route("/callback", get(answer::returned))
+        .route(answer::CALLBACK, get(answer::returned))
         .fallback(view::no_such_page)
         .with_state(page.clone());
     pages

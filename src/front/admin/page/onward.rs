@@ -8,9 +8,9 @@ use http::{HeaderValue, StatusCode};
 use url::Url;
 
 use super::Page;
-use super::answer::Expected;
+use super::answer::{CALLBACK, Expected};
 use super::site::Site;
-use super::view::html;
+use super::view::{Refusal, html};
 
 /// What is said on the way.
 #[derive(Template)]
@@ -26,19 +26,33 @@ pub(super) struct OnwardPage<'a> {
 }
 
 /// Sends the browser to the provider and waits for what it brings back; `text` says what to do there.
-pub(super) fn lead_on(
+///
+/// # Errors
+/// The port that the provider sends the browser back to cannot be had.
+pub(super) async fn lead_on(
     page: &Page,
     site: &Site,
     expected: &Expected<'_>,
     to: &str,
     text: String,
     url: &Url,
-) -> Response {
+) -> Result<Response, Refusal> {
+    if let Some(detour) = expected.detour {
+        listen_at(page, site, detour, expected).await?;
+    }
     let Some(cookie) = page.inner.returns.await_answer(site, expected) else {
-        return StatusCode::SERVICE_UNAVAILABLE.into_response();
+        return Ok(StatusCode::SERVICE_UNAVAILABLE.into_response());
     };
     let shown = OnwardPage { to, text, url: url.as_str(), stays: None };
     // The page may be the answer to an earlier consent: nobody learns from a `Referer` what the provider sent.
     let headers = [(SET_COOKIE, cookie), (REFERRER_POLICY, HeaderValue::from_static("no-referrer"))];
-    (headers, html(&shown)).into_response()
+    Ok((headers, html(&shown)).into_response())
+}
+
+async fn listen_at(page: &Page, site: &Site, detour: &Url, expected: &Expected<'_>) -> Result<(), Refusal> {
+    let (callback, patience) = (format!("{}{CALLBACK}", site.origin), expected.until.since(page.control.clock.now()));
+    page.inner.detours.open(detour, &callback, patience).await.map_err(|error| {
+        Refusal::new(StatusCode::CONFLICT, format!("cannot wait for the browser at `{detour}`: {error}"))
+            .hint("end the program that has the port, or sign in by pasting the address")
+    })
 }

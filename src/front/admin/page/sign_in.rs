@@ -17,6 +17,7 @@ use super::sessions::random;
 use super::site::{Kind, Site};
 use super::view::{Frame, Moment, Refusal, Visitor, html, spelt};
 use crate::front::admin::{Problem, Setup, SignInFinished, api};
+use crate::http::is_loopback;
 use crate::token::{DeviceProgress, DeviceSignIn, Provider, TokenError};
 
 pub(super) fn routes() -> Router<Page> {
@@ -35,6 +36,8 @@ pub(super) fn routes() -> Router<Page> {
 pub(super) enum WayBack {
     /// To this page, at this address.
     Here(Url),
+    /// To a port of this machine that is listened on for the sign-in only; from there on to the page.
+    Detour(Url),
     /// To the page under its public name: the sign-in has to begin there.
     Public(Url),
     /// To nowhere that we hear of: the address it ends at is pasted.
@@ -60,8 +63,11 @@ impl WayBack {
                 return Some(Self::Here(url));
             }
             let public = setup.page.public_url.as_ref().filter(|url| is_ours(&url.origin().ascii_serialization()));
+            let is_here = matches!(site.kind, Kind::Localhost | Kind::LoopbackAddress);
+            let has_port = configured.scheme() == "http" && configured.port().is_some() && is_loopback(configured);
             return Some(match public {
                 Some(url) => Self::Public(url.clone()),
+                None if is_here && has_port => Self::Detour(configured.clone()),
                 None => Self::Paste(configured.clone()),
             });
         }
@@ -78,7 +84,7 @@ impl WayBack {
     pub(super) fn elsewhere(&self, account: &str) -> Option<String> {
         match self {
             Self::Public(url) => url.join(place(account).trim_start_matches('/')).ok().map(String::from),
-            Self::Here(_) | Self::Paste(_) => None,
+            Self::Here(_) | Self::Detour(_) | Self::Paste(_) => None,
         }
     }
 }
@@ -91,9 +97,16 @@ async fn by_browser(
 ) -> Result<Response, Refusal> {
     let setup = page.setup();
     let (_, provider) = known(&setup, &account)?;
-    let Some(WayBack::Here(redirect_uri)) = WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site) else {
-        return Err(Refusal::new(StatusCode::CONFLICT, "the provider cannot send the browser back to this address")
+    let (redirect_uri, detour) = match WayBack::of(&setup, provider.redirect_uri.as_ref(), &visitor.site) {
+        Some(WayBack::Here(url)) => (url, None),
+        Some(WayBack::Detour(url)) => (url.clone(), Some(url)),
+        _ => {
+            return Err(Refusal::new(
+                StatusCode::CONFLICT,
+                "the provider cannot send the browser back to this address",
+            )
             .hint("open the page as `http://localhost:PORT`, or paste the address"));
+        }
     };
     if let Err(error) = page.control.tokens.discover(&account).await {
         return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account)));
@@ -102,12 +115,12 @@ async fn by_browser(
         Ok(begun) => begun,
         Err(error) => return Ok(page.done(&visitor, Err(Problem::from(error)), &place(&account))),
     };
-    let expected = Expected::of(&begun, begun.redirect_uri.path());
+    let expected = Expected::of(&begun, detour.as_ref());
     let text = format!(
         "Sign in there as the mailbox of {account}, within {}. Then you come back here by yourself.",
         spelt(provider.sign_in_timeout)
     );
-    Ok(lead_on(&page, &visitor.site, &expected, &provider.name, text, &begun.url))
+    lead_on(&page, &visitor.site, &expected, &provider.name, text, &begun.url).await
 }
 
 #[derive(Template)]
@@ -255,7 +268,7 @@ async fn consent(State(page): State<Page>, visitor: Visitor, Path(account): Path
     }
     let expected = Expected::consent(&account, &state, redirect_uri.path(), page.control.clock.now());
     let text = format!("{who} Then you come back here by yourself.");
-    Ok(lead_on(&page, &visitor.site, &expected, &provider.name, text, &url))
+    lead_on(&page, &visitor.site, &expected, &provider.name, text, &url).await
 }
 
 /// Whoever signed in is meant, though the mailbox has another name.
@@ -319,8 +332,22 @@ mod tests {
                 "localhost:8025",
                 None,
                 Some("http://127.0.0.1:50993/authorize/"),
+                WayBack::Detour("http://127.0.0.1:50993/authorize/".parse().unwrap()),
+                "a port of its own, listened on meanwhile",
+            ),
+            (
+                "127.0.0.1:8025",
+                None,
+                Some("http://127.0.0.1:50993/authorize/"),
+                WayBack::Detour("http://127.0.0.1:50993/authorize/".parse().unwrap()),
+                "the same, with the page browsed by its address",
+            ),
+            (
+                "192.0.2.7:8025",
+                None,
+                Some("http://127.0.0.1:50993/authorize/"),
                 paste("http://127.0.0.1:50993/authorize/"),
-                "a port of its own, where only the command line listens",
+                "a port of another machine than the browser's",
             ),
         ];
         let with_tls = [
