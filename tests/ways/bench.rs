@@ -139,8 +139,22 @@ impl Bench {
         &self,
         backend: &dyn Backend,
         message: &[u8],
-        (from, recipients): (Option<&str>, &[&str]),
+        whom: (Option<&str>, &[&str]),
     ) -> Attempt {
+        self.with_delivery(message, whom, |delivery| backend.deliver(delivery)).await
+    }
+
+    /// Gives a message up.
+    pub(crate) async fn abandon(&self, backend: &dyn Backend, message: &[u8], recipients: &[&str]) {
+        self.with_delivery(message, (Some(SCANNER), recipients), |delivery| backend.abandon(delivery)).await;
+    }
+
+    async fn with_delivery<T>(
+        &self,
+        message: &[u8],
+        (from, recipients): (Option<&str>, &[&str]),
+        what: impl for<'a> FnOnce(Delivery<'a>) -> BoxFuture<'a, T>,
+    ) -> T {
         let mailbox: Address = SCANNER.parse().unwrap();
         let from = from.map_or(ReversePath::Null, |from| ReversePath::Mailbox(from.parse().unwrap()));
         let recipients = recipients.iter().map(|to| to.parse::<Address>().unwrap().into()).collect();
@@ -158,7 +172,7 @@ impl Bench {
             size: message.len() as u64,
             notebook: &self.notebook,
         };
-        backend.deliver(delivery).await
+        what(delivery).await
     }
 }
 
