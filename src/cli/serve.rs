@@ -119,8 +119,7 @@ impl From<StartError> for Report {
             | StartError::Listen { .. }
             | StartError::Control { .. }
             | StartError::Certificate(_)
-            | StartError::Password(_)
-            | StartError::Ways(_) => None,
+            | StartError::Password(_) => None,
         };
         match (hint, error) {
             (Some(hint), error) => Self::new(error.to_string()).hint(hint),
@@ -143,7 +142,8 @@ impl From<OpenError> for Report {
             | OpenError::Queue(_)
             | OpenError::Tokens(_)
             | OpenError::Key(_)
-            | OpenError::Http(_) => {
+            | OpenError::Http(_)
+            | OpenError::Connector(_) => {
                 return Self::new(error.to_string());
             }
         };

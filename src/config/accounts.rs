@@ -317,14 +317,14 @@ fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet
         max_octets: limits.smtp_octets,
         max_recipients: limits.recipients_per_message,
         helo: (*hostname).to_owned(),
-        login: SmtpLogin::Token,
         dsn: smtp.dsn,
+        login: SmtpLogin::Token,
     }))
 }
 
 fn smarthost_way(reader: &mut Reader<'_>, at: KeyPath, outlet: &Outlet<'_>) -> Option<Way> {
     let Outlet { smarthost, limits, hostname, .. } = outlet;
-    let Some(Smarthost { host, port, tls, login }) = smarthost.cloned() else {
+    let Some(Smarthost { host, port, tls, login, dsn }) = smarthost.cloned() else {
         if reader.file.smarthost.host.is_none() && !reader.is_faulty(&KeyPath::root().key("smarthost")) {
             let remedy = "write `[smarthost]` with `host = \"relay.contoso.com\"`, or take the way out";
             reader.fault(at, "there is no smarthost in this file", remedy);
@@ -333,8 +333,7 @@ fn smarthost_way(reader: &mut Reader<'_>, at: KeyPath, outlet: &Outlet<'_>) -> O
     };
     let (max_octets, max_recipients) = (limits.smtp_octets, limits.recipients_per_message);
     let helo = (*hostname).to_owned();
-    // Whether an ordinary server keeps DSN is not known beforehand.
-    Some(Way::Smtp(SmtpWay { host, port, tls, max_octets, max_recipients, helo, login, dsn: false }))
+    Some(Way::Smtp(SmtpWay { host, port, tls, max_octets, max_recipients, helo, dsn, login }))
 }
 
 /// The name in `account.NAME...`.

@@ -13,6 +13,8 @@ pub(super) struct Smarthost {
     pub(super) port: u16,
     pub(super) tls: SmtpTls,
     pub(super) login: SmtpLogin,
+    /// Whether it offers DSN.
+    pub(super) dsn: bool,
 }
 
 /// Reads it; `None` if there is none, or if it has a fault.
@@ -58,7 +60,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Option<Smarthost> {
         reader.fault(at.key("tls"), "the password would be sent in clear text", remedy);
         return None;
     }
-    Some(Smarthost { host, port: typed.port, tls, login })
+    Some(Smarthost { host, port: typed.port, tls, login, dsn: typed.dsn })
 }
 
 /// Refuses a smarthost that is this gateway (promise 7 of the design).

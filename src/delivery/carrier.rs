@@ -13,7 +13,7 @@ use super::notebook::LeaseNotebook;
 use super::rests::{self, Rests};
 use super::route::{self, Choice, Facts};
 use super::standing::{self, Standing, Word};
-use super::{AccountWays, Backend, Delivery, Limits};
+use super::{AccountWays, Backend, Delivery, Limits, Way};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason, Sender};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError, Unsettled};
@@ -146,8 +146,8 @@ impl Carrier {
         let notebook = LeaseNotebook::new(&self.queue, lease);
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();
-        let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
         let mut resting: Option<Timestamp> = None;
+        let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
         let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
         for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
             let kind = weighed.way.kind();

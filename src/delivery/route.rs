@@ -229,8 +229,8 @@ mod tests {
             max_octets,
             max_recipients: 500,
             helo,
-            login: SmtpLogin::Token,
             dsn: false,
+            login: SmtpLogin::Token,
         })
     }
 

@@ -64,10 +64,10 @@ pub struct SmtpWay {
     pub max_recipients: usize,
     /// What we call ourselves in EHLO.
     pub helo: String,
-    /// How one logs in.
-    pub login: SmtpLogin,
     /// Whether the server is known to keep DSN (RFC 3461), so that a listener may offer it.
     pub dsn: bool,
+    /// How one logs in.
+    pub login: SmtpLogin,
 }
 
 /// Microsoft Graph `sendMail`.

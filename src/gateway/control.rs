@@ -23,6 +23,8 @@ pub(super) fn setup(config: &Config) -> Setup {
         clients: config.clients.clone(),
         accounts: config.accounts.clone(),
         providers: config.token.providers.clone(),
+        reading: config.reading.clone(),
+        step_timeout: config.delivery.step_timeout,
         page: config.page.clone(),
     }
 }
@@ -33,6 +35,7 @@ impl Parts {
         Control {
             queue: self.queue.clone(),
             tokens: self.tokens.clone(),
+            connector: self.connector.clone(),
             directory: self.directory.clone(),
             setup: Arc::new(ArcSwap::from_pointee(setup(config))),
             links: Links::new(clock.clone()),

@@ -70,9 +70,6 @@ pub enum StartError {
     /// Password checking.
     #[error(transparent)]
     Password(#[from] HashError),
-    /// TLS towards providers.
-    #[error(transparent)]
-    Ways(#[from] ways::WaysError),
 }
 
 /// A running gateway.
@@ -200,7 +197,7 @@ impl Running {
         observer: Arc<dyn Observer>,
         (tls, shown, reading): (Option<ServerTls>, page::Shown, ReadingSessions),
     ) -> Result<Self, StartError> {
-        let wiring = ways::Wiring::new(parts, &config)?;
+        let wiring = ways::Wiring::new(parts);
         let hostname = config.submission.hostname.clone();
         let ways = wiring.ways(&config);
         let carrier = Carrier::new(parts.queue.clone(), ways, clock.clone(), Arc::clone(&observer), hostname.clone());
@@ -208,7 +205,7 @@ impl Running {
         let reading = Reading {
             rules: ArcSwap::from_pointee(reading_rules),
             tokens: parts.tokens.clone(),
-            connector: wiring.connector(),
+            connector: parts.connector.clone(),
             sessions: reading,
             observer: Arc::clone(&observer),
             clock: clock.clone(),

@@ -22,6 +22,8 @@ mod ownership;
 mod page;
 mod proxy;
 mod reading;
+mod reading_limits;
+mod reading_rights;
 mod relay;
 mod reports;
 mod routing;

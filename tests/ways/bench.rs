@@ -103,9 +103,8 @@ impl Bench {
     pub(crate) fn smtp(&self) -> SmtpBackend {
         let (host, helo) = ("localhost".to_owned(), "gw.practice.example".to_owned());
         let (port, max_octets, max_recipients) = (self.tenant.smtp_addr().port(), 150 << 20, self.max_recipients);
-        let login = SmtpLogin::Token;
-        let tls = SmtpTls::StartTls;
-        let way = SmtpWay { host, port, tls, max_octets, max_recipients, helo, login, dsn: false };
+        let (tls, login) = (SmtpTls::StartTls, SmtpLogin::Token);
+        let way = SmtpWay { host, port, tls, max_octets, max_recipients, helo, dsn: false, login };
         let connector = Connector::new(Some(&self.folder.path().join("ca.pem"))).unwrap();
         let timeouts = Timeouts { step: self.timeout, last: self.timeout, idle: self.timeout };
         SmtpBackend::new(way, connector, self.tokens(), timeouts)
@@ -141,20 +140,21 @@ impl Bench {
         message: &[u8],
         whom: (Option<&str>, &[&str]),
     ) -> Attempt {
-        self.with_delivery(message, whom, |delivery| backend.deliver(delivery)).await
+        self.with_delivery(backend, message, whom, false).await.unwrap()
     }
 
     /// Gives a message up.
     pub(crate) async fn abandon(&self, backend: &dyn Backend, message: &[u8], recipients: &[&str]) {
-        self.with_delivery(message, (Some(SCANNER), recipients), |delivery| backend.abandon(delivery)).await;
+        self.with_delivery(backend, message, (Some(SCANNER), recipients), true).await;
     }
 
-    async fn with_delivery<T>(
+    async fn with_delivery(
         &self,
+        backend: &dyn Backend,
         message: &[u8],
         (from, recipients): (Option<&str>, &[&str]),
-        what: impl for<'a> FnOnce(Delivery<'a>) -> BoxFuture<'a, T>,
-    ) -> T {
+        given_up: bool,
+    ) -> Option<Attempt> {
         let mailbox: Address = SCANNER.parse().unwrap();
         let from = from.map_or(ReversePath::Null, |from| ReversePath::Mailbox(from.parse().unwrap()));
         let recipients = recipients.iter().map(|to| to.parse::<Address>().unwrap().into()).collect();
@@ -172,7 +172,11 @@ impl Bench {
             size: message.len() as u64,
             notebook: &self.notebook,
         };
-        what(delivery).await
+        if given_up {
+            backend.abandon(delivery).await;
+            return None;
+        }
+        Some(backend.deliver(delivery).await)
     }
 }
 

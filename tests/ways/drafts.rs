@@ -8,7 +8,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use oxpost::mail::{Outcome, Reason};
 use oxpost::practice::{Fault, GraphFault, Rule, WebStep};
 
-use crate::bench::{Bench, ONE_REQUEST, reasons, words};
+use crate::bench::{Bench, ONE_REQUEST, SCANNER, reasons, words};
 
 const ALICE: &str = "alice@practice.example";
 const HIDDEN: &str = "audit@elsewhere.example";

@@ -268,6 +268,9 @@ pub struct Smarthost {
     /// The password of that login. It is never written here itself.
     #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/relay.password".to_owned()) })]
     pub password: Option<SecretSource>,
+    /// Whether that server offers DSN (RFC 3461), as Postfix does: a listener offers it to its clients if every way out of
+    /// theirs keeps it.
+    pub dsn: bool,
 }
 
 /// How TLS begins at a smarthost.
@@ -284,7 +287,7 @@ pub enum SmarthostTls {
 
 impl Default for Smarthost {
     fn default() -> Self {
-        Self { host: None, port: 587, tls: None, login: None, password: None }
+        Self { host: None, port: 587, tls: None, login: None, password: None, dsn: false }
     }
 }
 

@@ -4,6 +4,7 @@
 mod api;
 mod own_message;
 mod page;
+pub mod read_test;
 mod settings;
 pub mod test_message;
 
@@ -15,8 +16,8 @@ use arc_swap::ArcSwap;
 
 pub use self::api::{
     AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History,
-    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope,
-    SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released, Reloaded,
+    Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
@@ -24,6 +25,7 @@ pub use self::settings::{ApiKey, PageSettings, Setup};
 use super::reading::ReadingSessions;
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::net::connect::Connector;
 use crate::queue::Queue;
 use crate::telemetry::Journal;
 use crate::token::TokenManager;
@@ -40,6 +42,8 @@ pub struct Control {
     pub tokens: TokenManager,
     /// The open reading sessions.
     pub reading: ReadingSessions,
+    /// Makes connections to providers, to try whether a mailbox can be read.
+    pub connector: Connector,
     /// People of the tenant.
     pub directory: Directory,
     /// What the configuration says, as it is in use; swapped by a reload.

@@ -16,7 +16,9 @@ use axum::{Extension, Router};
 
 pub use self::access::{Caller, Scope};
 pub(super) use self::accounts::finish;
-pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
+pub use self::accounts::{
+    AccountView, BeginSignIn, FinishSignIn, ReadTest, ReadTested, SignInBegun, SignInFinished, TestMessage, TestSent,
+};
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::messages::{BeginHold, History, Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
