@@ -20,11 +20,11 @@ const MAX_WORKERS: usize = 8;
 /// Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 pub(super) fn run(path: &Path) -> Result<(), Report> {
     let config = load(path)?;
-    telemetry::start(config.log.format.into(), config.log.level.as_str());
+    let _logging = telemetry::start(config.log.format.into(), config.log.level.as_str()).map_err(cannot_start)?;
     unix::raise_descriptor_limit();
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    let runtime = runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(cannot_start)?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         tell_of_network(&config);
@@ -56,6 +56,10 @@ fn tell_of_network(config: &Config) {
         let hint = "write `proxy = \"environment\"` or `proxy = \"none\"` into `[network]`";
         tracing::warn!(variable, hint, "the environment names a proxy, and nothing goes through it");
     }
+}
+
+fn cannot_start(error: std::io::Error) -> Report {
+    Report::new(format!("cannot start: {error}"))
 }
 
 async fn reload(gateway: &Gateway) {

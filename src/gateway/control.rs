@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use crate::clock::{Clock, Timestamp};
@@ -42,6 +43,8 @@ impl Parts {
             reading: ReadingSessions::default(),
             journal,
             clock,
+            programs: None,
+            stopping: CancellationToken::new(),
             reload,
         }
     }

@@ -116,8 +116,14 @@ fn lock(data: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// The folder, readable by its owner alone if it is made here.
+/// The folder, readable by its owner alone if it is made here. Then its name is on the disk before anything is in it.
 fn make_private(data: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
+    let fresh: Vec<_> = data.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    for parent in fresh.iter().rev().filter_map(|folder| folder.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }

@@ -3,11 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::inner::Inner;
-use super::spool::BodyReader;
-use super::{QueueError, listing};
+use super::rows::{self, from_json};
+use super::spool::{BodyReader, Checksum, ContentKind, Expected};
+use super::{QueueError, Route, listing};
 use crate::mail::QueueId;
+use crate::mail::form::{Form, compose};
 
-/// A message as it would be sent: our own header lines, then what the client sent.
+/// A message as it would be sent: our own header lines, then what the client sent. What it sent as an object is MIME
+/// here.
 #[derive(Debug)]
 pub struct MessageCopy {
     /// Our own header lines.
@@ -21,16 +24,23 @@ struct Found {
     size: u64,
     spool: Option<String>,
     prefix: Vec<u8>,
+    kind: ContentKind,
+    route: Route,
+    checksum: Option<Checksum>,
 }
 
 fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
-    let sql = "SELECT seq, size, spool, prefix FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
+    let sql = "SELECT seq, size, spool, kind, route, prefix, checksum FROM message JOIN body ON body.message = seq
+        WHERE message.id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Found {
             seq: row.get("seq")?,
             size: row.get::<_, i64>("size")?.cast_unsigned(),
             spool: row.get("spool")?,
             prefix: row.get("prefix")?,
+            kind: rows::kind(row)?,
+            route: from_json(row, "route")?,
+            checksum: row.get_ref("checksum")?.as_blob_or_null()?.and_then(Checksum::from_slice),
         })
     };
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
@@ -40,14 +50,29 @@ impl Inner {
     /// See [`super::Queue::copy`].
     pub(super) async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
         let found = self.store.read(move |connection| find(connection, id)).await?;
-        let Some(Found { seq, size, spool, prefix }) = found else { return Err(QueueError::NoContent(id)) };
+        let Some(Found { seq, size, spool, prefix, kind, route, checksum }) = found else {
+            return Err(QueueError::NoContent(id));
+        };
+        let expected = checksum.map(|checksum| Expected { checksum, prefix: prefix.clone() });
         let body = match spool {
-            Some(name) => BodyReader::file(self.spool.path(&name), size).await?,
+            Some(name) => BodyReader::file(self.spool.path(&name), size, expected).await?,
             None => {
                 let octets = self.store.read(move |connection| listing::content(connection, seq)).await?;
-                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size)?
+                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size, expected)?
             }
+        };
+        let body = match kind {
+            ContentKind::Mime => body,
+            ContentKind::Microsoft => in_mime(body, id, &route).await?,
         };
         Ok(MessageCopy { prefix, body })
     }
+}
+
+async fn in_mime(body: BodyReader, id: QueueId, route: &Route) -> Result<BodyReader, QueueError> {
+    let object = body.whole().await?;
+    let composed = compose(Form::Microsoft, &object, id, Some(&route.mailbox));
+    let composed = composed.map_err(|fault| QueueError::BodyDamaged(fault.to_string()))?;
+    let size = composed.mime.len() as u64;
+    BodyReader::memory(composed.mime.into(), size, None)
 }

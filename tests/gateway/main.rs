@@ -20,6 +20,7 @@ mod outgoing;
 mod outside;
 mod ownership;
 mod page;
+mod programs;
 mod proxy;
 mod reading;
 mod reading_limits;

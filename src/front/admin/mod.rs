@@ -13,16 +13,18 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 pub use self::api::{
-    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History,
-    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released, Reloaded,
-    Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn,
+    History, Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released,
+    Reloaded, Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};
 use super::reading::ReadingSessions;
+use super::submission::Programs;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::net::connect::Connector;
@@ -54,6 +56,10 @@ pub struct Control {
     pub links: Links,
     /// The time.
     pub clock: Clock,
+    /// Where programs hand in mail; `None` where no gateway runs.
+    pub programs: Option<Programs>,
+    /// Cancelled once the gateway takes no new connections, because it stops.
+    pub stopping: CancellationToken,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }
