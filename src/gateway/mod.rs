@@ -264,6 +264,7 @@ fn needs_restart(old: &Config, new: &Config) -> String {
         ("`data`", old.data != new.data),
         ("`[queue]`", old.queue != new.queue),
         ("`ca_file`", old.ca_file != new.ca_file),
+        ("`[network]`", old.network != new.network),
         ("`[log]`", old.log != new.log),
     ];
     let waiting: Vec<_> = changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();

@@ -16,6 +16,9 @@ mod guessing;
 mod history;
 mod holds;
 mod listeners;
+mod outgoing;
+#[path = "../support/proxy.rs"]
+mod outside;
 mod ownership;
 mod pacing;
 mod page;
