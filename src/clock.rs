@@ -106,6 +106,13 @@ impl Clock {
         }
     }
 
+    /// Sets a manual clock back; the system's clock is not ours to move, so nothing happens there.
+    pub fn set_back(&self, by: Duration) {
+        if let Source::Manual(now) = &self.0 {
+            now.fetch_sub(millis(by), Ordering::SeqCst);
+        }
+    }
+
     /// Moves a manual clock forward; the system's clock is not ours to move, so nothing happens there.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(now) = &self.0 {

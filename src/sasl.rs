@@ -125,6 +125,23 @@ pub fn oauthbearer(mailbox: &str, (host, port): (&str, u16), token: &Secret) -> 
     Ok(Secret::new(BASE64.encode(message.expose())))
 }
 
+/// The message of PLAIN, in base64 (RFC 4616): no authorization identity, the login, the password.
+pub fn plain(login: &str, password: &Secret) -> Result<Secret, SaslError> {
+    if login.contains('\0') || password.expose().contains('\0') {
+        return Err(SaslError::Character);
+    }
+    if login.is_empty() || password.expose().is_empty() {
+        return Err(SaslError::Form);
+    }
+    let message = Secret::new(format!("\0{login}\0{}", password.expose()));
+    Ok(Secret::new(BASE64.encode(message.expose())))
+}
+
+/// One answer of LOGIN, in base64.
+pub fn login_part(text: &Secret) -> Secret {
+    Secret::new(BASE64.encode(text.expose()))
+}
+
 /// What a provider says in the challenge after a token it refuses, for people: decoded if it is base64, on one line,
 /// printable, at most 500 characters.
 pub fn challenge_text(base64: &str) -> String {

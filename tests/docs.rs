@@ -146,9 +146,8 @@ fn links_and_anchors_are_read_as_github_reads_them() {
     assert_eq!(anchors(page).into_iter().collect::<Vec<_>>(), ["a-b-c", "same", "same-1"]);
 }
 
-#[test]
-fn every_test_that_the_security_page_names_exists() {
-    let page = read_to_string(root().join("docs/security.md")).expect("docs/security.md says what is defended");
+/// All of the project's Rust, tests included.
+fn sources() -> String {
     let mut sources = String::new();
     let mut folders = vec![root().join("src"), root().join("tests")];
     while let Some(folder) = folders.pop() {
@@ -160,9 +159,34 @@ fn every_test_that_the_security_page_names_exists() {
             }
         }
     }
-    let code = page.split('`').skip(1).step_by(2);
-    let names: Vec<_> = code.filter(|code| code.matches('_').count() >= 3).collect();
-    assert!(names.len() > 30, "the page names the tests");
-    let missing: Vec<_> = names.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
-    assert!(missing.is_empty(), "docs/security.md names tests that do not exist: {missing:#?}");
+    sources
+}
+
+/// The tests that a text names: code in backticks with at least three underscores.
+fn tests_named_in(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2).filter(|code| code.matches('_').count() >= 3)
+}
+
+fn assert_tests_exist(page: &str, text: &str) {
+    let sources = sources();
+    let missing: Vec<_> = tests_named_in(text).filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{page} names tests that do not exist: {missing:#?}");
+}
+
+#[test]
+fn every_test_that_the_security_page_names_exists() {
+    let page = read_to_string(root().join("docs/security.md")).expect("docs/security.md says what is defended");
+    assert!(tests_named_in(&page).count() > 30, "the page names the tests");
+    assert_tests_exist("docs/security.md", &page);
+}
+
+#[test]
+fn every_fault_has_a_test_that_exists() {
+    let page = read_to_string(root().join("docs/reliability.md")).expect("docs/reliability.md says what goes wrong");
+    let number = |line: &str| line.split('|').nth(1).is_some_and(|cell| cell.trim().parse::<u32>().is_ok());
+    let rows: Vec<_> = page.lines().filter(|line| number(line)).collect();
+    assert!(rows.len() >= 50, "{} rows", rows.len());
+    let bare: Vec<_> = rows.iter().filter(|row| tests_named_in(row).next().is_none()).collect();
+    assert!(bare.is_empty(), "these faults have no test: {bare:#?}");
+    assert_tests_exist("docs/reliability.md", &page);
 }

@@ -1,4 +1,4 @@
-//! `oxpost account`: who is signed in, and whether it can send.
+//! `oxpost account`: who is signed in, and whether it can send and be read.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,10 +11,11 @@ use super::block_on;
 use super::queue::print_detail;
 use super::reach::{Reach, load};
 use super::report::{Report, say};
-use crate::account::MailboxRule;
+use crate::account::{Account, MailboxRule};
 use crate::config::machine::Machine;
 use crate::config::{Config, check};
-use crate::front::admin::{AccountView, Holds, TestMessage, TestSent};
+use crate::front::admin::{AccountView, Holds, ReadTest, ReadTested, TestMessage, TestSent};
+use crate::front::reading::Probed;
 use crate::mail::Address;
 use crate::queue::{Detail, MailboxKey, State};
 
@@ -34,7 +35,7 @@ pub(super) enum AccountCommand {
         /// Its name.
         account: String,
     },
-    /// Send a test message and follow it to its outcome.
+    /// Try to read the mailbox, send a test message, and follow it to its outcome: as much of it as the account is for.
     Test(TestArguments),
     /// Forget the sign-in of an account. Its mail waits until somebody signs in again.
     Forget {
@@ -50,9 +51,12 @@ pub(super) struct TestArguments {
     /// Who gets the message. Default: the mailbox itself.
     #[arg(long)]
     to: Option<String>,
-    /// With an account for a whole domain: the mailbox to send from.
+    /// With an account for a whole domain: the mailbox to send from, and to read.
     #[arg(long)]
     mailbox: Option<String>,
+    /// Send nothing, only try to read.
+    #[arg(long)]
+    no_send: bool,
     /// Seconds to follow it.
     #[arg(long, default_value_t = 60)]
     wait: u64,
@@ -138,6 +142,47 @@ fn unknown(config: &Config, name: &str) -> Report {
 async fn test(reach: &mut Reach, config: &Config, arguments: &TestArguments) -> Result<(), Report> {
     let name = &arguments.account;
     let account = config.accounts.iter().find(|account| account.name == *name).ok_or_else(|| unknown(config, name))?;
+    let reads = config.reading.contains_key(name);
+    let sends = config.delivery.accounts.get(name).is_some_and(|ways| !ways.ways.is_empty());
+    if !reads && arguments.no_send {
+        return Err(Report::new(format!("account `{name}` is not read")).hint("add `read = [\"imap\"]` to it"));
+    }
+    let read = if reads { test_reading(reach, arguments).await } else { Ok(()) };
+    if sends && !arguments.no_send {
+        // What is found out of reading is said in any case, and sending is tried all the same.
+        let sent = test_sending(reach, config, account, arguments).await;
+        return if sent.is_err() { sent } else { read };
+    }
+    read
+}
+
+/// Says by which protocols the mailbox can be read.
+async fn test_reading(reach: &Reach, arguments: &TestArguments) -> Result<(), Report> {
+    let path = format!("/api/v1/accounts/{}/read", arguments.account);
+    let request = ReadTest { mailbox: arguments.mailbox.clone() };
+    let ReadTested { ways } = reach.call(Method::POST, &path, Some(&request)).await?;
+    let mut failed = None;
+    for Probed { protocol, server, mailbox, messages, why, hint } in ways {
+        let protocol = protocol.to_uppercase();
+        let Some(count) = messages else {
+            let why = why.unwrap_or_default();
+            say(format_args!("{protocol} does not work at {server}: {why}"));
+            let report = Report::new(format!("{mailbox} cannot be read by {protocol}: {why}"));
+            failed = failed.or(Some(report.hint(hint.unwrap_or_default())));
+            continue;
+        };
+        say(format_args!("{protocol} works at {server}: {count} messages in the inbox of {mailbox}"));
+    }
+    failed.map_or(Ok(()), Err)
+}
+
+async fn test_sending(
+    reach: &mut Reach,
+    config: &Config,
+    account: &Account,
+    arguments: &TestArguments,
+) -> Result<(), Report> {
+    let name = &arguments.account;
     let own = match &account.mailbox {
         MailboxRule::One(mailbox) => Some(mailbox.to_string()),
         MailboxRule::Domain(_) => arguments.mailbox.clone(),
@@ -150,7 +195,7 @@ async fn test(reach: &mut Reach, config: &Config, arguments: &TestArguments) -> 
     let path = format!("/api/v1/accounts/{name}/test");
     let TestSent { id } = reach.call(Method::POST, &path, Some(&message)).await?;
     say(format_args!("{id} is in the queue, to {}", message.to));
-    reach.deliver(config)?;
+    reach.deliver(config);
     let end = Instant::now() + Duration::from_secs(arguments.wait);
     loop {
         let detail: Detail = reach.get(&format!("/api/v1/messages/{id}")).await?;

@@ -96,7 +96,7 @@ fn explain(config: &Config, arguments: &ExplainArguments, message: &[u8]) -> Res
     );
     text += &list(account, ways, &facts);
     if let Some(first) = choose(ways, &facts, |_| None).ways.first().filter(|first| first.is_able()) {
-        let by_smtp = first.way.kind() == BackendKind::Smtp;
+        let by_smtp = matches!(first.way.kind(), BackendKind::Smtp | BackendKind::Smarthost);
         let outgoing = if by_smtp { for_envelope } else { for_headers }(message, &envelope, &sender);
         for note in outgoing.notes {
             text += &format!("header: {note}\n");

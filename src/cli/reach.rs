@@ -65,14 +65,12 @@ impl Reach {
     }
 
     /// Has this process work on the queue if no gateway does.
-    pub(super) fn deliver(&mut self, config: &Config) -> Result<(), Report> {
+    pub(super) fn deliver(&mut self, config: &Config) {
         if let Self::Here(here) = self
             && here.deliverer.is_none()
         {
-            let deliverer = Deliverer::start(&here.parts, config, Clock::system(), Arc::new(Log));
-            here.deliverer = Some(deliverer.map_err(|error| Report::new(error.to_string()))?);
+            here.deliverer = Some(Deliverer::start(&here.parts, config, Clock::system(), Arc::new(Log)));
         }
-        Ok(())
     }
 
     /// Whether a gateway is running.

@@ -19,11 +19,11 @@ const MAX_WORKERS: usize = 8;
 /// Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 pub(super) fn run(path: &Path) -> Result<(), Report> {
     let config = load(path)?;
-    telemetry::start(config.log.format.into(), config.log.level.as_str());
+    let _logging = telemetry::start(config.log.format.into(), config.log.level.as_str()).map_err(cannot_start)?;
     unix::raise_descriptor_limit();
     let workers = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, MAX_WORKERS);
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();
-    let runtime = runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(cannot_start)?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         let gateway = Gateway::start(config, Clock::system(), Arc::new(Log)).await?;
@@ -43,6 +43,10 @@ pub(super) fn run(path: &Path) -> Result<(), Report> {
         }
         Ok(())
     })
+}
+
+fn cannot_start(error: std::io::Error) -> Report {
+    Report::new(format!("cannot start: {error}"))
 }
 
 async fn reload(gateway: &Gateway) {
@@ -106,8 +110,7 @@ impl From<StartError> for Report {
             | StartError::Listen { .. }
             | StartError::Control { .. }
             | StartError::Certificate(_)
-            | StartError::Password(_)
-            | StartError::Ways(_) => None,
+            | StartError::Password(_) => None,
         };
         match (hint, error) {
             (Some(hint), error) => Self::new(error.to_string()).hint(hint),
@@ -130,7 +133,8 @@ impl From<OpenError> for Report {
             | OpenError::Queue(_)
             | OpenError::Tokens(_)
             | OpenError::Key(_)
-            | OpenError::Http(_) => {
+            | OpenError::Http(_)
+            | OpenError::Connector(_) => {
                 return Self::new(error.to_string());
             }
         };

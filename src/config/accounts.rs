@@ -9,10 +9,11 @@ use super::providers::{Service, Services, provider_kind};
 use super::quantity::SizeText;
 use super::reader::Reader;
 use super::reading;
+use super::smarthost::Smarthost;
 use crate::account::{Account, MailboxRule};
-use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpWay, Way};
+use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpLogin, SmtpWay, Way};
 use crate::front::ReadingServers;
-use crate::mail::{Address, Domain};
+use crate::mail::{Address, BackendKind, Domain};
 use crate::token::{AccountSettings, Grant, Purpose};
 
 /// What each part is told of the accounts.
@@ -25,7 +26,11 @@ pub(super) struct Read {
 }
 
 /// Reads all accounts. One with a fault that leaves nothing to build is left out.
-pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str) -> Read {
+pub(super) fn read(
+    reader: &mut Reader<'_>,
+    (services, smarthost): (&Services, Option<&Smarthost>),
+    hostname: &str,
+) -> Read {
     let mut read = Read::default();
     let providers: Vec<&str> = reader.file.provider.keys().map(String::as_str).collect();
     for (name, typed) in &reader.file.account {
@@ -40,7 +45,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
         let grant = grant(reader, &at, typed, service);
         let sign_in_as = sign_in_as(reader, &at, typed);
         let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
-        let ways = ways(reader, &at, typed, &Outlet { service, limits: &limits, hostname });
+        let ways = ways(reader, &at, typed, &Outlet { service, smarthost, limits: &limits, hostname });
         let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
         let shared = reading::shared(reader, &at, typed);
         let tokens_for = tokens_for(reader, &at, typed, service);
@@ -58,7 +63,7 @@ pub(super) fn read(reader: &mut Reader<'_>, services: &Services, hostname: &str)
             grant,
             purposes: ways
                 .iter()
-                .map(purpose)
+                .filter_map(purpose)
                 .chain(for_reading)
                 .chain(directory(reader, name))
                 .chain(tokens_for)
@@ -105,12 +110,14 @@ fn tokens_for(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, serv
     typed.tokens_for.clone()
 }
 
-const fn purpose(way: &Way) -> Purpose {
-    match way {
-        Way::Graph(_) => Purpose::Graph,
-        Way::Smtp(_) => Purpose::Smtp,
-        Way::Gmail(_) => Purpose::Gmail,
-        Way::Ews(_) => Purpose::Ews,
+/// What tokens a way needs, if any.
+fn purpose(way: &Way) -> Option<Purpose> {
+    match way.kind() {
+        BackendKind::Graph => Some(Purpose::Graph),
+        BackendKind::Smtp => Some(Purpose::Smtp),
+        BackendKind::Gmail => Some(Purpose::Gmail),
+        BackendKind::Ews => Some(Purpose::Ews),
+        BackendKind::Smarthost => None,
     }
 }
 
@@ -215,6 +222,7 @@ fn sign_in_as(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account) -> O
 /// What the ways out are built from.
 struct Outlet<'a> {
     service: &'a Service,
+    smarthost: Option<&'a Smarthost>,
     limits: &'a EffectiveLimits,
     hostname: &'a str,
 }
@@ -226,7 +234,7 @@ fn ways(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &O
     };
     let key = at.key("send");
     let chosen = typed.send.as_deref().unwrap_or(usual);
-    if chosen.is_empty() && typed.read.is_empty() && (0..4).all(|index| !reader.is_faulty(&key.item(index))) {
+    if chosen.is_empty() && typed.read.is_empty() && (0..5).all(|index| !reader.is_faulty(&key.item(index))) {
         reader.fault(key.clone(), "there is no way out", "write at least one, such as `send = [\"smtp\"]`");
     }
     let mut ways: Vec<Way> = Vec::new();
@@ -250,6 +258,7 @@ fn way(
     let max_recipients = limits.recipients_per_message;
     let (url, key, whose) = match out {
         WayOut::Smtp => return smtp_way(reader, &at, typed, outlet),
+        WayOut::Smarthost => return smarthost_way(reader, at, outlet),
         WayOut::Graph => (&service.graph_url, "graph_url", "`graph` is Microsoft's"),
         WayOut::Gmail => (&service.gmail_url, "gmail_url", "`gmail` is Google's"),
         WayOut::Ews => (&service.ews_url, "ews_url", "`ews` is Microsoft's"),
@@ -280,7 +289,7 @@ fn way(
             max_octets: limits.ews_octets,
             max_recipients,
         }),
-        WayOut::Smtp => return None,
+        WayOut::Smtp | WayOut::Smarthost => return None,
     })
 }
 
@@ -293,7 +302,7 @@ fn signs_in_for_another(typed: &file::Account) -> bool {
 const GMAIL_OCTETS: u64 = 36_700_160;
 
 fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet: &Outlet<'_>) -> Option<Way> {
-    let Outlet { service, limits, hostname } = outlet;
+    let Outlet { service, limits, hostname, .. } = outlet;
     let Some(smtp) = &service.smtp else {
         let provider = typed.provider.as_deref().unwrap_or_default();
         let key = KeyPath::root().key("provider").key(provider).key("smtp_host");
@@ -309,7 +318,22 @@ fn smtp_way(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, outlet
         max_recipients: limits.recipients_per_message,
         helo: (*hostname).to_owned(),
         dsn: smtp.dsn,
+        login: SmtpLogin::Token,
     }))
+}
+
+fn smarthost_way(reader: &mut Reader<'_>, at: KeyPath, outlet: &Outlet<'_>) -> Option<Way> {
+    let Outlet { smarthost, limits, hostname, .. } = outlet;
+    let Some(Smarthost { host, port, tls, login, dsn }) = smarthost.cloned() else {
+        if reader.file.smarthost.host.is_none() && !reader.is_faulty(&KeyPath::root().key("smarthost")) {
+            let remedy = "write `[smarthost]` with `host = \"relay.contoso.com\"`, or take the way out";
+            reader.fault(at, "there is no smarthost in this file", remedy);
+        }
+        return None;
+    };
+    let (max_octets, max_recipients) = (limits.smtp_octets, limits.recipients_per_message);
+    let helo = (*hostname).to_owned();
+    Some(Way::Smtp(SmtpWay { host, port, tls, max_octets, max_recipients, helo, dsn, login }))
 }
 
 /// The name in `account.NAME...`.

@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::quantity::{duration_words, size_words};
 use super::{Config, KeySource};
 use crate::account::{Account, Client, MailboxRule};
-use crate::delivery::{AccountWays, Limits, SmtpTls, Way};
+use crate::delivery::{AccountWays, Limits, SmtpLogin, SmtpTls, Way};
 use crate::front::{ListenerSettings, ListenerTls, Mode, ReadingServer, ReadingServers, UpstreamTls};
 use crate::mail::{Address, SenderPolicy};
 use crate::token::Grant;
@@ -211,8 +211,14 @@ fn way_words(way: &Way) -> String {
             let tls = match smtp.tls {
                 SmtpTls::StartTls => "STARTTLS",
                 SmtpTls::Implicit => "TLS",
+                SmtpTls::Never => "no TLS",
             };
-            format!("smtp by {}:{} with {tls} (up to {size})", smtp.host, smtp.port)
+            let login = match &smtp.login {
+                SmtpLogin::Token => String::new(),
+                SmtpLogin::Password { login, .. } => format!(", logging in as `{login}` with a password"),
+                SmtpLogin::Nobody => ", without a login".to_owned(),
+            };
+            format!("{} by {}:{} with {tls}{login} (up to {size})", way.kind(), smtp.host, smtp.port)
         }
     }
 }

@@ -7,7 +7,10 @@ mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Mode, Protocol, Route, Tls};
 pub use page::{Admin, ApiKey};
-pub use sign_in::{Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, UpstreamTls, WayIn, WayOut};
+pub use sign_in::{
+    Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, Smarthost, SmarthostTls, UpstreamTls, WayIn,
+    WayOut,
+};
 
 use std::collections::BTreeMap;
 
@@ -82,6 +85,8 @@ pub struct File {
     pub delivery: Delivery,
     /// The providers' limits for one mailbox, for all accounts. An account may have its own.
     pub limits: Limits,
+    /// An ordinary mail server, for accounts with "smarthost" in their `send`.
+    pub smarthost: Smarthost,
     /// Looking people up in a Microsoft tenant: on the page, in the API and by `oxpost user`.
     pub directory: Directory,
     /// OAuth 2.0 services, by a name of your choice: `[provider.NAME]`.
@@ -118,6 +123,7 @@ impl Default for File {
             queue: Queue::default(),
             delivery: Delivery::default(),
             limits: Limits::default(),
+            smarthost: Smarthost::default(),
             directory: Directory::default(),
             provider: BTreeMap::new(),
             account: BTreeMap::new(),

@@ -201,25 +201,37 @@ pub(super) fn overlap(a: &SocketAddr, b: &SocketAddr) -> bool {
     a.port() != 0 && a.port() == b.port() && same_family && meet
 }
 
-/// Refuses a way out that would lead back in (promise 7 of the design).
+/// Refuses a way out, or a server to read from, that would lead back in (promise 7 of the design).
 pub(super) fn refuse_circles(reader: &mut Reader<'_>, submission: &SubmissionSettings, services: &Services) {
-    let all: Vec<SocketAddr> = submission.listeners.iter().flat_map(|listener| listener.listen.clone()).collect();
+    const SUBMISSION: &str = "write the provider's own submission server";
+    const READING: &str = "write the provider's own server for reading";
     for (name, service) in services.iter() {
-        let Some(smtp) = &service.smtp else { continue };
-        let host = smtp.host.trim_start_matches('[').trim_end_matches(']');
-        let leads_here = |address: &SocketAddr| match host.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback() || ip == address.ip(),
-            Err(_) => host.eq_ignore_ascii_case("localhost") || host.eq_ignore_ascii_case(&submission.hostname),
-        };
-        if all.iter().any(|address| address.port() == smtp.port && leads_here(address)) {
-            let cause = format!(
-                "port {} of `{}` is a listener of this gateway: mail would go in circles",
-                smtp.port, smtp.host
-            );
-            let at = KeyPath::root().key("provider").key(name).key("smtp_host");
-            reader.fault(at, cause, "write the provider's own submission server");
+        let smtp = service.smtp.as_ref().map(|smtp| ("smtp_host", &smtp.host, smtp.port, "mail", SUBMISSION));
+        let reading = [("imap_host", &service.reading.imap), ("pop3_host", &service.reading.pop3)];
+        let reading = reading.into_iter().filter_map(|(key, server)| {
+            server.as_ref().map(|server| (key, &server.host, server.port, "a login", READING))
+        });
+        for (key, host, port, what, remedy) in smtp.into_iter().chain(reading) {
+            if leads_here(submission, host, port) {
+                let cause =
+                    format!("port {port} of `{host}` is a listener of this gateway: {what} would go in circles");
+                reader.fault(KeyPath::root().key("provider").key(name).key(key), cause, remedy);
+            }
         }
     }
+}
+
+/// Whether one of our own listeners answers at this port of this host, as far as that can be told without asking.
+pub(super) fn leads_here(submission: &SubmissionSettings, host: &str, port: u16) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let mut ours = submission.listeners.iter().flat_map(|listener| &listener.listen);
+    ours.any(|address| {
+        address.port() == port
+            && match host.parse::<IpAddr>() {
+                Ok(ip) => ip.is_loopback() || ip == address.ip(),
+                Err(_) => host.eq_ignore_ascii_case("localhost") || host.eq_ignore_ascii_case(&submission.hostname),
+            }
+    })
 }
 
 /// Where the certificate comes from.

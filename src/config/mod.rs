@@ -22,6 +22,7 @@ mod reading;
 pub mod reference;
 mod routing;
 mod shape;
+mod smarthost;
 mod suggest;
 #[cfg(test)]
 mod tests;
@@ -182,7 +183,8 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     let data = reader.path(&file.data);
     let hostname = hostname(reader);
     let services = providers::read(reader);
-    let read = accounts::read(reader, &services, &hostname);
+    let smarthost = smarthost::read(reader);
+    let read = accounts::read(reader, (&services, smarthost.as_ref()), &hostname);
     let clients = clients::read(reader, &read.accounts);
     let routing = routing::read(reader, &read.accounts, &hostname);
     let submission = front::SubmissionSettings {
@@ -192,6 +194,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     };
     let page = admin::read(reader, &submission.listeners);
     listeners::refuse_circles(reader, &submission, &services);
+    smarthost::refuse_circle(reader, &submission);
     let directory = directory::read(reader, &services);
     let notify = file.notify.clone();
     if let Some(name) = &notify {

@@ -379,12 +379,7 @@ fn submission(
     typed: &file::Provider,
     known: Option<&str>,
 ) -> Option<Submission> {
-    let host = typed.smtp_host.as_deref().or(known)?;
-    if !is_host(host) {
-        let remedy = "write the name of the server alone; the port goes to `smtp_port`";
-        reader.fault(at.key("smtp_host"), format!("`{host}` is no host name"), remedy);
-        return None;
-    }
+    let host = host_name(reader, at.key("smtp_host"), typed.smtp_host.as_deref().or(known)?, "smtp_port")?;
     let tls = match typed.smtp_tls {
         Some(UpstreamTls::StartTls) => SmtpTls::StartTls,
         Some(UpstreamTls::Implicit) => SmtpTls::Implicit,
@@ -393,7 +388,17 @@ fn submission(
     };
     // Exchange Online offers DSN, Gmail does not.
     let dsn = typed.smtp_dsn.unwrap_or(typed.kind == Some(Kind::Microsoft));
-    Some(Submission { host: host.to_owned(), port: typed.smtp_port, tls, dsn })
+    Some(Submission { host, port: typed.smtp_port, tls, dsn })
+}
+
+/// Reads the name of a server; its port has a key of its own.
+pub(super) fn host_name(reader: &mut Reader<'_>, at: KeyPath, host: &str, port_key: &str) -> Option<String> {
+    if !is_host(host) {
+        let remedy = format!("write the name of the server alone; the port goes to `{port_key}`");
+        reader.fault(at, format!("`{host}` is no host name"), remedy);
+        return None;
+    }
+    Some(host.to_owned())
 }
 
 /// A name or an address, without a port.

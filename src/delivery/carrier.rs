@@ -149,6 +149,7 @@ impl Carrier {
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();
         let mut resting: Option<Timestamp> = None;
+        let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
         let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
         for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
             let kind = weighed.way.kind();
@@ -161,7 +162,7 @@ impl Carrier {
             if let Some(wait) = rests::asked(&attempt) {
                 self.leave_alone(lease, kind, wait).await;
             }
-            match standing::word(&attempt) {
+            match standing::word(&attempt, has_smarthost) {
                 Word::Final => {
                     if attempt.outcomes.iter().any(|outcome| matches!(outcome, Outcome::Relayed(_))) {
                         self.standing.clear(&way_key(lease, kind));
@@ -207,6 +208,13 @@ impl Carrier {
             Ok(rests) => rests.into_iter().for_each(|(key, way, until)| self.rests.note(key, way, until)),
             Err(error) => tracing::error!(%error, "cannot read which ways asked to be left alone; they will ask again"),
         }
+    }
+
+    /// The clock was set back: what is remembered until a moment of the old time is forgotten, or read again.
+    pub(super) async fn clock_was_set_back(&self) {
+        self.standing.clear_all();
+        self.rests.clear();
+        self.remember_rests().await;
     }
 
     async fn leave_alone(&self, lease: &Lease, way: BackendKind, wait: Duration) {

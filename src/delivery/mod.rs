@@ -12,6 +12,7 @@ use crate::token::Purpose;
 mod budget;
 mod by_header;
 pub mod carrier;
+mod clock_watch;
 mod content;
 pub mod ews;
 pub mod gmail;
@@ -29,7 +30,7 @@ mod turns;
 mod web;
 pub mod worker;
 
-pub use settings::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpTls, SmtpWay, Way};
+pub use settings::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, Way};
 
 /// A future behind a pointer, so that the traits below can be made into objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

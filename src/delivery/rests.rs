@@ -30,6 +30,11 @@ impl Rests {
         known.get(&(key.clone(), way)).copied()
     }
 
+    /// Forgets all, to be told anew.
+    pub(super) fn clear(&self) {
+        self.known().clear();
+    }
+
     fn known(&self) -> MutexGuard<'_, HashMap<(MailboxKey, BackendKind), Timestamp>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

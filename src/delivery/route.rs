@@ -241,7 +241,7 @@ impl AccountWays {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::delivery::{GraphWay, Limits, SmtpTls, SmtpWay};
+    use crate::delivery::{GraphWay, Limits, SmtpLogin, SmtpTls, SmtpWay};
     use crate::mail::BackendKind;
 
     fn account(ways: Vec<Way>) -> AccountWays {
@@ -269,6 +269,7 @@ mod tests {
             max_recipients: 500,
             helo,
             dsn: false,
+            login: SmtpLogin::Token,
         })
     }
 

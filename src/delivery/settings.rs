@@ -6,17 +6,50 @@ use std::time::Duration;
 use url::Url;
 
 use crate::mail::{Address, BackendKind};
+use crate::secret::Secret;
 
-/// How TLS begins on a connection to a provider's SMTP server. Clear text is for loopback practice alone.
+/// How TLS begins on a connection to an SMTP server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum SmtpTls {
     /// STARTTLS, required (RFC 3207).
     StartTls,
     /// TLS from the first octet (RFC 8314).
     Implicit,
+    /// Never: a smarthost that the configuration says so of. Neither password nor token goes there.
+    Never,
 }
 
-/// Submission to a provider's SMTP server.
+/// How one logs in to an SMTP server.
+#[derive(Clone, Debug)]
+pub enum SmtpLogin {
+    /// As the mailbox, with the account's token: the provider's own server.
+    Token,
+    /// With a password that does not depend on the account: a smarthost.
+    Password {
+        /// The login.
+        login: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// Not at all: a smarthost that knows this machine.
+    Nobody,
+}
+
+impl PartialEq for SmtpLogin {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Token, Self::Token) | (Self::Nobody, Self::Nobody) => true,
+            (Self::Password { login, password }, Self::Password { login: other, password: secret }) => {
+                login == other && password.expose() == secret.expose()
+            }
+            (Self::Token | Self::Password { .. } | Self::Nobody, _) => false,
+        }
+    }
+}
+
+impl Eq for SmtpLogin {}
+
+/// Submission to an SMTP server: the provider's, or a smarthost.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SmtpWay {
     /// Host name; also the name its certificate must have.
@@ -33,6 +66,8 @@ pub struct SmtpWay {
     pub helo: String,
     /// Whether the server is known to keep DSN (RFC 3461), so that a listener may offer it.
     pub dsn: bool,
+    /// How one logs in.
+    pub login: SmtpLogin,
 }
 
 /// Microsoft Graph `sendMail`.
@@ -96,7 +131,8 @@ impl Way {
     pub const fn kind(&self) -> BackendKind {
         match self {
             Self::Graph(_) => BackendKind::Graph,
-            Self::Smtp(_) => BackendKind::Smtp,
+            Self::Smtp(SmtpWay { login: SmtpLogin::Token, .. }) => BackendKind::Smtp,
+            Self::Smtp(_) => BackendKind::Smarthost,
             Self::Gmail(_) => BackendKind::Gmail,
             Self::Ews(_) => BackendKind::Ews,
         }
@@ -147,7 +183,7 @@ impl Limits {
     /// What one way may do at once; `None`: no limit.
     pub(super) const fn of(&self, kind: BackendKind) -> Option<usize> {
         let limit = match kind {
-            BackendKind::Smtp => self.smtp_sessions,
+            BackendKind::Smtp | BackendKind::Smarthost => self.smtp_sessions,
             BackendKind::Graph | BackendKind::Gmail | BackendKind::Ews => self.graph_requests,
         };
         if limit == 0 { None } else { Some(limit) }

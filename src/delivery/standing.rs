@@ -70,8 +70,8 @@ pub(super) enum Word {
 }
 
 /// Reads an attempt. Only if it ended the same for all recipients, so that nothing was handed over, may another way be
-/// tried.
-pub(super) fn word(attempt: &Attempt) -> Word {
+/// tried. A smarthost needs no token, so where there is one the lack of a token is about the way.
+pub(super) fn word(attempt: &Attempt, has_smarthost: bool) -> Word {
     let Some(first) = attempt.outcomes.first().and_then(Outcome::failure) else { return Word::Final };
     let same = |outcome: &Outcome| outcome.failure().is_some_and(|failure| failure.reason == first.reason);
     if !attempt.outcomes.iter().all(same) {
@@ -86,6 +86,7 @@ pub(super) fn word(attempt: &Attempt) -> Word {
         | Reason::Throttled
         | Reason::Unreachable
         | Reason::TlsRefused => Word::Refused(first.clone()),
+        reason if has_smarthost && is_about_the_token(reason) => Word::Refused(first.clone()),
         Reason::TimedOut
         | Reason::ProviderTrouble
         | Reason::RecipientDeferred
@@ -110,8 +111,12 @@ pub(super) fn word(attempt: &Attempt) -> Word {
     }
 }
 
+const fn is_about_the_token(reason: Reason) -> bool {
+    matches!(reason, Reason::TokenUnavailable | Reason::SignInNeeded | Reason::ConfigurationRejected)
+}
+
 const fn is_passing(reason: Reason) -> bool {
-    matches!(reason, Reason::Throttled | Reason::Unreachable | Reason::TlsRefused)
+    is_about_the_token(reason) || matches!(reason, Reason::Throttled | Reason::Unreachable | Reason::TlsRefused)
 }
 
 #[cfg(test)]
@@ -144,13 +149,22 @@ mod tests {
     }
 
     #[test]
+    fn the_lack_of_a_token_leads_to_a_way_that_needs_none() {
+        for reason in [Reason::SignInNeeded, Reason::TokenUnavailable, Reason::ConfigurationRejected] {
+            let attempt = Attempt::uniform(None, 1, Failure::new(reason, "").into());
+            assert!(matches!(word(&attempt, true), Word::Refused(_)), "{reason:?}");
+            assert!(matches!(word(&attempt, false), Word::Final), "{reason:?}");
+        }
+    }
+
+    #[test]
     fn only_what_is_about_the_way_leads_to_another() {
         let outcome = |reason| Outcome::from(Failure::new(reason, ""));
         let taken = || Outcome::Relayed(crate::mail::Receipt { diagnostic: String::new(), knows_wishes: false });
         let attempt = |outcomes| Attempt { backend: None, outcomes, notes: Vec::new() };
         let off = || outcome(Reason::SmtpAuthDisabled);
-        assert!(matches!(word(&attempt(vec![off(), off()])), Word::Refused(_)));
-        assert!(matches!(word(&attempt(vec![outcome(Reason::MessageTooLarge)])), Word::TooNarrow));
+        assert!(matches!(word(&attempt(vec![off(), off()]), false), Word::Refused(_)));
+        assert!(matches!(word(&attempt(vec![outcome(Reason::MessageTooLarge)]), false), Word::TooNarrow));
         for outcomes in [
             vec![taken()],
             vec![off(), taken()],
@@ -161,7 +175,7 @@ mod tests {
             vec![outcome(Reason::SignInNeeded)],
             vec![],
         ] {
-            assert!(matches!(word(&attempt(outcomes.clone())), Word::Final), "{outcomes:?}");
+            assert!(matches!(word(&attempt(outcomes.clone()), false), Word::Final), "{outcomes:?}");
         }
     }
 }

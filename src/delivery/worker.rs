@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::carrier::Carrier;
+use super::clock_watch::ClockWatch;
 use super::lane::Lane;
 use super::turns::{Turn, Turns};
 use crate::clock::{Clock, Timestamp};
@@ -18,6 +20,8 @@ use crate::queue::{Lease, MailboxKey, Queue, QueueError};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 /// How often mail whose time is up is looked for, and old entries are removed.
 const MAINTAIN_EVERY: Duration = Duration::from_secs(60);
+/// How often the clock is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Takes leases and has them carried out.
 #[derive(Clone)]
@@ -40,6 +44,7 @@ impl Worker {
         self.carrier.remember_rests().await;
         let lanes = TaskTracker::new();
         lanes.spawn(self.clone().maintain());
+        lanes.spawn(self.clone().watch_the_clock());
         let mut new_lanes = self.queue.new_lanes();
         loop {
             tokio::select! {
@@ -126,6 +131,20 @@ impl Worker {
                 let attempt = self.carrier.attempt(&lease).await;
                 self.carrier.settle(lease, attempt, false).await;
             }
+        }
+    }
+
+    /// A clock that is set back must not make mail wait for the same hours again.
+    async fn watch_the_clock(self) {
+        let mut watch = ClockWatch::new(self.now());
+        while !self.is_stopping() {
+            let since = Instant::now();
+            self.sleep(LOOK_EVERY).await;
+            let Some(by) = watch.look(self.now(), since.elapsed()) else { continue };
+            if let Err(error) = self.queue.clock_was_set_back(by).await {
+                tracing::error!(%error, "the clock was set back, and what waits may wait longer than it should");
+            }
+            self.carrier.clock_was_set_back().await;
         }
     }
 

@@ -40,6 +40,11 @@ impl Protocol {
             Self::Pop3 => "pop3",
         }
     }
+
+    /// Whether mail is read by it.
+    pub const fn reads(self) -> bool {
+        !matches!(self, Self::Smtp)
+    }
 }
 
 /// When a client hears what became of its message.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 use super::Parts;
 use crate::clock::{Clock, Timestamp};
@@ -23,6 +24,8 @@ pub(super) fn setup(config: &Config) -> Setup {
         clients: config.clients.clone(),
         accounts: config.accounts.clone(),
         providers: config.token.providers.clone(),
+        reading: config.reading.clone(),
+        step_timeout: config.delivery.step_timeout,
         page: config.page.clone(),
     }
 }
@@ -33,6 +36,7 @@ impl Parts {
         Control {
             queue: self.queue.clone(),
             tokens: self.tokens.clone(),
+            connector: self.connector.clone(),
             directory: self.directory.clone(),
             setup: Arc::new(ArcSwap::from_pointee(setup(config))),
             links: Links::new(clock.clone()),
@@ -40,6 +44,7 @@ impl Parts {
             journal,
             clock,
             programs: None,
+            stopping: CancellationToken::new(),
             reload,
         }
     }

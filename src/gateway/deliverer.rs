@@ -6,7 +6,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::Parts;
-use super::ways::{WaysError, Wiring};
+use super::ways::Wiring;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Carrier;
@@ -21,16 +21,13 @@ pub struct Deliverer {
 
 impl Deliverer {
     /// Starts it.
-    ///
-    /// # Errors
-    /// TLS towards providers cannot be set up.
-    pub fn start(parts: &Parts, config: &Config, clock: Clock, observer: Arc<dyn Observer>) -> Result<Self, WaysError> {
-        let ways = Wiring::new(parts, config)?.ways(config);
+    pub fn start(parts: &Parts, config: &Config, clock: Clock, observer: Arc<dyn Observer>) -> Self {
+        let ways = Wiring::new(parts).ways(config);
         let hostname = config.submission.hostname.clone();
         let carrier = Arc::new(Carrier::new(parts.queue.clone(), ways, clock.clone(), observer, hostname));
         let stopping = CancellationToken::new();
         let worker = tokio::spawn(Worker::new(parts.queue.clone(), carrier, clock, stopping.clone()).run());
-        Ok(Self { stopping, worker })
+        Self { stopping, worker }
     }
 
     /// Lets open attempts come to their end.

@@ -70,9 +70,6 @@ pub enum StartError {
     /// Password checking.
     #[error(transparent)]
     Password(#[from] HashError),
-    /// TLS towards providers.
-    #[error(transparent)]
-    Ways(#[from] ways::WaysError),
 }
 
 /// A running gateway.
@@ -122,7 +119,7 @@ impl Gateway {
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
         control.programs = Some(Programs::new(Arc::clone(&running.submission)));
-        let (stop_front, stop_delivery) = (CancellationToken::new(), CancellationToken::new());
+        let (stop_front, stop_delivery) = (control.stopping.clone(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();
         for (settings, socket) in doors {
@@ -201,7 +198,7 @@ impl Running {
         observer: Arc<dyn Observer>,
         (tls, shown, reading): (Option<ServerTls>, page::Shown, ReadingSessions),
     ) -> Result<Self, StartError> {
-        let wiring = ways::Wiring::new(parts, &config)?;
+        let wiring = ways::Wiring::new(parts);
         let hostname = config.submission.hostname.clone();
         let ways = wiring.ways(&config);
         let carrier = Carrier::new(parts.queue.clone(), ways, clock.clone(), Arc::clone(&observer), hostname.clone());
@@ -209,7 +206,7 @@ impl Running {
         let reading = Reading {
             rules: ArcSwap::from_pointee(reading_rules),
             tokens: parts.tokens.clone(),
-            connector: wiring.connector(),
+            connector: parts.connector.clone(),
             sessions: reading,
             observer: Arc::clone(&observer),
             clock: clock.clone(),

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::http::{Http, HttpSettings, HttpSetupError};
 use crate::mail::Observer;
+use crate::net::connect::{Connector, SetupError};
 use crate::queue::{self, Queue, QueueError};
 use crate::store::{Store, StoreError};
 use crate::token::{self, SealingKeyError, TokenManager, TokenStoreError};
@@ -20,6 +21,8 @@ pub struct Parts {
     pub http: Http,
     /// The queue.
     pub queue: Queue,
+    /// Makes connections to providers.
+    pub connector: Connector,
     /// The tokens.
     pub tokens: TokenManager,
     /// People of the tenant.
@@ -64,6 +67,9 @@ pub enum OpenError {
     /// Outgoing HTTP.
     #[error(transparent)]
     Http(#[from] HttpSetupError),
+    /// TLS towards providers.
+    #[error("cannot set up TLS towards providers: {0}")]
+    Connector(#[from] SetupError),
 }
 
 impl OpenError {
@@ -80,12 +86,13 @@ impl Parts {
         let migrations: Vec<_> = queue::MIGRATIONS.iter().chain(token::MIGRATIONS).copied().collect();
         let store = Store::open(&config.data.join("oxpost.db"), &migrations)?;
         let http = Http::new(HttpSettings { ca_file: config.ca_file.clone(), ..HttpSettings::default() })?;
+        let connector = Connector::new(config.ca_file.as_deref())?;
         let queue = Queue::open(store.clone(), config.queue.clone(), clock.clone(), Arc::clone(&observer)).await?;
         let key = config.sealing_key()?;
         let tokens =
             TokenManager::open(store.clone(), key, config.token.clone(), http.clone(), clock, observer).await?;
         let directory = Directory::new(http.clone(), Arc::new(tokens.clone()), config.directory.clone());
-        Ok(Self { http, queue, tokens, directory, store, _lock: lock })
+        Ok(Self { http, queue, connector, tokens, directory, store, _lock: lock })
     }
 
     /// Writes what is open and gives the data folder back.
@@ -108,8 +115,14 @@ fn lock(data: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// The folder, readable by its owner alone if it is made here.
+/// The folder, readable by its owner alone if it is made here. Then its name is on the disk before anything is in it.
 fn make_private(data: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)
+    let fresh: Vec<_> = data.ancestors().take_while(|folder| !folder.exists()).collect();
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(data)?;
+    for parent in fresh.iter().rev().filter_map(|folder| folder.parent()) {
+        let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+        File::open(parent)?.sync_all()?;
+    }
+    Ok(())
 }

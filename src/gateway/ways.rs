@@ -13,13 +13,8 @@ use crate::delivery::smtp::SmtpBackend;
 use crate::delivery::{Backend, BoxFuture, Settings, Token, Tokens, Way};
 use crate::http::Http;
 use crate::mail::Failure;
-use crate::net::connect::{Connector, SetupError};
+use crate::net::connect::Connector;
 use crate::token::{AccessToken, Purpose, TokenManager};
-
-/// TLS towards providers cannot be set up.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot set up TLS towards providers: {0}")]
-pub struct WaysError(#[from] SetupError);
 
 /// What backends are made of.
 pub(super) struct Wiring {
@@ -29,14 +24,9 @@ pub(super) struct Wiring {
 }
 
 impl Wiring {
-    pub(super) fn new(parts: &Parts, config: &Config) -> Result<Self, WaysError> {
-        let connector = Connector::new(config.ca_file.as_deref())?;
-        Ok(Self { tokens: Arc::new(parts.tokens.clone()), http: parts.http.clone(), connector })
-    }
-
-    /// What makes connections to providers.
-    pub(super) fn connector(&self) -> Connector {
-        self.connector.clone()
+    pub(super) fn new(parts: &Parts) -> Self {
+        let Parts { http, connector, tokens, .. } = parts;
+        Self { tokens: Arc::new(tokens.clone()), http: http.clone(), connector: connector.clone() }
     }
 
     /// The ways out of a configuration, with fresh session pools.

@@ -63,11 +63,15 @@ impl<'b, 'a> Edits<'b, 'a> {
     }
 
     /// The new header block with the empty line at its end, and the notes.
-    pub(super) fn into_header(self) -> (Vec<u8>, Vec<String>) {
-        let mut header = self.top;
+    pub(super) fn into_header(mut self) -> (Vec<u8>, Vec<String>) {
+        let mut header = std::mem::take(&mut self.top);
         header.reserve(self.block.octets() + 4);
         for (field, edit) in self.block.fields().iter().zip(&self.edits) {
             match edit {
+                // At the top, a line that is no field would make everything below it text.
+                Edit::Keep if header.is_empty() && !field.is_field() => {
+                    self.notes.push("left out a line at the top of the header that is no field".to_owned());
+                }
                 Edit::Keep => header.extend_from_slice(field.raw()),
                 Edit::Drop => {}
                 Edit::Replace(octets) => header.extend_from_slice(octets),

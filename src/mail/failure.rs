@@ -335,6 +335,8 @@ pub enum BackendKind {
     Gmail,
     /// Exchange Web Services.
     Ews,
+    /// An ordinary mail server, with a password or none.
+    Smarthost,
 }
 
 impl BackendKind {
@@ -345,6 +347,7 @@ impl BackendKind {
             Self::Smtp => "smtp",
             Self::Gmail => "gmail",
             Self::Ews => "ews",
+            Self::Smarthost => "smarthost",
         }
     }
 }

@@ -1,4 +1,5 @@
-//! A look-alike of Exchange Web Services' `CreateItem` (Microsoft Learn, "CreateItem operation (email message)").
+//! A look-alike of Exchange Web Services' `CreateItem` (Microsoft Learn, "CreateItem operation (email message)"), and of
+//! as much of `GetFolder` as shows that a mailbox is open.
 
 use std::sync::Arc;
 
@@ -39,6 +40,8 @@ struct Asked {
     version: String,
     impersonated: String,
     mime: String,
+    /// It asks for a folder and hands nothing in.
+    looks: bool,
 }
 
 /// Why not: HTTP status and, where EWS itself answers, a response code.
@@ -87,6 +90,9 @@ fn take(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal
         return Err(Refusal::Status(StatusCode::UNSUPPORTED_MEDIA_TYPE));
     }
     let asked = Asked::read(&String::from_utf8_lossy(body)).ok_or(Refusal::Code("ErrorSchemaValidation"))?;
+    if asked.looks && !asked.version.is_empty() && asked.folder == "sentitems" {
+        return mailbox(shared, &access, &asked, headers).map(|_| ());
+    }
     if asked.version.is_empty() || !matches!(asked.disposition.as_str(), "SendOnly" | "SendAndSaveCopy") {
         return Err(Refusal::Code("ErrorMessageDispositionRequired"));
     }
@@ -162,6 +168,7 @@ impl Asked {
                     };
                     place = element.local_name().as_ref().to_owned();
                     match place.as_str() {
+                        "GetFolder" => asked.looks = true,
                         "CreateItem" => asked.disposition = value("MessageDisposition"),
                         "DistinguishedFolderId" => asked.folder = value("Id"),
                         "RequestServerVersion" => asked.version = value("Version"),

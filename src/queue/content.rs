@@ -4,7 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::inner::Inner;
 use super::rows::{self, from_json};
-use super::spool::{BodyReader, ContentKind};
+use super::spool::{BodyReader, Checksum, ContentKind, Expected};
 use super::{QueueError, Route, listing};
 use crate::mail::QueueId;
 use crate::mail::form::{Form, compose};
@@ -26,10 +26,11 @@ struct Found {
     prefix: Vec<u8>,
     kind: ContentKind,
     route: Route,
+    checksum: Option<Checksum>,
 }
 
 fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
-    let sql = "SELECT seq, size, spool, kind, route, prefix FROM message JOIN body ON body.message = seq
+    let sql = "SELECT seq, size, spool, kind, route, prefix, checksum FROM message JOIN body ON body.message = seq
         WHERE message.id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Found {
@@ -39,6 +40,7 @@ fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>>
             prefix: row.get("prefix")?,
             kind: rows::kind(row)?,
             route: from_json(row, "route")?,
+            checksum: row.get_ref("checksum")?.as_blob_or_null()?.and_then(Checksum::from_slice),
         })
     };
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
@@ -48,14 +50,15 @@ impl Inner {
     /// See [`super::Queue::copy`].
     pub(super) async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
         let found = self.store.read(move |connection| find(connection, id)).await?;
-        let Some(Found { seq, size, spool, prefix, kind, route }) = found else {
+        let Some(Found { seq, size, spool, prefix, kind, route, checksum }) = found else {
             return Err(QueueError::NoContent(id));
         };
+        let expected = checksum.map(|checksum| Expected { checksum, prefix: prefix.clone() });
         let body = match spool {
-            Some(name) => BodyReader::file(self.spool.path(&name), size).await?,
+            Some(name) => BodyReader::file(self.spool.path(&name), size, expected).await?,
             None => {
                 let octets = self.store.read(move |connection| listing::content(connection, seq)).await?;
-                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size)?
+                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size, expected)?
             }
         };
         let body = match kind {
@@ -71,5 +74,5 @@ async fn in_mime(body: BodyReader, id: QueueId, route: &Route) -> Result<BodyRea
     let composed = compose(Form::Microsoft, &object, id, Some(&route.mailbox));
     let composed = composed.map_err(|fault| QueueError::BodyDamaged(fault.to_string()))?;
     let size = composed.mime.len() as u64;
-    BodyReader::memory(composed.mime.into(), size)
+    BodyReader::memory(composed.mime.into(), size, None)
 }

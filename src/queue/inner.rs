@@ -14,7 +14,7 @@ use super::settle::{self, Settlement, Told};
 use super::spool::{BodyReader, Content, Spool};
 use super::{Lease, MailboxKey, NewMessage, QueueError, Settings, events, recover};
 use crate::clock::Clock;
-use crate::mail::{Event, Failure, Observer, QueueId};
+use crate::mail::{Event, Failure, Observer, Outcome, QueueId, Reason};
 use crate::store::{Store, StoreError};
 
 pub(super) struct Inner {
@@ -70,7 +70,7 @@ impl Inner {
         let row = Row::new(&message);
         let (id, key, mut event) = (message.id, row.key.clone(), Some(accepted(&message)));
         let standby = self.lanes.lane(&key).standby();
-        let draft = standby.is_some().then(|| lease::draft(&message, row.content.clone(), now));
+        let draft = standby.is_some().then(|| lease::draft(&message, (row.content.clone(), row.checksum), now));
         let file = message.body.hand_over(id, &self.spool.recent);
         let take = standby.is_some();
         let waits = client.is_some();
@@ -161,10 +161,12 @@ impl Inner {
         if let (Some(Told::Alone(_, row)), Some(lane)) = (&settlement.report, settled.report_lane) {
             self.lanes.has_mail(&row.key, lane);
         }
-        if settled.done
-            && let Content::File(name) = &lease.record.content
-        {
-            self.spool.remove(vec![name.clone()]).await;
+        if let Content::File(name) = &lease.record.content {
+            if settled.done {
+                self.spool.remove(vec![name.clone()]).await;
+            } else if lease.record.decided.is_empty() && settlement.attempt.outcomes.iter().any(is_damaged) {
+                self.spool.quarantine(lease.id, name).await;
+            }
         }
         Ok(self.taken_up(offer, &lease.key()).await)
     }
@@ -189,7 +191,7 @@ impl Inner {
     pub(super) async fn find_content(&self, lease: &mut Lease) {
         match &lease.record.content {
             Content::File(name) => {
-                if let Err(error) = BodyReader::file(self.spool.path(name), lease.size).await
+                if let Err(error) = BodyReader::file(self.spool.path(name), lease.size, None).await
                     && matches!(error, QueueError::BodyDamaged(_))
                 {
                     lease.record.decided = vec![error.failure(); lease.record.positions.len()];
@@ -212,6 +214,11 @@ impl Inner {
         let why = format!("its record is damaged and was set aside ({why})");
         self.observer.observe(&Event::Unreported { about, why });
     }
+}
+
+/// Whether an attempt found the content damaged.
+fn is_damaged(outcome: &Outcome) -> bool {
+    outcome.failure().is_some_and(|failure| failure.reason == Reason::BodyDamaged)
 }
 
 fn accepted(message: &NewMessage) -> Event {

@@ -8,7 +8,7 @@ use super::hold::{self, Gate};
 use super::message::{Lease, Record};
 use super::rows::{self, FAILED, HELD_SO_FAR, LEASED, OUTSTANDING, Row as NewRow, WAITING};
 use super::rows::{damaged, from_json, optional_json, parsed, queue_id, time};
-use super::spool::Content;
+use super::spool::{Checksum, Content};
 use super::{NewMessage, Settings};
 use crate::clock::Timestamp;
 use crate::mail::{Address, BodyType, Envelope, Failure, QueueId, Reason, Recipient, ReversePath};
@@ -116,7 +116,7 @@ pub(super) fn take(
 }
 
 /// The lease of a message that is about to be accepted, but for what only the database knows.
-pub(super) fn draft(message: &NewMessage, content: Content, now: Timestamp) -> Lease {
+pub(super) fn draft(message: &NewMessage, (content, checksum): (Content, Checksum), now: Timestamp) -> Lease {
     let NewMessage { id, envelope, route, prefix, body, message_id, report_about, .. } = message;
     Lease {
         id: *id,
@@ -139,6 +139,7 @@ pub(super) fn draft(message: &NewMessage, content: Content, now: Timestamp) -> L
             held: Duration::ZERO,
             positions: (0..).take(envelope.recipients().len()).collect(),
             content,
+            checksum: Some(checksum),
             decided: Vec::new(),
             recorded: true,
         },
@@ -242,7 +243,7 @@ pub(super) fn load(connection: &Connection, seq: i64, now: Timestamp) -> rusqlit
     let lane: i64 =
         connection.prepare_cached("SELECT lane FROM message WHERE seq = ?1")?.query_row([seq], |row| row.get(0))?;
     let sql = format!(
-        "SELECT message.*, body.prefix, lane.releases, {HELD_SO_FAR} - held_before AS held_since
+        "SELECT message.*, body.prefix, body.checksum, lane.releases, {HELD_SO_FAR} - held_before AS held_since
          FROM message JOIN lane ON lane.id = message.lane LEFT JOIN body ON body.message = seq WHERE seq = :seq"
     );
     let (positions, recipients) = outstanding(connection, seq)?;
@@ -257,6 +258,7 @@ fn lease(row: &Row<'_>, now: Timestamp, positions: Vec<i64>, recipients: Vec<Rec
     let prefix: Option<Vec<u8>> = row.get("prefix")?;
     let lost = Failure::new(Reason::BodyDamaged, "the content is not in the database");
     let decided = if prefix.is_some() { Vec::new() } else { vec![lost; positions.len()] };
+    let checksum: Option<Vec<u8>> = row.get("checksum")?;
     let reports_about: Option<Vec<u8>> = row.get("report_about")?;
     let content = row.get::<_, Option<String>>("spool")?.map_or(Content::Stored, Content::File);
     Ok(Lease {
@@ -280,6 +282,7 @@ fn lease(row: &Row<'_>, now: Timestamp, positions: Vec<i64>, recipients: Vec<Rec
             held: millis(row, "held_since")?,
             positions,
             content,
+            checksum: checksum.as_deref().and_then(Checksum::from_slice),
             decided,
             recorded: false,
         },

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::DigestLine;
-use super::spool::{Content, ContentKind, SpooledBody};
+use super::spool::{Checksum, Content, ContentKind, Expected, SpooledBody};
 use crate::clock::Timestamp;
 use crate::mail::{Address, Attempt, Envelope, Failure, Outcome, QueueId, SenderPolicy};
 
@@ -123,6 +123,8 @@ pub(super) struct Record {
     /// The row of each recipient of the envelope.
     pub(super) positions: Vec<i64>,
     pub(super) content: Content,
+    /// `None` in rows of before there were any.
+    pub(super) checksum: Option<Checksum>,
     /// What is known without an attempt: a failure for each recipient. Empty if an attempt is to be made.
     pub(super) decided: Vec<Failure>,
     /// Whether the lease has an attempt of its own on record.
@@ -140,6 +142,11 @@ impl Lease {
     /// The mailbox it counts for.
     pub fn key(&self) -> MailboxKey {
         self.route.key()
+    }
+
+    /// What its content must be, to be believed after it lay on the disk.
+    pub(super) fn expected(&self) -> Option<Expected> {
+        self.record.checksum.map(|checksum| Expected { checksum, prefix: self.prefix.clone() })
     }
 }
 

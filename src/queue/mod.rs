@@ -34,10 +34,12 @@ mod tell;
 #[cfg(test)]
 mod tests;
 mod throttle;
+mod turned_back;
 mod verdict;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
@@ -273,12 +275,12 @@ impl Queue {
     pub async fn body(&self, lease: &Lease) -> Result<BodyReader, QueueError> {
         let (spool, seq) = (&self.inner.spool, lease.record.seq);
         match &lease.record.content {
-            Content::Memory(octets) => BodyReader::memory(Arc::clone(octets), lease.size),
-            Content::File(name) => BodyReader::file(spool.path(name), lease.size).await,
+            Content::Memory(octets) => BodyReader::memory(Arc::clone(octets), lease.size, None),
+            Content::File(name) => BodyReader::file(spool.path(name), lease.size, lease.expected()).await,
             Content::Stored => {
                 let octets = self.inner.store.read(move |connection| listing::content(connection, seq)).await?;
                 let missing = || QueueError::BodyDamaged("the content is not in the database".to_owned());
-                BodyReader::memory(octets.ok_or_else(missing)?, lease.size)
+                BodyReader::memory(octets.ok_or_else(missing)?, lease.size, lease.expected())
             }
         }
     }
@@ -394,6 +396,14 @@ impl Queue {
         inner.spool.recent.forget(id);
         inner.spool.remove(spool.into_iter().collect()).await;
         Ok(())
+    }
+
+    /// The clock was set back by so much: what waits for a moment of the old time waits no longer than it would have.
+    ///
+    /// # Errors
+    /// What the store says; nothing is changed then.
+    pub async fn clock_was_set_back(&self, by: Duration) -> Result<(), QueueError> {
+        self.inner.clock_was_set_back(by).await
     }
 
     /// Removes messages that finished longer ago than they are kept. To be called every minute or so.

@@ -174,6 +174,10 @@ impl Pace {
             self.recipients -= u64::from(*recipients);
             self.sends.pop_front();
         }
+        // After a clock was set back: what was sent counts from now on, not from a time to come.
+        for (at, _) in self.sends.iter_mut().rev().take_while(|(at, _)| *at > now) {
+            *at = now;
+        }
     }
 }
 
@@ -188,6 +192,17 @@ mod tests {
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_blocks_for_one_window_and_no_longer() {
+        let mut pace = Pace::new(2, 0, Vec::new());
+        let now = Timestamp::from_millis(1_800_000_000_000);
+        pace.sent(now, 1);
+        pace.sent(now, 1);
+        let earlier = now.minus(DAY);
+        assert_eq!(pace.room(earlier), 0, "they count as sent now");
+        assert_eq!(pace.room(earlier.plus(2 * MINUTE)), 2);
     }
 
     #[test]

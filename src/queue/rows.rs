@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::spool::{Content, ContentKind};
+use super::spool::{Checksum, Content, ContentKind};
 use super::{MailboxKey, NewMessage, Route};
 use crate::clock::Timestamp;
 use crate::mail::{BodyType, QueueId};
@@ -117,6 +117,7 @@ pub(super) struct Row {
     size: u64,
     pub(super) content: Content,
     kind: ContentKind,
+    pub(super) checksum: Checksum,
     message_id: Option<String>,
     report_about: Option<QueueId>,
 }
@@ -137,6 +138,7 @@ impl Row {
             size: message.body.size(),
             content: message.body.content(),
             kind: message.body.kind(),
+            checksum: message.body.checksum(&message.prefix),
             message_id: message.message_id.clone(),
             report_about: message.report_about,
         }
@@ -179,11 +181,8 @@ impl Row {
             ":report_about": self.report_about.as_ref().map(QueueId::as_bytes),
             ":now": now.as_millis(),
         })?;
-        connection.prepare_cached("INSERT INTO body (message, prefix, content) VALUES (?1, ?2, ?3)")?.insert((
-            seq,
-            &self.prefix,
-            octets,
-        ))?;
+        let body = "INSERT INTO body (message, prefix, content, checksum) VALUES (?1, ?2, ?3, ?4)";
+        connection.prepare_cached(body)?.insert((seq, &self.prefix, octets, self.checksum))?;
         let mut recipient = connection
             .prepare_cached("INSERT INTO recipient (message, position, address, wishes) VALUES (?1, ?2, ?3, ?4)")?;
         for (position, (address, wishes)) in (0_i64..).zip(&self.recipients) {

@@ -2,16 +2,18 @@
 //! figures for monitoring.
 
 mod journal;
+mod lines;
 mod metrics;
 mod words;
 
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
 
 use tracing::{info, warn};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
 pub use self::journal::{Entry, Hour, Journal};
+pub use self::lines::Logging;
 pub use self::metrics::{AccountFigures, Metrics, OPEN_METRICS, Standing};
 use crate::mail::{Event, Observer};
 
@@ -29,17 +31,21 @@ pub enum LogFormat {
 const TALKATIVE: [&str; 6] = ["rustls", "hyper", "hyper_util", "reqwest", "h2", "mail_parser"];
 
 /// Starts logging to standard error. `level` is a level or a `tracing` filter such as `info,oxpost::delivery=debug`;
-/// crates that print credentials never get below `info`. An unreadable filter is replaced by `info`.
-pub fn start(format: LogFormat, level: &str) {
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter(level))
-        .with_span_events(FmtSpan::NONE)
-        .with_writer(std::io::stderr);
+/// crates that print credentials never get below `info`. An unreadable filter is replaced by `info`. Nobody waits for
+/// whoever reads the log.
+///
+/// # Errors
+/// What the system says if it has no thread for it.
+pub fn start(format: LogFormat, level: &str) -> io::Result<Logging> {
+    let (lines, logging) = lines::lines(io::stderr())?;
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter(level)).with_span_events(FmtSpan::NONE).with_writer(lines);
     // A second start (tests run many gateways in one process) keeps the first one's set-up.
     let _started = match format {
-        LogFormat::Human => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init(),
+        LogFormat::Human => builder.with_ansi(io::stderr().is_terminal()).with_target(false).try_init(),
         LogFormat::Json => builder.json().flatten_event(true).with_current_span(false).with_span_list(false).try_init(),
     };
+    Ok(logging)
 }
 
 /// What is logged at a level: see [`start`].

@@ -61,10 +61,28 @@ export function freePort() {
   });
 }
 
-// The practice tenant with its gateway. Returns the link into the page and the SMTP port.
+// The practice tenant with its gateway. Returns the link into the page, the SMTP port, and how mail is read.
 export async function practice() {
-  const [found] = await start(program, ['try'], /smtp:\/\/127\.0\.0\.1:(\d+)[\s\S]*?(http:\/\/localhost:\d+\/enter\?key=\S+)/);
-  return { smtp: Number(found[1]), link: found[2] };
+  const [found, child] = await start(program, ['try'], /smtp:\/\/127\.0\.0\.1:(\d+)[\s\S]*?(http:\/\/localhost:\d+\/enter\?key=\S+)/);
+  const reads = () => /IMAP at 127\.0\.0\.1:(\d+), .*login (\S+), password `([^`]+)`/.exec(child.output);
+  while (!reads()) await new Promise((resolve) => { child.stdout.once('data', resolve); });
+  const [, imap, login, password] = reads();
+  return { smtp: Number(found[1]), link: found[2], imap: Number(imap), login, password };
+}
+
+// A program that reads: logged in by IMAP. `gone` is kept when the connection ends.
+export function read({ imap, login, password }) {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(imap, '127.0.0.1', () => socket.write(`a LOGIN ${login} ${password}\r\n`));
+    const gone = new Promise((end) => { socket.once('close', end); });
+    let heard = '';
+    socket.on('data', (octets) => {
+      heard += octets;
+      if (heard.includes('a OK ')) resolve({ gone });
+      if (/^a (NO|BAD) /m.test(heard)) reject(new Error(`IMAP: ${heard}`));
+    });
+    socket.on('error', reject);
+  });
 }
 
 // npm's oidc-provider at https://login.test: another site than localhost. Tokens are fetched at its loopback port.

@@ -6,7 +6,7 @@ import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 
-import { end, freePort, gateway, identity, letter, modules, practice, send } from './house.mjs';
+import { end, freePort, gateway, identity, letter, modules, practice, read, send } from './house.mjs';
 
 const require = createRequire(join(modules, 'package.json'));
 const { chromium } = require('playwright-core');
@@ -268,6 +268,29 @@ test('somebody is looked up, down to the details', async () => {
   await page.context().close();
 });
 
+test('who reads is seen as it happens, and can be shown out', async () => {
+  const page = await fresh();
+  await enter(page, tenant);
+  await page.getByRole('link', { name: 'Reading', exact: true }).click();
+  await page.getByText('Nobody is reading.').waitFor();
+  const program = await read(tenant);
+  await page.getByRole('heading', { name: tenant.login }).waitFor();
+  await page.getByText('with-login from 127.0.0.1').waitFor();
+  await shoot(page, 'reading');
+  await page.getByText('End it', { exact: true }).click();
+  await shoot(page, 'reading-end');
+  await page.getByRole('button', { name: 'End the session' }).click();
+  await page.getByText('the session is ended').waitFor();
+  await program.gone;
+  await page.getByText('Nobody is reading.').waitFor();
+  await page.goto(`${tenant.origin}/accounts/alice`);
+  await page.getByRole('button', { name: 'Try to read it' }).click();
+  await page.getByText('IMAP works').waitFor();
+  await shoot(page, 'account-read');
+  assert.deepEqual(page.complaints, []);
+  await page.context().close();
+});
+
 test('everything can be reached and used by keyboard', async () => {
   const page = await fresh();
   await enter(page, house);
@@ -330,6 +353,7 @@ const pages = () => [
   ['messages-waiting', house, '/messages'],
   ['messages-none', tenant, '/messages?state=held'],
   ['message-waiting', house, `/messages/${house.hostile}`],
+  ['reading-none', house, '/reading'],
   ['people', tenant, '/people'],
   ['people-none', house, '/people'],
   ['events', house, '/events'],

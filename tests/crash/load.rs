@@ -17,7 +17,22 @@ const PER_CONNECTION: u64 = 5;
 /// Every so many messages one is too large for the database and goes to a spool file.
 const LARGE_EVERY: u64 = 40;
 
-const SENDERS: [&str; 2] = ["scanner@practice.example", "billing@practice.example"];
+/// The mailbox of a person who signed in; her access tokens are renewed by a refresh token.
+pub(crate) const PERSON: &str = "alice@practice.example";
+const SENDERS: [&str; 3] = ["scanner@practice.example", "billing@practice.example", PERSON];
+
+/// Who sends message `number`.
+pub(crate) fn sender(number: u64) -> &'static str {
+    SENDERS[usize::try_from(number % 3).unwrap()]
+}
+
+/// The configuration with an account of a person.
+pub(crate) fn with_a_person(text: &str) -> String {
+    let account = format!(
+        "[account.by-person]\nprovider = \"practice\"\nmailbox = \"{PERSON}\"\nsend = [\"smtp\"]\n\n[account.by-smtp]"
+    );
+    text.replace("[account.by-smtp]", &account).replace("\"by-graph\"]\nsender", "\"by-graph\", \"by-person\"]\nsender")
+}
 
 /// The Message-ID of message `number`.
 pub(crate) fn message_id(number: u64) -> String {
@@ -38,6 +53,8 @@ struct Shared {
     acknowledged: Mutex<HashSet<u64>>,
     /// Different messages that arrived.
     arrived: AtomicU64,
+    /// What each client waits between two messages.
+    pause: Duration,
 }
 
 /// The clients, at work until they are stopped.
@@ -47,9 +64,9 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Starts them against the gateway on `port`, whether or not it runs yet.
-    pub(crate) fn start(port: u16) -> Self {
-        let shared = Arc::new(Shared::default());
+    /// Starts them against the gateway on `port`, whether or not it runs yet. Each waits `pause` after a message.
+    pub(crate) fn start(port: u16, pause: Duration) -> Self {
+        let shared = Arc::new(Shared { pause, ..Shared::default() });
         let client = |_| {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || shared.work(port))
@@ -90,6 +107,7 @@ impl Shared {
             let number = self.started.fetch_add(1, Ordering::Relaxed);
             smtp.send(number)?;
             self.acknowledged.lock().unwrap().insert(number);
+            std::thread::sleep(self.pause);
         }
         smtp.command("QUIT", "221")
     }
@@ -109,8 +127,8 @@ impl Smtp {
     }
 
     fn send(&mut self, number: u64) -> io::Result<()> {
-        let sender = SENDERS[usize::from(number % 2 == 1)];
-        let recipients: Vec<_> = (0..=number % 3).map(|n| format!("r{n}@elsewhere.example")).collect();
+        let sender = sender(number);
+        let recipients: Vec<_> = (0..=number / 3 % 3).map(|n| format!("r{n}@elsewhere.example")).collect();
         self.command(&format!("MAIL FROM:<{sender}>"), "250")?;
         for recipient in &recipients {
             self.command(&format!("RCPT TO:<{recipient}>"), "250")?;

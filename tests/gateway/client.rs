@@ -87,6 +87,11 @@ impl Client {
         self.stream.flush().await
     }
 
+    /// Says that nothing more will be sent; what is still to come can be read.
+    pub(crate) async fn has_said_all(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// The next line without its end; `None` when the server has hung up.
     pub(crate) async fn line(&mut self) -> Option<String> {
         timeout(PATIENCE, self.next_line()).await.expect("the server says something")

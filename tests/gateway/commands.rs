@@ -12,9 +12,9 @@ use oxpost::practice::{APP_CLIENT_ID, APP_CLIENT_SECRET, AuthFault, Fault, Peopl
 use crate::house::{ALICE, Events, House, Plan, RECIPIENT, SCANNER, account, letter};
 
 /// How a command ended, and all it printed.
-struct Ended {
-    well: bool,
-    text: String,
+pub(crate) struct Ended {
+    pub(crate) well: bool,
+    pub(crate) text: String,
 }
 
 /// Runs the program; the gateway of the test goes on meanwhile.
@@ -30,7 +30,7 @@ async fn oxpost(config: &Path, arguments: &[&str]) -> Ended {
 }
 
 impl House {
-    async fn command(&self, arguments: &[&str]) -> Ended {
+    pub(crate) async fn command(&self, arguments: &[&str]) -> Ended {
         oxpost(&self.path("oxpost.toml"), arguments).await
     }
 }

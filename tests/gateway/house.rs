@@ -52,8 +52,12 @@ pub(crate) struct Plan {
     pub(crate) send_as: Vec<String>,
     /// The name that [`BOB`] has in the directory, if another one.
     pub(crate) bob: Option<String>,
+    /// Application permissions of the practice tenant's app, beside those it has anyhow.
+    pub(crate) app_roles: Vec<String>,
     /// A server for reading in place of the practice tenant's: its port, and the certificate to trust (PEM).
     pub(crate) reading_server: Option<(u16, String)>,
+    /// Further certificates to trust (PEM).
+    pub(crate) trusted: String,
 }
 
 impl Default for Plan {
@@ -67,7 +71,9 @@ impl Default for Plan {
             clients: network_client("rewrite") + &login_client(),
             send_as: Vec::new(),
             bob: None,
+            app_roles: Vec::new(),
             reading_server: None,
+            trusted: String::new(),
         }
     }
 }
@@ -159,6 +165,8 @@ impl House {
         let clock = Clock::manual(Clock::system().now());
         let mut settings = practice::Settings { clock: clock.clone(), ..practice::Settings::default() };
         settings.directory.users[0].send_as.extend(plan.send_as.clone());
+        let app = settings.directory.apps.iter_mut().find(|app| app.client_id == practice::APP_CLIENT_ID);
+        app.unwrap().roles.extend(plan.app_roles.clone());
         let bob = settings.directory.users.iter_mut().find(|user| user.address == BOB);
         if let (Some(bob), Some(name)) = (bob, &plan.bob) {
             bob.name.clone_from(name);
@@ -166,7 +174,8 @@ impl House {
         let tenant = Tenant::start(settings).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let other_ca = plan.reading_server.as_ref().map_or("", |(_, ca)| ca);
-        std::fs::write(folder.path().join("practice-ca.pem"), tenant.ca_pem().to_owned() + other_ca).unwrap();
+        let trusted = tenant.ca_pem().to_owned() + other_ca + &plan.trusted;
+        std::fs::write(folder.path().join("practice-ca.pem"), trusted).unwrap();
         let mut house = Self { tenant, clock, events: Events::default(), gateway: None, folder };
         house.write(&plan);
         house.open().await.unwrap();

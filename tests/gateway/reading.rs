@@ -18,12 +18,12 @@ use tokio_rustls::server::TlsStream;
 use crate::client::Client;
 use crate::house::{ALICE, House, LOGIN, PASSWORD, Plan, SCANNER, account, letter, network_client};
 
-const IMAP: usize = 0;
-const POP3: usize = 1;
+pub(crate) const IMAP: usize = 0;
+pub(crate) const POP3: usize = 1;
 const SMTP: usize = 2;
 
 /// Two accounts that are read, one with a shared mailbox; a client that logs in, and one with tokens of its own.
-fn plan() -> Plan {
+pub(crate) fn plan() -> Plan {
     let hash = password::hash(&Secret::new(PASSWORD)).unwrap();
     let read = |mailbox: &str, more: &str| {
         account(mailbox, r#"["smtp"]"#).trim_end().to_owned() + &format!("\nread = [\"imap\", \"pop3\"]\n{more}\n")
@@ -41,14 +41,14 @@ fn plan() -> Plan {
 }
 
 /// A server that answers each line with the next of its lines. `@` is the tag of the line it answers.
-struct Scripted {
+pub(crate) struct Scripted {
     port: u16,
     ca: String,
     sessions: Arc<Mutex<Vec<String>>>,
 }
 
 impl Scripted {
-    async fn start(greeting: &'static str, answers: &'static [&'static str]) -> Self {
+    pub(crate) async fn start(greeting: &'static str, answers: &'static [&'static str]) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut ca = CertificateParams::default();
         ca.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
@@ -76,7 +76,7 @@ impl Scripted {
         Self { port, ca: ca_pem, sessions }
     }
 
-    async fn house(&self) -> House {
+    pub(crate) async fn house(&self) -> House {
         House::start(Plan { reading_server: Some((self.port, self.ca.clone())), ..plan() }).await
     }
 
@@ -106,13 +106,13 @@ async fn dialogue(
     heard
 }
 
-async fn imap(house: &House) -> Client {
+pub(crate) async fn imap(house: &House) -> Client {
     let mut client = Client::connect(house.listener(IMAP)).await;
     assert!(client.line().await.unwrap().starts_with("* OK [CAPABILITY IMAP4rev1"));
     client
 }
 
-async fn log_in(house: &House, login: &str) -> (Client, String) {
+pub(crate) async fn log_in(house: &House, login: &str) -> (Client, String) {
     let mut client = imap(house).await;
     client.send(format!("a LOGIN {login} {PASSWORD}\r\n")).await;
     let answer = client.line().await.unwrap();
@@ -120,7 +120,7 @@ async fn log_in(house: &House, login: &str) -> (Client, String) {
 }
 
 /// Lines up to the one with the tag.
-async fn answer(client: &mut Client, tag: &str) -> Vec<String> {
+pub(crate) async fn answer(client: &mut Client, tag: &str) -> Vec<String> {
     let mut lines = Vec::new();
     loop {
         let line = client.line().await.expect("the server says something");
@@ -208,7 +208,7 @@ async fn a_lost_sign_in_is_told_with_its_remedy_and_the_id_of_the_log() {
     assert_eq!(answer, "a OK Logged in", "others are not taken along");
 }
 
-const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready\r\n";
+pub(crate) const GREETING: &str = "* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2] ready\r\n";
 
 #[tokio::test]
 async fn a_pause_that_the_provider_asks_for_is_kept_on_behalf_of_the_client() {

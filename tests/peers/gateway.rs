@@ -10,6 +10,9 @@ use crate::upstream::Upstream;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_oxpost");
 
+/// The usual configuration.
+const TEMPLATE: &str = include_str!("gateway.toml");
+
 /// The account all mail goes through.
 pub(crate) const ACCOUNT: &str = "scanner";
 /// What clients log in with.
@@ -56,20 +59,37 @@ pub(crate) struct Gateway<'a> {
 impl<'a> Gateway<'a> {
     /// Writes the configuration and runs `oxpost serve`.
     pub(crate) fn start(ground: &'a Ground, identity: &Identity, upstream: &Upstream, grant: Grant) -> Self {
+        Self::start_edited(ground, identity, upstream, grant, str::to_owned)
+    }
+
+    /// The same with a configuration that `edit` makes of the usual one.
+    pub(crate) fn start_edited(
+        ground: &'a Ground,
+        identity: &Identity,
+        upstream: &Upstream,
+        grant: Grant,
+        edit: impl FnOnce(&str) -> String,
+    ) -> Self {
         let proof = "client_id = \"gateway\"\nclient_secret = { file = \"client-secret\" }";
         Self::start_with(
             ground,
             identity,
             ([upstream.smtp_port, upstream.imaps_port, upstream.pop3s_port], upstream.ca.as_path()),
             grant,
-            proof,
+            (proof, &edit(TEMPLATE)),
         )
     }
 
     /// The same without a mail server, with these keys of the provider.
     pub(crate) fn start_alone(ground: &'a Ground, identity: &Identity, grant: Grant, provider: &str) -> Self {
         let nobody = ground.write("nobody.pem", certificate_of_nobody());
-        Self::start_with(ground, identity, ([free_port(), free_port(), free_port()], &nobody), grant, provider)
+        Self::start_with(
+            ground,
+            identity,
+            ([free_port(), free_port(), free_port()], &nobody),
+            grant,
+            (provider, TEMPLATE),
+        )
     }
 
     fn start_with(
@@ -77,7 +97,7 @@ impl<'a> Gateway<'a> {
         identity: &Identity,
         ([smtp_upstream, imap_upstream, pop3_upstream], ca): ([u16; 3], &Path),
         grant: Grant,
-        provider: &str,
+        (provider, template): (&str, &str),
     ) -> Self {
         let (port, tls_port) = (free_port(), free_port());
         let (imap_port, imaps_port, pop3_port, pop3s_port) = (free_port(), free_port(), free_port(), free_port());
@@ -87,7 +107,7 @@ impl<'a> Gateway<'a> {
             Grant::Person(mailbox) => (mailbox.to_owned(), "authorization-code", identity::SCOPES),
             Grant::Application(domain) => (format!("*@{domain}"), "client-credentials", "mail"),
         };
-        let filled = include_str!("gateway.toml")
+        let filled = template
             .replace("@authorize@", &identity.url("/auth"))
             .replace("@token@", &identity.url("/token"))
             .replace("@scopes@", scopes)

@@ -108,3 +108,29 @@ fn an_applications_grant_sends_for_every_mailbox_of_its_domain() {
     }
     assert_eq!(identity.count("client_credentials"), 1, "one token for {ACCOUNT} serves all its mailboxes");
 }
+
+#[test]
+fn a_smarthost_with_a_password_carries_what_nobody_signed_in_for() {
+    let ground = Ground::new("relay-smarthost");
+    let identity = Identity::start(&ground, PERSON);
+    let upstream = Upstream::start(&ground, identity.port);
+    ground.write("relay-password", "reader");
+    let smarthost = format!(
+        "[smarthost]\nhost = \"localhost\"\nport = {}\nlogin = \"{PERSON}\"\npassword = {{ file = \"relay-password\" }}\n\n",
+        upstream.relay_port
+    );
+    let gateway = Gateway::start_edited(&ground, &identity, &upstream, Grant::Person(PERSON), |usual| {
+        usual
+            .replace("send = [\"smtp\"]", "send = [\"smtp\", \"smarthost\"]")
+            .replace("[provider.peer]", &(smarthost + "[provider.peer]"))
+    });
+
+    let letter = Letter::new(PERSON, &["a@elsewhere.test"], "by the smarthost").with_lines(1_000);
+    curl(&ground, &gateway, &letter);
+    let mail = upstream.wait_for_mail("a@elsewhere.test", 1);
+    assert!(mail[0].ends_with(&letter.octets), "{}", String::from_utf8_lossy(&mail[0]));
+    let postfix = ground.read("postfix.log");
+    assert!(postfix.contains(&format!("sasl_method=PLAIN, sasl_username={PERSON}")), "{postfix}");
+    assert!(!gateway.log().contains("reader"), "the password is in no log line");
+    assert!(gateway.queue().contains("the queue is empty"), "{}", gateway.queue());
+}

@@ -11,6 +11,8 @@ use crate::support::{Ground, Process, free_port, run, wait_for_port, wait_until}
 /// Postfix and Dovecot.
 pub(crate) struct Upstream {
     pub(crate) smtp_port: u16,
+    /// Submission with the password `reader` for every mailbox.
+    pub(crate) relay_port: u16,
     /// The certificate to trust.
     pub(crate) ca: PathBuf,
     /// IMAP in clear, with the password `reader` for every mailbox.
@@ -26,7 +28,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Starts both; tokens are checked at the identity provider on `identity_port`.
     pub(crate) fn start(ground: &Ground, identity_port: u16) -> Self {
-        let (smtp_port, imap_port) = (free_port(), free_port());
+        let (smtp_port, relay_port, imap_port) = (free_port(), free_port(), free_port());
         let (imaps_port, pop3s_port) = (free_port(), free_port());
         let folder = ground.path("");
         let folder = folder.to_str().unwrap().trim_end_matches('/');
@@ -34,6 +36,7 @@ impl Upstream {
             template
                 .replace("@dir@", folder)
                 .replace("@smtp_port@", &smtp_port.to_string())
+                .replace("@relay_port@", &relay_port.to_string())
                 .replace("@imap_port@", &imap_port.to_string())
                 .replace("@imaps_port@", &imaps_port.to_string())
                 .replace("@pop3s_port@", &pop3s_port.to_string())
@@ -42,7 +45,7 @@ impl Upstream {
         let ca = make_certificate(ground);
         let dovecot = start_dovecot(ground, &fill, imap_port);
         let postfix = start_postfix(ground, &fill, smtp_port);
-        Self { smtp_port, ca, imap_port, imaps_port, pop3s_port, _postfix: postfix, _dovecot: dovecot }
+        Self { smtp_port, relay_port, ca, imap_port, imaps_port, pop3s_port, _postfix: postfix, _dovecot: dovecot }
     }
 
     /// All mail in the mailbox `address`, oldest first, read by Python's imaplib.

@@ -82,6 +82,23 @@ impl Process {
         Self { name: name.to_owned(), child }
     }
 
+    /// The program's process id: `setpriv` becomes the program.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends a signal by its name.
+    pub(crate) fn signal(&self, name: &str) {
+        let status = Command::new("kill").args(["-s", name, &self.id().to_string()]).status().unwrap();
+        assert!(status.success(), "{} takes SIG{name}", self.name);
+    }
+
+    /// Waits until the program ends by itself; whether it said that all is well.
+    pub(crate) fn ended(&mut self) -> bool {
+        let what = format!("{} ends", self.name);
+        wait_until(&what, || self.child.try_wait().unwrap()).success()
+    }
+
     /// Panics if the program has ended.
     pub(crate) fn assert_runs(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {

@@ -11,8 +11,8 @@ use oxpost::delivery::gmail::GmailBackend;
 use oxpost::delivery::graph::GraphBackend;
 use oxpost::delivery::smtp::{SmtpBackend, Timeouts};
 use oxpost::delivery::{
-    Backend, BoxFuture, Chunks, Content, ContentError, Delivery, EwsWay, GmailWay, GraphWay, Notebook, SmtpTls,
-    SmtpWay, Token, Tokens,
+    Backend, BoxFuture, Chunks, Content, ContentError, Delivery, EwsWay, GmailWay, GraphWay, Notebook, SmtpLogin,
+    SmtpTls, SmtpWay, Token, Tokens,
 };
 use oxpost::http::{Http, HttpSettings};
 use oxpost::mail::{
@@ -103,7 +103,8 @@ impl Bench {
     pub(crate) fn smtp(&self) -> SmtpBackend {
         let (host, helo) = ("localhost".to_owned(), "gw.practice.example".to_owned());
         let (port, max_octets, max_recipients) = (self.tenant.smtp_addr().port(), 150 << 20, self.max_recipients);
-        let way = SmtpWay { host, port, tls: SmtpTls::StartTls, max_octets, max_recipients, helo, dsn: false };
+        let (tls, login) = (SmtpTls::StartTls, SmtpLogin::Token);
+        let way = SmtpWay { host, port, tls, max_octets, max_recipients, helo, dsn: false, login };
         let connector = Connector::new(Some(&self.folder.path().join("ca.pem"))).unwrap();
         let timeouts = Timeouts { step: self.timeout, last: self.timeout, idle: self.timeout };
         SmtpBackend::new(way, connector, self.tokens(), timeouts)
@@ -116,6 +117,7 @@ impl Bench {
             BackendKind::Smtp => Box::new(self.smtp()),
             BackendKind::Gmail => Box::new(self.gmail()),
             BackendKind::Ews => Box::new(self.ews()),
+            BackendKind::Smarthost => unreachable!("the practice tenant takes tokens alone"),
         }
     }
 

@@ -9,11 +9,13 @@ use super::STEP;
 use super::causes::{Scene, remedy};
 use super::chart::Chart;
 use super::claims::Claims;
+use super::reading;
 use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
 use crate::config::Config;
+use crate::delivery::ews::try_mailbox;
 use crate::delivery::smtp::{Timeouts, try_login};
-use crate::delivery::{GraphWay, SmtpWay, Token, Way};
+use crate::delivery::{EwsWay, GraphWay, SmtpLogin, SmtpWay, Token, Way};
 use crate::directory::UserPage;
 use crate::http::{Http, Request};
 use crate::mail::Address;
@@ -45,6 +47,7 @@ impl Examination<'_> {
         let is_microsoft = provider.is_some_and(|provider| provider.kind == ProviderKind::Microsoft);
         let app_only = matches!(account.grant, Grant::ClientCredentials | Grant::ManagedIdentity);
         let mailbox = self.mailbox(chart);
+        let mut reader = None;
         for purpose in &account.purposes {
             let Some(mut opened) = self.token(*purpose, app_only, chart).await else { continue };
             opened.claims = opened.claims.filter(|_| is_microsoft);
@@ -53,6 +56,15 @@ impl Examination<'_> {
             }
             let ways = self.config.delivery.accounts.get(self.name).iter().flat_map(|ways| ways.ways.clone()).collect();
             self.ways(*purpose, ways, (app_only, mailbox.as_ref(), &opened), chart).await;
+            if matches!(purpose, Purpose::Imap | Purpose::Pop) {
+                reader = Some(opened);
+            }
+        }
+        // Without a token for it there is nothing more to find out.
+        if let (Some(opened), Some(mailbox)) = (reader, &mailbox) {
+            let words = mailbox.to_string();
+            let scene = Scene { account: self.name, mailbox: &words, app_only, claims: opened.claims.as_ref() };
+            reading::examine(self.reach, &scene, chart).await;
         }
         if self.config.directory.as_ref().is_some_and(|people| people.account == self.name) {
             self.people(chart).await;
@@ -134,13 +146,14 @@ impl Examination<'_> {
         let Some(mailbox) = mailbox else { return };
         for way in ways {
             match way {
-                Way::Smtp(way) if purpose == Purpose::Smtp => {
+                Way::Smtp(way) if purpose == Purpose::Smtp && way.login == SmtpLogin::Token => {
                     let words = mailbox.to_string();
                     let claims = opened.claims.as_ref();
                     let scene = Scene { account: self.name, mailbox: &words, app_only, claims };
                     self.login(&way, mailbox, (opened, &scene), chart).await;
                 }
                 Way::Graph(way) if purpose == Purpose::Graph => self.graph(&way, mailbox, opened, chart).await,
+                Way::Ews(way) if purpose == Purpose::Ews => self.ews(&way, mailbox, opened, chart).await,
                 Way::Smtp(_) | Way::Graph(_) | Way::Gmail(_) | Way::Ews(_) => {}
             }
         }
@@ -160,6 +173,13 @@ impl Examination<'_> {
                 let remedy = remedy(&failure.diagnostic, scene).unwrap_or_else(|| failure.reason.hint(self.name));
                 chart.bad("smtp login", &failure.to_string(), &remedy);
             }
+        }
+    }
+
+    async fn ews(&self, way: &EwsWay, mailbox: &Address, opened: &Opened, chart: &mut Chart<impl Write>) {
+        match try_mailbox(way, self.http, STEP, mailbox, &opened.token).await {
+            Ok(()) => chart.fine("ews", &format!("{} opens the mailbox {mailbox}", way.url)),
+            Err(failure) => chart.bad("ews", &failure.to_string(), &failure.reason.hint(self.name)),
         }
     }
 

@@ -14,6 +14,9 @@ pub(super) struct Scene<'a> {
     pub(super) claims: Option<&'a Claims>,
 }
 
+/// How Exchange refuses a token by IMAP and by POP3, in lower case.
+const REFUSED_READER: [&str; 2] = ["authenticate failed", "authentication failure: unknown user name or bad password"];
+
 /// The next step after these words of a provider, if they are a known mix-up.
 pub(super) fn remedy(words: &str, scene: &Scene<'_>) -> Option<String> {
     let says = |text: &str| words.to_ascii_lowercase().contains(text);
@@ -34,6 +37,11 @@ pub(super) fn remedy(words: &str, scene: &Scene<'_>) -> Option<String> {
         () if says("authenticated but not connected") => format!(
             "who signed in has no right to `{mailbox}`, or it has no licence: sign in as the mailbox with `oxpost login {account}`, or \
              grant full access to it"
+        ),
+        () if REFUSED_READER.iter().any(|words| says(words)) && scene.app_only => service_principal(scene),
+        () if REFUSED_READER.iter().any(|words| says(words)) => format!(
+            "sign in as `{mailbox}` itself or as somebody with full access to it (`oxpost login {account}`), and check that it may be \
+             read this way: Get-CASMailbox {mailbox} | Format-List ImapEnabled,PopEnabled"
         ),
         () if says("535 5.7.3") && scene.app_only => service_principal(scene),
         () if says("535 5.7.3") => format!(

@@ -7,6 +7,7 @@ mod chart;
 mod claims;
 mod identity;
 mod network;
+mod reading;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -22,6 +23,7 @@ use super::report::Report;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::Way;
+use crate::front::UpstreamTls;
 use crate::http::{Http, HttpSettings};
 use crate::net::connect::Connector;
 
@@ -139,6 +141,13 @@ fn servers(config: &Config, wanted: &[String]) -> BTreeSet<Server> {
                 }),
             });
         }
+        let reading = config.reading.get(name).into_iter().flat_map(|servers| [&servers.imap, &servers.pop3]);
+        servers.extend(reading.flatten().map(|server| Server {
+            host: server.host.clone(),
+            port: server.port,
+            tls: server.tls == UpstreamTls::Implicit,
+            http: false,
+        }));
     }
     servers
 }

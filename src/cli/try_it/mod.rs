@@ -22,9 +22,11 @@ pub(super) struct TryArguments {
 
 /// Runs the practice tenant and the gateway; sends and verifies a message by each way out.
 pub(super) fn run(arguments: &TryArguments) -> Result<(), Report> {
-    telemetry::start(LogFormat::Human, if arguments.verbose { "info" } else { "error" });
+    let cannot_start = |error| Report::new(format!("cannot start: {error}"));
+    let level = if arguments.verbose { "info" } else { "error" };
+    let _logging = telemetry::start(LogFormat::Human, level).map_err(cannot_start)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let runtime = runtime.map_err(|error| Report::new(format!("cannot start: {error}")))?;
+    let runtime = runtime.map_err(cannot_start)?;
     runtime.block_on(async {
         let house = House::start(arguments.once).await?;
         let verified = verify(&house).await;

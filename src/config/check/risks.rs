@@ -9,9 +9,9 @@ use super::super::machine::{Machine, is_readable_by_others};
 use super::super::{Config, KeySource};
 use super::{Warning, admitted, list_addresses};
 use crate::account::{Account, Client};
-use crate::delivery::Way;
+use crate::delivery::{SmtpTls, SmtpWay, Way};
 use crate::front::{ListenerSettings, ListenerTls};
-use crate::mail::SenderPolicy;
+use crate::mail::{BackendKind, SenderPolicy};
 use crate::token::{ClientAuthentication, Provider, ProviderKind};
 
 /// Everything that is risky about a configuration.
@@ -115,7 +115,7 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
     };
     let Some(ways) = config.delivery.accounts.get(&account.name) else { return };
     let name = &account.name;
-    let by_smtp_alone = !ways.ways.is_empty() && ways.ways.iter().all(|way| matches!(way, Way::Smtp(_)));
+    let by_smtp_alone = !ways.ways.is_empty() && ways.ways.iter().all(|way| way.kind() == BackendKind::Smtp);
     if provider.kind == ProviderKind::Microsoft && by_smtp_alone {
         warnings.push(Warning {
             risk: format!("account `{name}` sends by SMTP alone, which many Microsoft directories have switched off"),
@@ -152,6 +152,10 @@ fn warn_of_way(account: &str, way: &Way, warnings: &mut Vec<Warning>) {
             hint: "put \"graph\" or \"smtp\" before \"ews\" in `send`; until then the client id must be in \
                    `Set-OrganizationConfig -EwsEnabled $true -EwsAllowedAppIDs`"
                 .to_owned(),
+        }),
+        Way::Smtp(SmtpWay { tls: SmtpTls::Never, host, .. }) => warnings.push(Warning {
+            risk: format!("account `{account}` sends by the smarthost `{host}` in clear text"),
+            hint: "write `tls = \"starttls\"` into `[smarthost]`, unless the wire to it is your own".to_owned(),
         }),
         Way::Graph(_) | Way::Smtp(_) | Way::Gmail(_) | Way::Ews(_) => {}
     }

@@ -248,6 +248,49 @@ pub enum UpstreamTls {
     Implicit,
 }
 
+/// An ordinary mail server, with a password or none.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smarthost {
+    /// Its name, which its certificate must have.
+    #[schemars(example = &"relay.contoso.com")]
+    pub host: Option<String>,
+    /// Its port.
+    #[schemars(range(min = 1))]
+    pub port: u16,
+    /// How TLS begins there. Without it: `implicit` on port 465, `starttls` on any other. With `none` mail goes in clear
+    /// text, and nobody logs in.
+    #[schemars(example = &"starttls")]
+    pub tls: Option<SmarthostTls>,
+    /// The login, by AUTH PLAIN or LOGIN. Without it nobody logs in: the server knows this machine.
+    #[schemars(example = &"oxpost@contoso.com")]
+    pub login: Option<String>,
+    /// The password of that login. It is never written here itself.
+    #[schemars(example = SecretSource { env: None, file: Some("/etc/oxpost/relay.password".to_owned()) })]
+    pub password: Option<SecretSource>,
+    /// Whether that server offers DSN (RFC 3461), as Postfix does: a listener offers it to its clients if every way out of
+    /// theirs keeps it.
+    pub dsn: bool,
+}
+
+/// How TLS begins at a smarthost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SmarthostTls {
+    /// By STARTTLS.
+    StartTls,
+    /// With the first octet.
+    Implicit,
+    /// Never.
+    None,
+}
+
+impl Default for Smarthost {
+    fn default() -> Self {
+        Self { host: None, port: 587, tls: None, login: None, password: None, dsn: false }
+    }
+}
+
 /// What one signs in: a provider, a grant and ways out.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -359,4 +402,6 @@ pub enum WayOut {
     Gmail,
     /// Exchange Web Services: for Exchange on the premises. Exchange Online ends them in April 2027.
     Ews,
+    /// The server of `[smarthost]`, with its password or none instead of the account's token.
+    Smarthost,
 }

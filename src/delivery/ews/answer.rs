@@ -117,7 +117,7 @@ impl Answer {
             Some(value.value.into_owned())
         };
         match name.as_str() {
-            "CreateItemResponseMessage" => {
+            "CreateItemResponseMessage" | "GetFolderResponseMessage" => {
                 self.class = self.class.take().or_else(|| attribute("ResponseClass"));
                 name
             }

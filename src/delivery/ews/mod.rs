@@ -18,7 +18,10 @@ use crate::mail::{Attempt, BackendKind, Failure, Reason, Receipt};
 use crate::token::Purpose;
 
 mod answer;
+mod login;
 mod request;
+
+pub use self::login::try_mailbox;
 
 /// Octets of the message that are encoded at once: a multiple of three, so that base64 goes on without padding.
 const PIECE: u64 = 48 * 1024;
@@ -64,11 +67,10 @@ impl EwsBackend {
         let encoded = letter.octets().div_ceil(3).saturating_mul(4);
         let length = (around.before.len() + around.behind.len()) as u64 + encoded;
         let (pieces, octets) = mpsc::channel(AHEAD);
-        let anchor = HeaderValue::from_str(&mailbox);
-        let anchor = anchor.map_err(|_| Failure::new(Reason::CannotCarry, "EWS cannot name a mailbox beyond ASCII"))?;
+        let (name, value) = anchor(&mailbox)?;
         let request = Request::post_streamed(self.way.url.clone(), "text/xml; charset=utf-8", length, octets)
             .timeout(self.timeout)
-            .header(HeaderName::from_static("x-anchormailbox"), anchor)
+            .header(name, value)
             .bearer(&token.secret)
             .map_err(|error| transport(&error))?;
         let (answer, fed) = tokio::join!(self.http.send(request), feed(letter, around, pieces));
@@ -76,6 +78,13 @@ impl EwsBackend {
         fed?;
         answer.map_err(|error| transport(&error))
     }
+}
+
+/// The header that leads a request to the server of its mailbox.
+fn anchor(mailbox: &str) -> Result<(HeaderName, HeaderValue), Failure> {
+    let value = HeaderValue::from_str(mailbox)
+        .map_err(|_| Failure::new(Reason::CannotCarry, "EWS cannot name a mailbox beyond ASCII"))?;
+    Ok((HeaderName::from_static("x-anchormailbox"), value))
 }
 
 /// Hands the request over piece by piece, until it is whole or nobody takes it any longer.

@@ -10,8 +10,8 @@ pub(super) struct Around {
     pub(super) behind: String,
 }
 
-/// The request of one way for one mailbox.
-pub(super) fn around(way: &EwsWay, mailbox: &str) -> Around {
+/// What begins each request of one way for one mailbox.
+fn head(way: &EwsWay, mailbox: &str) -> String {
     let impersonation = if way.impersonate {
         format!(
             "<t:ExchangeImpersonation><t:ConnectingSID><t:SmtpAddress>{}</t:SmtpAddress></t:ConnectingSID>\
@@ -21,19 +21,36 @@ pub(super) fn around(way: &EwsWay, mailbox: &str) -> Around {
     } else {
         String::new()
     };
+    format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
+         <soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+         xmlns:t=\"http://schemas.microsoft.com/exchange/services/2006/types\" \
+         xmlns:m=\"http://schemas.microsoft.com/exchange/services/2006/messages\">\
+         <soap:Header><t:RequestServerVersion Version=\"Exchange2013_SP1\"/>{impersonation}</soap:Header>\
+         <soap:Body>"
+    )
+}
+
+/// A request that changes nothing: which folder holds the sent mail (Microsoft Learn, "GetFolder operation").
+pub(super) fn folder(way: &EwsWay, mailbox: &str) -> String {
+    format!(
+        "{}<m:GetFolder><m:FolderShape><t:BaseShape>IdOnly</t:BaseShape></m:FolderShape><m:FolderIds>\
+         <t:DistinguishedFolderId Id=\"sentitems\"/></m:FolderIds></m:GetFolder></soap:Body></soap:Envelope>",
+        head(way, mailbox)
+    )
+}
+
+/// The request with a message.
+pub(super) fn around(way: &EwsWay, mailbox: &str) -> Around {
     let (disposition, folder) = if way.save_copy {
         ("SendAndSaveCopy", "<m:SavedItemFolderId><t:DistinguishedFolderId Id=\"sentitems\"/></m:SavedItemFolderId>")
     } else {
         ("SendOnly", "")
     };
     let before = format!(
-        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\
-         <soap:Envelope xmlns:soap=\"http://schemas.xmlsoap.org/soap/envelope/\" \
-         xmlns:t=\"http://schemas.microsoft.com/exchange/services/2006/types\" \
-         xmlns:m=\"http://schemas.microsoft.com/exchange/services/2006/messages\">\
-         <soap:Header><t:RequestServerVersion Version=\"Exchange2013_SP1\"/>{impersonation}</soap:Header>\
-         <soap:Body><m:CreateItem MessageDisposition=\"{disposition}\">{folder}<m:Items><t:Message>\
-         <t:MimeContent CharacterSet=\"UTF-8\">"
+        "{}<m:CreateItem MessageDisposition=\"{disposition}\">{folder}<m:Items><t:Message>\
+         <t:MimeContent CharacterSet=\"UTF-8\">",
+        head(way, mailbox)
     );
     let behind = "</t:MimeContent></t:Message></m:Items></m:CreateItem></soap:Body></soap:Envelope>".to_owned();
     Around { before, behind }

@@ -167,9 +167,11 @@ pub(super) fn of_trouble(trouble: &Trouble) -> Failure {
             }
         }
         Trouble::NoStartTls | Trouble::InjectedBeforeTls => Failure::new(Reason::TlsRefused, trouble.to_string()),
-        Trouble::NoXoauth2 | Trouble::Unsolicited(_) | Trouble::OutOfPlace { .. } | Trouble::Malformed(_) => {
-            Failure::new(Reason::Unexpected, trouble.to_string())
-        }
+        Trouble::NoXoauth2
+        | Trouble::NoPlain
+        | Trouble::Unsolicited(_)
+        | Trouble::OutOfPlace { .. }
+        | Trouble::Malformed(_) => Failure::new(Reason::Unexpected, trouble.to_string()),
     }
 }
 

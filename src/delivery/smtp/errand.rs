@@ -3,10 +3,10 @@
 use super::message::Message;
 use super::session::{Broken, Progress, Session};
 use super::{SmtpBackend, classify};
-use crate::delivery::Delivery;
+use crate::delivery::{Backend, Delivery};
 use crate::mail::failure::Disposition;
 use crate::mail::outgoing::{Outgoing, for_envelope};
-use crate::mail::{Address, Attempt, BackendKind, Failure, Outcome, Reason, Receipt, Recipient, Sender};
+use crate::mail::{Address, Attempt, Failure, Outcome, Reason, Receipt, Recipient, Sender};
 use crate::smtp::upstream::{Answers, Ending, Mail, Response, Stage};
 
 /// The work of one delivery.
@@ -49,7 +49,7 @@ impl<'a> Errand<'a> {
         }
         let untold = || Outcome::from(Failure::new(Reason::Unexpected, "no transaction named this recipient"));
         let outcomes = self.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(untold)).collect();
-        Attempt { backend: Some(BackendKind::Smtp), outcomes, notes: self.notes }
+        Attempt { backend: Some(self.backend.kind()), outcomes, notes: self.notes }
     }
 
     /// Notes what a transaction with the first `batch` of `pending` came to, and returns who needs another.

@@ -18,7 +18,7 @@ pub async fn try_login(
     token: &Token,
 ) -> Result<(), Failure> {
     let target = Target { way: way.clone(), connector: connector.clone(), timeouts };
-    let session = Session::open(&target, mailbox, token).await.map_err(|lost: Lost| Failure::from(lost))?;
+    let session = Session::open(&target, mailbox, Some(token)).await.map_err(|lost: Lost| Failure::from(lost))?;
     session.close();
     Ok(())
 }

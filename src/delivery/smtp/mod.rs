@@ -1,8 +1,8 @@
-//! Submission to a provider's SMTP server with XOAUTH2.
+//! Submission to an SMTP server: the provider's with a token, or a smarthost with a password or none.
 
 use std::sync::Arc;
 
-use super::{Backend, BoxFuture, Delivery, Settings, SmtpWay, Tokens};
+use super::{Backend, BoxFuture, Delivery, Settings, SmtpLogin, SmtpWay, Tokens};
 use crate::mail::{Attempt, BackendKind, Failure};
 use crate::net::connect::Connector;
 use crate::token::Purpose;
@@ -47,17 +47,23 @@ impl SmtpBackend {
 
     /// A session of the delivery's mailbox, and whether it was used before. `fresh` demands a new one.
     async fn session(&self, delivery: &Delivery<'_>, mailbox: &str, fresh: bool) -> Result<(Session, bool), Failure> {
+        if self.target.way.login != SmtpLogin::Token {
+            return match self.pool.take(mailbox, 0).filter(|_| !fresh) {
+                Some(session) => Ok((session, true)),
+                None => Ok((Session::open(&self.target, delivery.mailbox, None).await?, false)),
+            };
+        }
         let token = self.tokens.access_token(delivery.account, Purpose::Smtp).await?;
         if !fresh && let Some(session) = self.pool.take(mailbox, token.generation) {
             return Ok((session, true));
         }
-        match Session::open(&self.target, delivery.mailbox, &token).await {
+        match Session::open(&self.target, delivery.mailbox, Some(&token)).await {
             // The token may have been revoked or have died early. A second refusal is about the mailbox.
             Err(Lost::Trouble(trouble)) if classify::may_be_a_stale_token(&trouble) => {
                 tracing::debug!(account = delivery.account, %trouble, "the token was refused, trying a fresh one");
                 self.tokens.invalidate(delivery.account, Purpose::Smtp, &token).await;
                 let token = self.tokens.access_token(delivery.account, Purpose::Smtp).await?;
-                Ok((Session::open(&self.target, delivery.mailbox, &token).await?, false))
+                Ok((Session::open(&self.target, delivery.mailbox, Some(&token)).await?, false))
             }
             opened => Ok((opened?, false)),
         }
@@ -66,7 +72,7 @@ impl SmtpBackend {
 
 impl Backend for SmtpBackend {
     fn kind(&self) -> BackendKind {
-        BackendKind::Smtp
+        if self.target.way.login == SmtpLogin::Token { BackendKind::Smtp } else { BackendKind::Smarthost }
     }
 
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Attempt> {

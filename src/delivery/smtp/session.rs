@@ -5,14 +5,16 @@ use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
 use super::message::Message;
 use super::wire::{Lost, Timeouts, Wire};
-use crate::delivery::{SmtpTls, SmtpWay, Token};
+use crate::delivery::{SmtpLogin, SmtpTls, SmtpWay, Token};
 use crate::mail::Address;
-use crate::net::connect::Connector;
+use crate::net::connect::{ConnectError, Connector};
 use crate::sasl;
-use crate::smtp::upstream::{Answers, CannotCarry, Ending, Mail, Mechanism, Response, Stage, Step, Upstream};
+use crate::secret::Secret;
+use crate::smtp::upstream::{Answers, CannotCarry, Ending, Mail, Mechanism, Proof, Response, Stage, Step, Upstream};
 
 /// Messages that one session carries before it makes room for a new one.
 const MESSAGES: u32 = 100;
@@ -21,7 +23,7 @@ const FRESH: Duration = Duration::from_secs(2);
 
 /// A logged-in session.
 pub(super) struct Session {
-    wire: Wire<TlsStream<TcpStream>>,
+    wire: Wire<Either<TcpStream, TlsStream<TcpStream>>>,
     /// Which issue of the token it was opened with.
     pub(super) generation: u64,
     messages: u32,
@@ -61,34 +63,43 @@ pub(super) enum Broken {
 }
 
 impl Session {
-    /// Connects, starts TLS and logs in.
-    pub(super) async fn open(target: &Target, mailbox: &Address, token: &Token) -> Result<Self, Lost> {
+    /// Connects, starts TLS unless the way has none, and logs in; with the token where the way asks for one.
+    pub(super) async fn open(target: &Target, mailbox: &Address, token: Option<&Token>) -> Result<Self, Lost> {
         let Target { way, connector, timeouts } = target;
-        let name = mailbox.to_string();
-        let xoauth2 = sasl::xoauth2(&name, &token.secret)?;
+        let login = Login::of(way, mailbox, token)?;
+        let proof = login.proof();
         let stream = connector.tcp(&way.host, way.port, timeouts.step).await?;
         let (stream, client) = match way.tls {
-            SmtpTls::Implicit => {
-                (connector.tls(&way.host, stream, timeouts.step).await?, Upstream::new(&way.helo, true))
+            SmtpTls::Never if proof == Proof::Nothing => {
+                (Either::Left(stream), Upstream::new(&way.helo, true).with_proof(proof))
             }
+            SmtpTls::Never => return Err(ConnectError::Tls("nothing secret is sent without TLS".to_owned()).into()),
+            SmtpTls::Implicit => (
+                Either::Right(connector.tls(&way.host, stream, timeouts.step).await?),
+                Upstream::new(&way.helo, true).with_proof(proof),
+            ),
             SmtpTls::StartTls => {
-                let mut wire = Wire::new(stream, Upstream::new(&way.helo, false), *timeouts);
+                let mut wire = Wire::new(stream, Upstream::new(&way.helo, false).with_proof(proof), *timeouts);
                 until(&mut wire, &Step::StartTls).await?;
                 let (stream, mut client) = wire.into_parts();
                 let stream = connector.tls(&way.host, stream, timeouts.step).await?;
                 client.tls_started();
-                (stream, client)
+                (Either::Right(stream), client)
             }
         };
         let mut wire = Wire::new(stream, client, *timeouts);
-        until(&mut wire, &Step::Authenticate).await?;
-        let response = match wire.client.mechanism() {
-            Mechanism::Xoauth2 => xoauth2,
-            Mechanism::OauthBearer => sasl::oauthbearer(&name, (&way.host, way.port), &token.secret)?,
-        };
-        wire.client.authenticate(&response);
+        if proof != Proof::Nothing {
+            until(&mut wire, &Step::Authenticate).await?;
+            let responses = login.responses(wire.client.mechanism(), way)?;
+            wire.client.authenticate(responses);
+        }
         until(&mut wire, &Step::Ready).await?;
-        Ok(Self { wire, generation: token.generation, messages: 0, idle_since: Instant::now() })
+        Ok(Self {
+            wire,
+            generation: token.map_or(0, |token| token.generation),
+            messages: 0,
+            idle_since: Instant::now(),
+        })
     }
 
     /// One transaction.
@@ -175,6 +186,49 @@ impl Session {
     /// Says goodbye; nobody waits for it.
     pub(super) fn close(self) {
         tokio::spawn(self.wire.close());
+    }
+}
+
+/// Who logs in, and with what.
+enum Login<'a> {
+    Token { name: String, xoauth2: Secret, token: &'a Secret },
+    Password(&'a str, &'a Secret),
+    Nobody,
+}
+
+impl<'a> Login<'a> {
+    fn of(way: &'a SmtpWay, mailbox: &Address, token: Option<&'a Token>) -> Result<Self, Lost> {
+        Ok(match (&way.login, token) {
+            (SmtpLogin::Password { login, password }, _) => Self::Password(login, password),
+            (SmtpLogin::Token, Some(Token { secret, .. })) => {
+                let name = mailbox.to_string();
+                Self::Token { xoauth2: sasl::xoauth2(&name, secret)?, name, token: secret }
+            }
+            (SmtpLogin::Nobody | SmtpLogin::Token, _) => Self::Nobody,
+        })
+    }
+
+    const fn proof(&self) -> Proof {
+        match self {
+            Self::Token { .. } => Proof::Token,
+            Self::Password(..) => Proof::Password,
+            Self::Nobody => Proof::Nothing,
+        }
+    }
+
+    /// What is said, one after the other.
+    fn responses(self, mechanism: Mechanism, way: &SmtpWay) -> Result<Vec<Secret>, Lost> {
+        Ok(match (self, mechanism) {
+            (Self::Password(login, password), Mechanism::Login) => {
+                vec![sasl::login_part(&Secret::new(login)), sasl::login_part(password)]
+            }
+            (Self::Password(login, password), _) => vec![sasl::plain(login, password)?],
+            (Self::Token { name, token, .. }, Mechanism::OauthBearer) => {
+                vec![sasl::oauthbearer(&name, (&way.host, way.port), token)?]
+            }
+            (Self::Token { xoauth2, .. }, _) => vec![xoauth2],
+            (Self::Nobody, _) => Vec::new(),
+        })
     }
 }
 

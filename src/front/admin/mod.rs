@@ -4,6 +4,7 @@
 mod api;
 mod own_message;
 mod page;
+pub mod read_test;
 mod settings;
 pub mod test_message;
 
@@ -12,11 +13,12 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use tokio_util::sync::CancellationToken;
 
 pub use self::api::{
     AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn,
-    History, Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, Released, Reloaded, Scope,
-    SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    History, Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released,
+    Reloaded, Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
@@ -25,6 +27,7 @@ use super::reading::ReadingSessions;
 use super::submission::Programs;
 use crate::clock::Clock;
 use crate::directory::Directory;
+use crate::net::connect::Connector;
 use crate::queue::Queue;
 use crate::telemetry::Journal;
 use crate::token::TokenManager;
@@ -41,6 +44,8 @@ pub struct Control {
     pub tokens: TokenManager,
     /// The open reading sessions.
     pub reading: ReadingSessions,
+    /// Makes connections to providers, to try whether a mailbox can be read.
+    pub connector: Connector,
     /// People of the tenant.
     pub directory: Directory,
     /// What the configuration says, as it is in use; swapped by a reload.
@@ -53,6 +58,8 @@ pub struct Control {
     pub clock: Clock,
     /// Where programs hand in mail; `None` where no gateway runs.
     pub programs: Option<Programs>,
+    /// Cancelled once the gateway takes no new connections, because it stops.
+    pub stopping: CancellationToken,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

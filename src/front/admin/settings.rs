@@ -1,14 +1,16 @@
 //! What the page is told by configuration, and what it shows of it.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ipnet::IpNet;
 use url::Url;
 
 use super::Scope;
 use crate::account::{Account, Clients, PasswordHash};
-use crate::front::SubmissionSettings;
+use crate::front::{ReadingServers, SubmissionSettings};
 use crate::token::Provider;
 
 /// Settings of the page's port.
@@ -56,6 +58,10 @@ pub struct Setup {
     pub accounts: Vec<Arc<Account>>,
     /// All providers.
     pub providers: Vec<Provider>,
+    /// Where the accounts that are read have their servers, by the account's name.
+    pub reading: HashMap<String, ReadingServers>,
+    /// How long each step at a provider may take.
+    pub step_timeout: Duration,
     /// The page itself.
     pub page: PageSettings,
 }

@@ -7,12 +7,11 @@ use super::enter::{UpstreamStream, Way};
 use super::{Door, Rules, classify};
 use crate::account::password::{Login, Verdict};
 use crate::account::{Account, Client};
-use crate::front::settings::{Protocol, ReadingServer};
+use crate::front::settings::ReadingServer;
 use crate::imap::LoggedIn;
-use crate::mail::{Address, Event, Failure, Reason};
+use crate::mail::{Address, Event, Failure};
 use crate::sasl::{Credentials, Denial};
 use crate::secret::Secret;
-use crate::token::{AccessToken, Purpose};
 
 /// Characters of a refusal that a client is told.
 const MAX_WORDS: usize = 400;
@@ -155,48 +154,25 @@ impl Desk {
     async fn enter(&self, admission: &Admission) -> Result<(UpstreamStream, LoggedIn), Failure> {
         let (reading, protocol) = (&self.door.reading, self.door.settings.protocol);
         if let Some(token) = &admission.own_token {
-            return self.way(admission, token).enter().await;
+            return self.way(admission).enter(token).await;
         }
         let mailbox = admission.mailbox.to_string();
         if let Some(failure) = reading.pauses.get(protocol, &mailbox, reading.clock.now()) {
             return Err(failure);
         }
-        let entered = self.enter_with_account(admission, purpose(protocol)).await;
+        let entered = self.way(admission).enter_for(&reading.tokens, &admission.account.name).await;
         if let Err(failure) = &entered {
             reading.pauses.note(protocol, &mailbox, failure, reading.clock.now());
         }
         entered
     }
 
-    /// A token that is refused is renewed once: it may have been revoked since it was issued.
-    async fn enter_with_account(
-        &self,
-        admission: &Admission,
-        purpose: Purpose,
-    ) -> Result<(UpstreamStream, LoggedIn), Failure> {
-        let (tokens, account) = (&self.door.reading.tokens, &admission.account.name);
-        let AccessToken { secret, generation, .. } = tokens.access_token(account, purpose).await?;
-        let failure = match self.way(admission, &secret).enter().await {
-            Err(failure) if failure.reason == Reason::AuthenticationRejected => failure,
-            entered => return entered,
-        };
-        tokens.invalidate(account, purpose, generation).await;
-        let renewed = tokens.access_token(account, purpose).await?;
-        if renewed.secret.same_as(secret.expose()) {
-            return Err(classify::for_good(failure));
-        }
-        self.way(admission, &renewed.secret).enter().await.map_err(|failure| {
-            if failure.reason == Reason::AuthenticationRejected { classify::for_good(failure) } else { failure }
-        })
-    }
-
-    fn way<'a>(&'a self, admission: &'a Admission, token: &'a Secret) -> Way<'a> {
+    fn way<'a>(&'a self, admission: &'a Admission) -> Way<'a> {
         Way {
             connector: &self.door.reading.connector,
             protocol: self.door.settings.protocol,
             server: &admission.server,
             mailbox: &admission.mailbox,
-            token,
             step_timeout: self.rules.step_timeout,
         }
     }
@@ -220,12 +196,5 @@ impl Desk {
             hint,
         });
         Refusal { denial: Denial::Unavailable, words }
-    }
-}
-
-const fn purpose(protocol: Protocol) -> Purpose {
-    match protocol {
-        Protocol::Imap | Protocol::Smtp => Purpose::Imap,
-        Protocol::Pop3 => Purpose::Pop,
     }
 }

@@ -16,6 +16,7 @@ use crate::net::Wide;
 use crate::net::connect::{ConnectError, Connector};
 use crate::sasl::{self, Mechanism, SaslError};
 use crate::secret::Secret;
+use crate::token::{AccessToken, Purpose, TokenManager};
 
 /// Octets read at once: answers to a login are short.
 const READ: usize = 4 * 1024;
@@ -29,7 +30,6 @@ pub(super) struct Way<'a> {
     pub(super) protocol: Protocol,
     pub(super) server: &'a ReadingServer,
     pub(super) mailbox: &'a Address,
-    pub(super) token: &'a Secret,
     pub(super) step_timeout: Duration,
 }
 
@@ -71,17 +71,41 @@ impl From<Lost> for Failure {
 }
 
 impl Way<'_> {
+    /// Goes in with a token of the account. One that is refused is renewed once: it may have been revoked since it was
+    /// issued.
+    pub(super) async fn enter_for(
+        &self,
+        tokens: &TokenManager,
+        account: &str,
+    ) -> Result<(UpstreamStream, LoggedIn), Failure> {
+        let purpose = purpose(self.protocol);
+        let AccessToken { secret, generation, .. } = tokens.access_token(account, purpose).await?;
+        let failure = match self.enter(&secret).await {
+            Err(failure) if failure.reason == Reason::AuthenticationRejected => failure,
+            entered => return entered,
+        };
+        tokens.invalidate(account, purpose, generation).await;
+        let renewed = tokens.access_token(account, purpose).await?;
+        if renewed.secret.same_as(secret.expose()) {
+            return Err(classify::for_good(failure));
+        }
+        self.enter(&renewed.secret).await.map_err(|failure| {
+            if failure.reason == Reason::AuthenticationRejected { classify::for_good(failure) } else { failure }
+        })
+    }
+
     /// Goes in. The failure's words hold no secret.
-    pub(super) async fn enter(&self) -> Result<(UpstreamStream, LoggedIn), Failure> {
-        self.go_in().await.map_err(|lost| {
+    pub(super) async fn enter(&self, token: &Secret) -> Result<(UpstreamStream, LoggedIn), Failure> {
+        self.go_in(token).await.map_err(|lost| {
             let failure = Failure::from(lost);
-            let responses = [Mechanism::XOAuth2, Mechanism::OAuthBearer].map(|mechanism| self.response(mechanism));
-            let secrets: Vec<&str> = responses.iter().flatten().chain([self.token]).map(Secret::expose).collect();
+            let responses = [Mechanism::XOAuth2, Mechanism::OAuthBearer];
+            let responses = responses.map(|mechanism| self.response(mechanism, token));
+            let secrets: Vec<&str> = responses.iter().flatten().chain([token]).map(Secret::expose).collect();
             Failure { diagnostic: classify::clean(&failure.diagnostic, &secrets), ..failure }
         })
     }
 
-    async fn go_in(&self) -> Result<(UpstreamStream, LoggedIn), Lost> {
+    async fn go_in(&self, token: &Secret) -> Result<(UpstreamStream, LoggedIn), Lost> {
         let Self { connector, server, step_timeout: limit, .. } = *self;
         let mut tcp = connector.tcp(&server.host, server.port, limit).await?;
         keep_alive(&tcp);
@@ -96,18 +120,18 @@ impl Way<'_> {
         }
         loop {
             match self.talk(&mut stream, &mut back).await? {
-                BackStep::Authenticate(mechanism) => back.authenticate(mechanism, &self.response(mechanism)?),
+                BackStep::Authenticate(mechanism) => back.authenticate(mechanism, &self.response(mechanism, token)?),
                 BackStep::LoggedIn => return Ok((stream, back.into_logged_in())),
                 BackStep::Read | BackStep::StartTls => {}
             }
         }
     }
 
-    fn response(&self, mechanism: Mechanism) -> Result<Secret, SaslError> {
+    fn response(&self, mechanism: Mechanism, token: &Secret) -> Result<Secret, SaslError> {
         let mailbox = self.mailbox.to_string();
         match mechanism {
-            Mechanism::OAuthBearer => sasl::oauthbearer(&mailbox, (&self.server.host, self.server.port), self.token),
-            Mechanism::XOAuth2 | Mechanism::Plain | Mechanism::Login => sasl::xoauth2(&mailbox, self.token),
+            Mechanism::OAuthBearer => sasl::oauthbearer(&mailbox, (&self.server.host, self.server.port), token),
+            Mechanism::XOAuth2 | Mechanism::Plain | Mechanism::Login => sasl::xoauth2(&mailbox, token),
         }
     }
 
@@ -139,6 +163,13 @@ impl Way<'_> {
                 Err(_) => return Err(Lost::Silent(awaited, self.step_timeout)),
             }
         }
+    }
+}
+
+const fn purpose(protocol: Protocol) -> Purpose {
+    match protocol {
+        Protocol::Imap | Protocol::Smtp => Purpose::Imap,
+        Protocol::Pop3 => Purpose::Pop,
     }
 }
 

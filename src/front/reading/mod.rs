@@ -7,6 +7,7 @@ mod desk;
 mod dialogue;
 mod enter;
 mod joined;
+mod probe;
 mod sessions;
 
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use self::connection::Connection;
+pub use self::probe::{Probe, Probed};
 pub use self::sessions::{ReadingSessions, SessionView};
 use super::entrance::Entrance;
 use super::settings::{ListenerSettings, Protocol, ReadingServers};

@@ -2,6 +2,7 @@
 //! folder `spool`. A file is whole and durable, name and all, before the row that names it is committed.
 
 mod budget;
+mod checksum;
 mod file;
 mod reader;
 mod writer;
@@ -15,6 +16,7 @@ pub use reader::BodyReader;
 pub use writer::BodyWriter;
 
 pub(super) use budget::{Budget, Recent};
+pub(super) use checksum::{Checksum, Expected, Summing};
 pub(super) use file::{PART, SpoolFile, WHOLE, is_regular};
 
 use rustix::fs::{CWD, RenameFlags};
@@ -43,16 +45,14 @@ impl Spool {
     /// Opens the folder, creating it for its owner alone.
     pub(super) fn open(settings: &Settings) -> Result<Self, QueueError> {
         let folder = settings.data.join("spool");
-        match std::fs::DirBuilder::new().mode(0o700).create(&folder) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(QueueError::spool(&folder, error)),
-            _ => Ok(Self {
-                folder,
-                inline_octets: settings.inline_octets,
-                budget: Budget::new(settings.memory_octets),
-                recent: Recent::new(settings.memory_octets / 2),
-                failed: OnceLock::new(),
-            }),
-        }
+        make_private(&folder).map_err(|error| QueueError::spool(&folder, error))?;
+        Ok(Self {
+            folder,
+            inline_octets: settings.inline_octets,
+            budget: Budget::new(settings.memory_octets),
+            recent: Recent::new(settings.memory_octets / 2),
+            failed: OnceLock::new(),
+        })
     }
 
     /// Refuses once a spool file could not be flushed.
@@ -104,13 +104,19 @@ impl Spool {
     }
 }
 
+/// Makes a folder for its owner alone, unless it is there; its name is on the disk before anything is in it.
+fn make_private(folder: &Path) -> io::Result<()> {
+    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => std::fs::File::open(folder.parent().unwrap_or(Path::new(".")))?.sync_all(),
+    }
+}
+
 /// Never over what was put aside before: a message that is tried again has another file under its name.
 fn set_aside(damaged: &Path, folder: &Path, aside: &Path) -> io::Result<()> {
     std::fs::symlink_metadata(damaged)?;
-    match std::fs::DirBuilder::new().mode(0o700).create(folder) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    make_private(folder)?;
     rustix::fs::renameat_with(CWD, damaged, CWD, aside, RenameFlags::NOREPLACE)?;
     Ok(())
 }
@@ -140,6 +146,7 @@ pub struct SpooledBody {
     place: Place,
     size: u64,
     kind: ContentKind,
+    summing: Summing,
 }
 
 /// What content is.
@@ -181,9 +188,14 @@ impl SpooledBody {
     /// It cannot be read.
     pub async fn reader(&self) -> Result<BodyReader, QueueError> {
         match &self.place {
-            Place::Memory(octets, _) => BodyReader::memory(Arc::clone(octets), self.size),
-            Place::File(file) => BodyReader::file(file.path().to_owned(), self.size).await,
+            Place::Memory(octets, _) => BodyReader::memory(Arc::clone(octets), self.size, None),
+            Place::File(file) => BodyReader::file(file.path().to_owned(), self.size, None).await,
         }
+    }
+
+    /// The checksum of the content with these header lines before it.
+    pub(super) fn checksum(&self, prefix: &[u8]) -> Checksum {
+        self.summing.clone().with(prefix)
     }
 
     /// Where the content will be found once a row says so.

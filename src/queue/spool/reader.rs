@@ -5,14 +5,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file;
+use super::{Expected, Summing, file};
 use crate::queue::QueueError;
 
 /// Octets that are read from a file at once.
 const CHUNK: usize = 128 * 1024;
 
 /// Gives out the content of one message, piece by piece, in bounded memory. It never ends early: content that is
-/// shorter or longer than what was accepted is an error.
+/// shorter, longer or another than what was accepted is an error, and its last piece is not given out.
 #[derive(Debug)]
 pub struct BodyReader {
     source: Source,
@@ -22,22 +22,47 @@ pub struct BodyReader {
 #[derive(Debug)]
 enum Source {
     Memory(Arc<[u8]>),
-    File { file: Arc<File>, path: PathBuf, left: u64 },
+    File(Open),
     Done,
 }
 
+/// A spool file being read.
+#[derive(Debug)]
+struct Open {
+    file: Arc<File>,
+    path: PathBuf,
+    left: u64,
+    check: Option<(Summing, Expected)>,
+}
+
 impl BodyReader {
-    pub(in crate::queue) fn memory(octets: Arc<[u8]>, size: u64) -> Result<Self, QueueError> {
+    /// Content in memory. What never was on the disk is not `expected` to be anything.
+    pub(in crate::queue) fn memory(
+        octets: Arc<[u8]>,
+        size: u64,
+        expected: Option<Expected>,
+    ) -> Result<Self, QueueError> {
         if octets.len() as u64 != size {
             return Err(damaged(format!("{} octets where {size} were accepted", octets.len())));
+        }
+        if let Some(expected) = expected {
+            let mut summing = Summing::new();
+            summing.add(&octets);
+            compare(summing, &expected, "the content in the database")?;
         }
         Ok(Self { source: Source::Memory(octets), size })
     }
 
-    pub(in crate::queue) async fn file(path: PathBuf, size: u64) -> Result<Self, QueueError> {
+    /// Content in a file. Rows of before checksums have none `expected`.
+    pub(in crate::queue) async fn file(
+        path: PathBuf,
+        size: u64,
+        expected: Option<Expected>,
+    ) -> Result<Self, QueueError> {
         let opening = tokio::task::spawn_blocking(move || open(&path, size).map(|file| (file, path)));
         let (file, path) = opening.await.map_err(|error| damaged(error.to_string()))??;
-        Ok(Self { source: Source::File { file: Arc::new(file), path, left: size }, size })
+        let check = expected.map(|expected| (Summing::new(), expected));
+        Ok(Self { source: Source::File(Open { file: Arc::new(file), path, left: size, check }), size })
     }
 
     /// Octets of the whole content.
@@ -52,19 +77,12 @@ impl BodyReader {
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, QueueError> {
         match std::mem::replace(&mut self.source, Source::Done) {
             Source::Memory(octets) if !octets.is_empty() => Ok(Some(octets.to_vec())),
-            Source::File { file, path, left } if left > 0 => {
-                let reading = Arc::clone(&file);
-                let piece = tokio::task::spawn_blocking(move || read(&reading, left)).await;
-                let piece = piece.map_err(io::Error::other).flatten();
-                let piece = piece.map_err(|error| QueueError::spool(&path, error))?;
-                if piece.is_empty() {
-                    return Err(damaged(format!("`{}` ends {left} octets early", path.display())));
-                }
-                let left = left - piece.len() as u64;
-                self.source = Source::File { file, path, left };
+            Source::File(open) if open.left > 0 => {
+                let (piece, open) = open.next().await?;
+                self.source = Source::File(open);
                 Ok(Some(piece))
             }
-            Source::Memory(_) | Source::File { .. } | Source::Done => Ok(None),
+            Source::Memory(_) | Source::File(_) | Source::Done => Ok(None),
         }
     }
 }
@@ -81,6 +99,41 @@ impl BodyReader {
         }
         Ok(octets)
     }
+}
+
+impl Open {
+    async fn next(mut self) -> Result<(Vec<u8>, Self), QueueError> {
+        let (reading, left, mut check) = (Arc::clone(&self.file), self.left, self.check.take());
+        let read = move || {
+            let piece = read(&reading, left)?;
+            if let Some((summing, _)) = &mut check {
+                summing.add(&piece);
+            }
+            Ok((piece, check))
+        };
+        let read = tokio::task::spawn_blocking(read).await.map_err(io::Error::other).flatten();
+        let (piece, check) = read.map_err(|error| QueueError::spool(&self.path, error))?;
+        if piece.is_empty() {
+            return Err(damaged(format!("`{}` ends {left} octets early", self.path.display())));
+        }
+        self.left = left - piece.len() as u64;
+        match check {
+            Some((summing, expected)) if self.left == 0 => {
+                compare(summing, &expected, &format!("`{}`", self.path.display()))?;
+            }
+            check => self.check = check,
+        }
+        Ok((piece, self))
+    }
+}
+
+fn compare(summing: Summing, expected: &Expected, what: &str) -> Result<(), QueueError> {
+    if summing.with(&expected.prefix) == expected.checksum {
+        return Ok(());
+    }
+    Err(damaged(format!(
+        "{what} has the length of what was accepted, but not its checksum; the disk or its memory fails"
+    )))
 }
 
 fn open(path: &Path, size: u64) -> Result<File, QueueError> {

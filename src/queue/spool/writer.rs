@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::{Charge, ContentKind, Place, Spool, SpoolFile, SpooledBody};
+use super::{Charge, ContentKind, Place, Spool, SpoolFile, SpooledBody, Summing};
 use crate::queue::QueueError;
 
 /// Octets that are written to a file at once.
@@ -16,6 +16,7 @@ pub struct BodyWriter {
     spool: Arc<Spool>,
     state: State,
     size: u64,
+    summing: Summing,
 }
 
 #[derive(Debug)]
@@ -40,7 +41,7 @@ struct Open {
 impl BodyWriter {
     pub(in crate::queue) fn new(spool: Arc<Spool>) -> Self {
         let charge = Charge::none(&spool.budget);
-        Self { spool, state: State::Memory { octets: Vec::new(), charge }, size: 0 }
+        Self { spool, state: State::Memory { octets: Vec::new(), charge }, size: 0, summing: Summing::new() }
     }
 
     /// Takes the next piece.
@@ -49,6 +50,7 @@ impl BodyWriter {
     /// [`QueueError::NoRoom`] if the disk is full, [`QueueError::Spool`] for other trouble. The content is lost then.
     pub async fn write(&mut self, piece: &[u8]) -> Result<(), QueueError> {
         self.size += piece.len() as u64;
+        self.summing.add(piece);
         if let State::Memory { octets, charge } = &mut self.state {
             if make_room(octets, charge, piece.len(), self.spool.inline_octets) {
                 octets.extend_from_slice(piece);
@@ -69,18 +71,19 @@ impl BodyWriter {
     /// As [`BodyWriter::write`]. A failed flush stops the queue from taking mail until a restart.
     pub async fn finish(mut self) -> Result<SpooledBody, QueueError> {
         self.flush(1).await?;
-        let size = self.size;
+        let (size, summing) = (self.size, self.summing.clone());
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Memory { octets, mut charge } => {
                 charge.shrink_to(octets.len());
-                Ok(SpooledBody { place: Place::Memory(octets.into(), charge), size, kind: ContentKind::Mime })
+                let place = Place::Memory(octets.into(), charge);
+                Ok(SpooledBody { place, size, kind: ContentKind::Mime, summing })
             }
             State::File(Open { name, file, .. }) => {
                 let path = name.path().to_owned();
                 let whole = blocking(move || name.complete(&file)).await;
                 let whole = whole.inspect_err(|error| self.spool.flush_failed(&path, error));
                 let whole = whole.map_err(|error| QueueError::spool(&path, error))?;
-                Ok(SpooledBody { place: Place::File(whole), size, kind: ContentKind::Mime })
+                Ok(SpooledBody { place: Place::File(whole), size, kind: ContentKind::Mime, summing })
             }
             State::Broken => Err(self.broken()),
         }

@@ -129,3 +129,32 @@ async fn a_message_expires_with_its_last_attempt() {
     desk.queue.settle(lease, attempt, verdict, None).await.unwrap();
     assert_eq!(desk.state(id).await, State::Failed);
 }
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_makes_nothing_wait_for_the_same_hours_again() {
+    let desk = Desk::new().await;
+    let deferred = desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::ProviderTrouble)).await;
+    let due = desk.show(deferred).await.summary.next_attempt.unwrap();
+    let wait = due.since(desk.clock.now());
+    desk.clock.set_back(DAY);
+    assert_eq!(desk.waits().await, Some(due), "a day and a bit, if nobody noticed");
+    desk.queue.clock_was_set_back(DAY).await.unwrap();
+    assert_eq!(desk.waits().await, Some(desk.clock.now().plus(wait)));
+    desk.clock.advance(wait);
+    assert_eq!(desk.attempt(relayed()).await, deferred);
+}
+
+#[tokio::test]
+async fn a_clock_that_was_set_back_changes_no_hold_and_no_wait_but_their_end() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    desk.attempt(outcome(Reason::AuthenticationRejected)).await;
+    let hold = desk.queue.holds().await.unwrap().remove(0);
+    let wait = hold.next_probe.unwrap().since(desk.clock.now());
+    desk.clock.set_back(DAY);
+    desk.queue.clock_was_set_back(DAY).await.unwrap();
+    let hold = desk.queue.holds().await.unwrap().remove(0);
+    assert_eq!(hold.next_probe, Some(desk.clock.now().plus(wait)));
+    assert_eq!(hold.since, desk.clock.now(), "nothing began in the future");
+}

@@ -155,3 +155,80 @@ async fn a_long_queue_is_not_read_through_to_find_what_is_due() {
     let plan = desk.store.read(plan).await.unwrap();
     assert_eq!(plan, ["SEARCH message USING INDEX message_outstanding (lane=? AND state=?)"]);
 }
+
+/// Flips one bit in the middle.
+fn flip(octets: &mut [u8]) {
+    octets[octets.len() / 2] ^= 1;
+}
+
+#[tokio::test]
+async fn content_that_rotted_at_its_length_is_set_aside_and_the_others_go_on() {
+    for large in [true, false] {
+        let desk = Desk::new().await;
+        let octets = vec![b'x'; if large { 300_000 } else { 500 }];
+        let id = desk.queue.accept(desk.message(&["a@x.example"], &octets).await).await.unwrap();
+        let name = desk.spool_files().pop();
+        if let Some(name) = &name {
+            let mut rotten = std::fs::read(desk.spool().join(name)).unwrap();
+            flip(&mut rotten);
+            std::fs::write(desk.spool().join(name), rotten).unwrap();
+        } else {
+            let rot = |c: &rusqlite::Connection| {
+                let mut rotten: Vec<u8> = c.query_row("SELECT content FROM body", [], |row| row.get(0))?;
+                flip(&mut rotten);
+                c.execute("UPDATE body SET content = ?1", [rotten])
+            };
+            desk.store.write(rot).await.unwrap();
+        }
+        let desk = desk.crash().await;
+        let fine = desk.accept(&["b@x.example"]).await;
+        let lease = desk.lease().await;
+        assert_eq!((lease.id, lease.decided()), (id, None), "its length is right, so nothing shows before it is read");
+        let error = desk.read(&lease).await.unwrap_err();
+        assert!(error.to_string().contains("not its checksum"), "{error}");
+        assert!(desk.queue.copy(id).await.is_err() || large, "nobody is shown it as the message");
+        let attempt = all(&lease, Outcome::Failed(error.failure()));
+        desk.settle(lease, attempt).await;
+        assert_eq!(desk.state(id).await, State::Failed);
+        if let Some(name) = name {
+            assert!(desk.folder.path().join("quarantine").join(name).is_file(), "it is put aside, not thrown away");
+            assert!(desk.spool_files().is_empty());
+        }
+        assert_eq!(desk.attempt(relayed()).await, fine);
+    }
+}
+
+#[tokio::test]
+async fn header_lines_of_our_own_that_rotted_are_noticed_too() {
+    let desk = Desk::new().await;
+    desk.accept(&["a@x.example"]).await;
+    let rot = |c: &rusqlite::Connection| c.execute("UPDATE body SET prefix = CAST('Received: by tesu' AS BLOB)", []);
+    desk.store.write(rot).await.unwrap();
+    let desk = desk.crash().await;
+    let lease = desk.lease().await;
+    assert!(matches!(desk.read(&lease).await, Err(QueueError::BodyDamaged(_))));
+}
+
+#[tokio::test]
+async fn a_queue_of_an_older_program_goes_on_where_it_was() {
+    let desk = Desk::new().await;
+    let small = desk.accept(&["a@x.example"]).await;
+    let large = desk.queue.accept(desk.message(&["b@x.example"], &[b'y'; 5_000]).await).await.unwrap();
+    let under_way = desk.lease().await;
+    let older = |c: &rusqlite::Connection| {
+        c.execute_batch("ALTER TABLE body DROP COLUMN checksum; UPDATE part SET version = 5 WHERE name = 'queue'")
+    };
+    desk.store.write(older).await.unwrap();
+    let Desk { folder, clock, settings, store, queue, .. } = desk;
+    drop(queue);
+    tokio::task::spawn_blocking(move || store.close()).await.unwrap();
+    let desk = Desk::open(folder, clock, settings).await;
+    assert_eq!(under_way.id, small);
+    let lease = desk.lease().await;
+    assert_eq!(lease.id, large);
+    assert_eq!(desk.read(&lease).await.unwrap(), [b'y'; 5_000]);
+    desk.clock.advance(DAY);
+    let lease = desk.lease().await;
+    assert_eq!((lease.id, lease.attempt), (small, 2));
+    assert_eq!(desk.read(&lease).await.unwrap(), b"Subject: a\r\n\r\nb\r\n");
+}

@@ -9,6 +9,10 @@ pub struct Extensions {
     pub xoauth2: bool,
     /// AUTH with OAUTHBEARER among its mechanisms (RFC 7628).
     pub oauthbearer: bool,
+    /// AUTH with PLAIN among its mechanisms (RFC 4616).
+    pub plain: bool,
+    /// AUTH with LOGIN among its mechanisms.
+    pub login: bool,
     /// PIPELINING (RFC 2920).
     pub pipelining: bool,
     /// CHUNKING (RFC 3030).
@@ -45,6 +49,8 @@ impl Extensions {
                 for mechanism in words {
                     self.xoauth2 |= mechanism.eq_ignore_ascii_case("XOAUTH2");
                     self.oauthbearer |= mechanism.eq_ignore_ascii_case("OAUTHBEARER");
+                    self.plain |= mechanism.eq_ignore_ascii_case("PLAIN");
+                    self.login |= mechanism.eq_ignore_ascii_case("LOGIN");
                 }
             }
             "PIPELINING" => self.pipelining = true,
@@ -73,6 +79,8 @@ mod tests {
             starttls: false,
             xoauth2: true,
             oauthbearer: false,
+            plain: false,
+            login: true,
             pipelining: true,
             chunking: true,
             eight_bit: true,

@@ -143,6 +143,9 @@ pub enum Trouble {
     /// XOAUTH2 or OAUTHBEARER is required and neither is offered.
     #[error("the server offers neither AUTH XOAUTH2 nor OAUTHBEARER")]
     NoXoauth2,
+    /// A password is to be used, and neither PLAIN nor LOGIN is offered.
+    #[error("the server offers neither AUTH PLAIN nor LOGIN")]
+    NoPlain,
     /// Octets behind the answer to STARTTLS: somebody slipped them in before TLS ran (CVE-2021-38371 and its kin).
     #[error("the server sent something between its reply to STARTTLS and TLS")]
     InjectedBeforeTls,
@@ -192,6 +195,7 @@ pub struct Upstream {
     expected: VecDeque<Expected>,
     due: Option<Step>,
     extensions: Extensions,
+    proof: Proof,
     login: Login,
     transaction: Option<Transaction>,
     /// The server may still be in the middle of a transaction that came to nothing.
@@ -203,17 +207,33 @@ pub struct Upstream {
 /// What AUTH keeps between its lines.
 #[derive(Debug, Default)]
 struct Login {
-    response: Option<Secret>,
+    /// What is still to be said, in its order.
+    responses: VecDeque<Secret>,
     challenge: Option<String>,
 }
 
-/// How a token is shown to the server.
+/// What a login is proved with.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Proof {
+    /// A token.
+    Token,
+    /// A password. Like a token it never leaves before TLS runs.
+    Password,
+    /// Nothing: there is no login.
+    Nothing,
+}
+
+/// How a token or a password is shown to the server.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mechanism {
     /// XOAUTH2, Google's and Microsoft's.
     Xoauth2,
     /// OAUTHBEARER (RFC 7628), for servers that have it alone.
     OauthBearer,
+    /// PLAIN (RFC 4616).
+    Plain,
+    /// LOGIN: login and password one after the other, for servers that have it alone.
+    Login,
 }
 
 impl Mechanism {
@@ -221,6 +241,8 @@ impl Mechanism {
         match self {
             Self::Xoauth2 => "AUTH XOAUTH2",
             Self::OauthBearer => "AUTH OAUTHBEARER",
+            Self::Plain => "AUTH PLAIN",
+            Self::Login => "AUTH LOGIN",
         }
     }
 
@@ -230,6 +252,8 @@ impl Mechanism {
         match self {
             Self::Xoauth2 => "",
             Self::OauthBearer => "AQ==",
+            // Nothing is known of such a reason; `*` gives the exchange up (RFC 4954 section 4).
+            Self::Plain | Self::Login => "*",
         }
     }
 }
@@ -247,11 +271,18 @@ impl Upstream {
             expected: VecDeque::from([Expected::Greeting]),
             due: None,
             extensions: Extensions::default(),
+            proof: Proof::Token,
             login: Login::default(),
             transaction: None,
             needs_reset: false,
             spoiled: false,
         }
+    }
+
+    /// The same, with another proof than a token.
+    #[must_use]
+    pub fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
     }
 
     /// What is to be written now; call [`Upstream::written`] afterwards.
@@ -292,25 +323,30 @@ impl Upstream {
 
     /// The mechanism of the login that is due.
     pub const fn mechanism(&self) -> Mechanism {
-        if self.extensions.xoauth2 || !self.extensions.oauthbearer {
-            Mechanism::Xoauth2
-        } else {
-            Mechanism::OauthBearer
+        let Extensions { xoauth2, oauthbearer, plain, login, .. } = self.extensions;
+        match self.proof {
+            Proof::Password if plain || !login => Mechanism::Plain,
+            Proof::Password => Mechanism::Login,
+            Proof::Token | Proof::Nothing if xoauth2 || !oauthbearer => Mechanism::Xoauth2,
+            Proof::Token | Proof::Nothing => Mechanism::OauthBearer,
         }
     }
 
-    /// Logs in. `response` is the base64 of [`sasl::xoauth2`] or [`sasl::oauthbearer`], whichever
-    /// [`Upstream::mechanism`] names.
-    pub fn authenticate(&mut self, response: &Secret) {
+    /// Logs in. `responses` is the base64 of what the mechanism says, whichever [`Upstream::mechanism`] names: login and
+    /// password for [`Mechanism::Login`], one response for the others.
+    pub fn authenticate(&mut self, responses: impl IntoIterator<Item = Secret>) {
         let command = self.mechanism().command();
-        let text = response.expose();
-        if command.len() + 1 + text.len() + 2 <= MAX_COMMAND {
-            self.send_line(&[command, " ", text]);
-            self.expected.push_back(Expected::AuthResult);
-        } else {
-            self.send_line(&[command]);
-            self.login.response = Some(response.clone());
-            self.expected.push_back(Expected::AuthPrompt);
+        self.login.responses = responses.into_iter().collect();
+        match self.login.responses.front().map(Secret::expose) {
+            Some(text) if self.login.responses.len() == 1 && command.len() + 1 + text.len() + 2 <= MAX_COMMAND => {
+                let response = self.login.responses.pop_front();
+                self.send_line(&[command, " ", response.as_ref().map_or("", Secret::expose)]);
+                self.expected.push_back(Expected::AuthResult);
+            }
+            _ => {
+                self.send_line(&[command]);
+                self.expected.push_back(Expected::AuthPrompt);
+            }
         }
     }
 
@@ -378,10 +414,14 @@ impl Upstream {
         self.nothing_behind(response)?;
         self.extensions = Extensions::parse(&response.text);
         if self.secure {
-            if !self.extensions.xoauth2 && !self.extensions.oauthbearer {
-                return Err(Trouble::NoXoauth2);
-            }
-            self.due = Some(Step::Authenticate);
+            let Extensions { xoauth2, oauthbearer, plain, login, .. } = self.extensions;
+            self.due = Some(match self.proof {
+                Proof::Token if xoauth2 || oauthbearer => Step::Authenticate,
+                Proof::Token => return Err(Trouble::NoXoauth2),
+                Proof::Password if plain || login => Step::Authenticate,
+                Proof::Password => return Err(Trouble::NoPlain),
+                Proof::Nothing => Step::Ready,
+            });
             return Ok(());
         }
         if !self.extensions.starttls {
@@ -395,10 +435,11 @@ impl Upstream {
     fn auth_answered(&mut self, expected: Expected, response: Response) -> Result<(), Trouble> {
         match (expected, response.code) {
             (Expected::AuthPrompt, 334) => {
-                if let Some(token) = self.login.response.take() {
-                    self.send_line(&[token.expose()]);
+                if let Some(response) = self.login.responses.pop_front() {
+                    self.send_line(&[response.expose()]);
                 }
-                self.expected.push_back(Expected::AuthResult);
+                let more = !self.login.responses.is_empty();
+                self.expected.push_back(if more { Expected::AuthPrompt } else { Expected::AuthResult });
                 Ok(())
             }
             // A 334 after the token is the reason of a refusal. The exchange ends by a line, not by `*`.

@@ -28,7 +28,7 @@ fn greeted(ehlo: &str) -> Upstream {
 
 fn logged_in(ehlo: &str) -> Upstream {
     let mut client = greeted(ehlo);
-    client.authenticate(&Secret::new("dG9rZW4="));
+    client.authenticate([Secret::new("dG9rZW4=")]);
     assert_eq!(said(&mut client), "AUTH XOAUTH2 dG9rZW4=\r\n");
     assert_eq!(answer(&mut client, "235 2.7.0 ok\r\n"), Ok(Step::Ready));
     client
@@ -147,7 +147,7 @@ fn oauthbearer_serves_where_it_is_alone_and_ends_by_its_own_line() {
     assert_eq!(answer(&mut client, hello), Ok(Step::Authenticate));
     assert_eq!(client.mechanism(), Mechanism::OauthBearer);
     client.written();
-    client.authenticate(&Secret::new("dG9rZW4="));
+    client.authenticate([Secret::new("dG9rZW4=")]);
     assert_eq!(said(&mut client), "AUTH OAUTHBEARER dG9rZW4=\r\n");
     assert_eq!(answer(&mut client, "334 e30=\r\n"), Ok(Step::Read));
     assert_eq!(said(&mut client), "AQ==\r\n");
@@ -173,7 +173,7 @@ fn a_response_that_would_pass_512_octets_goes_on_its_own_line() {
     for (octets, alone) in [(497, false), (498, true), (12_288, true)] {
         let token = "x".repeat(octets);
         let mut client = greeted(EHLO);
-        client.authenticate(&Secret::new(token.clone()));
+        client.authenticate([Secret::new(token.clone())]);
         if alone {
             assert_eq!(said(&mut client), "AUTH XOAUTH2\r\n");
             assert_eq!(answer(&mut client, "334 \r\n"), Ok(Step::Read));
@@ -189,7 +189,7 @@ fn a_response_that_would_pass_512_octets_goes_on_its_own_line() {
 fn an_error_challenge_is_decoded_and_answered_by_an_empty_line() {
     for token in ["short".to_owned(), "x".repeat(2000)] {
         let mut client = greeted(EHLO);
-        client.authenticate(&Secret::new(token.clone()));
+        client.authenticate([Secret::new(token.clone())]);
         if said(&mut client) == "AUTH XOAUTH2\r\n" {
             assert_eq!(answer(&mut client, "334 \r\n"), Ok(Step::Read));
             said(&mut client);
@@ -215,12 +215,12 @@ fn a_login_ends_in_235_and_in_nothing_else() {
     ];
     for (octets, words, why) in table {
         let mut client = greeted(EHLO);
-        client.authenticate(&Secret::new("t"));
+        client.authenticate([Secret::new("t")]);
         let trouble = answer(&mut client, octets).expect_err(why);
         assert!(trouble.to_string().contains(words), "{why}: {trouble}");
     }
     let mut client = greeted(EHLO);
-    client.authenticate(&Secret::new("t"));
+    client.authenticate([Secret::new("t")]);
     assert_eq!(answer(&mut client, "334 eyJ9\r\n"), Ok(Step::Read));
     assert!(matches!(answer(&mut client, "334 eyJ9\r\n"), Err(Trouble::OutOfPlace { .. })), "a second challenge");
 }
@@ -228,7 +228,7 @@ fn a_login_ends_in_235_and_in_nothing_else() {
 #[test]
 fn a_token_does_not_stay_in_the_output() {
     let mut client = greeted(EHLO);
-    client.authenticate(&Secret::new("dG9rZW4="));
+    client.authenticate([Secret::new("dG9rZW4=")]);
     client.written();
     assert!(client.output().is_empty());
     assert!(!format!("{client:?}").contains("dG9rZW4="));

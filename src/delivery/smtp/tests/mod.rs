@@ -7,12 +7,13 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::delivery::{Chunks, Content, ContentError, SmtpTls, Token};
+use crate::delivery::{Chunks, Content, ContentError, SmtpLogin, SmtpTls, Token};
 use crate::mail::{Address, Envelope, Outcome, QueueId, Recipient, ReversePath, SenderPolicy};
 use crate::secret::Secret;
 
 mod chunks;
 mod faults;
+mod logins;
 mod sending;
 mod sessions;
 mod tls;
@@ -140,6 +141,7 @@ struct Setup {
     max_recipients: usize,
     timeouts: Timeouts,
     tls: SmtpTls,
+    login: SmtpLogin,
     /// The server's certificate, if not a good one.
     certificate: Option<ServerConfig>,
 }
@@ -152,6 +154,7 @@ impl Default for Setup {
             max_recipients: 100,
             timeouts: Timeouts { step, last: step, idle: Duration::from_secs(20) },
             tls: SmtpTls::StartTls,
+            login: SmtpLogin::Token,
             certificate: None,
         }
     }
@@ -174,6 +177,7 @@ impl Bench {
             max_recipients: setup.max_recipients,
             dsn: true,
             helo: "gw.example".to_owned(),
+            login: setup.login,
         };
         let tokens = Arc::new(setup.tokens);
         let backend = SmtpBackend::new(way, certificates.connector(), Arc::clone(&tokens) as _, setup.timeouts);

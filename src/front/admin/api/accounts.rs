@@ -7,9 +7,10 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::super::{Control, test_message};
+use super::super::{Control, read_test, test_message};
 use super::access::needs;
 use super::{Body, Problem, Scope};
+use crate::front::reading::Probed;
 use crate::mail::QueueId;
 use crate::queue::Selector;
 use crate::token::{AccountStatus, Finished, SignedIn, TokenError, Warning};
@@ -18,6 +19,7 @@ pub(super) fn routes() -> Router<Control> {
     let read = Router::new().route("/accounts", get(accounts));
     let manage = Router::new()
         .route("/accounts/{account}/sign-in", post(begin_sign_in).delete(forget))
+        .route("/accounts/{account}/read", post(try_reading))
         .route("/sign-in", post(finish_sign_in));
     let send = Router::new().route("/accounts/{account}/test", post(send_test));
     needs(Scope::Read, read).merge(needs(Scope::Manage, manage)).merge(needs(Scope::Send, send))
@@ -118,6 +120,33 @@ pub struct TestMessage {
 pub struct TestSent {
     /// Its queue id.
     pub id: QueueId,
+}
+
+/// Which mailbox is to be tried.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct ReadTest {
+    /// The mailbox, where the account has a whole domain, or a shared one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mailbox: Option<String>,
+}
+
+/// Whether a mailbox can be read.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct ReadTested {
+    /// One for each protocol the account is read by.
+    pub ways: Vec<Probed>,
+}
+
+async fn try_reading(
+    State(control): State<Control>,
+    Path(account): Path<String>,
+    Body(request): Body<ReadTest>,
+) -> Result<Json<ReadTested>, Problem> {
+    let setup = control.setup.load_full();
+    let unknown = || Problem::from(TokenError::UnknownAccount(account.clone()));
+    let known = setup.account(&account).ok_or_else(unknown)?;
+    let ways = read_test::read(&control, known, request.mailbox.as_deref()).await?;
+    Ok(Json(ReadTested { ways }))
 }
 
 async fn send_test(

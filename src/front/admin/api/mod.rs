@@ -17,7 +17,9 @@ use axum::{Extension, Router};
 
 pub use self::access::{Caller, Scope};
 pub(super) use self::accounts::finish;
-pub use self::accounts::{AccountView, BeginSignIn, FinishSignIn, SignInBegun, SignInFinished, TestMessage, TestSent};
+pub use self::accounts::{
+    AccountView, BeginSignIn, FinishSignIn, ReadTest, ReadTested, SignInBegun, SignInFinished, TestMessage, TestSent,
+};
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
 pub use self::mail::HandedIn;
 pub(super) use self::mail::MAIL;

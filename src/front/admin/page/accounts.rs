@@ -14,7 +14,8 @@ use super::Page;
 use super::sign_in::WayBack;
 use super::view::{Frame, Moment, Refusal, Visitor, html, spelt};
 use crate::account::{Account, MailboxRule};
-use crate::front::admin::{Control, Problem, Setup, test_message};
+use crate::front::admin::{Control, Problem, Setup, read_test, test_message};
+use crate::front::reading::Probed;
 use crate::queue::{Filter, Hold, Selector, Summary};
 use crate::token::{AccountStatus, Provider, ProviderKind, TokenError, Warning};
 
@@ -26,6 +27,7 @@ pub(super) fn routes() -> Router<Page> {
         .route("/accounts", get(list))
         .route("/accounts/{account}", get(show))
         .route("/accounts/{account}/test", post(send_test))
+        .route("/accounts/{account}/read", post(try_reading))
         .route("/accounts/{account}/release", post(release))
 }
 
@@ -155,6 +157,8 @@ struct AccountPage {
     by_browser: bool,
     /// How long somebody has for that.
     time: String,
+    /// It is read.
+    reads: bool,
     /// Google gives no mail to device codes.
     by_code: bool,
     /// An administrator of the tenant can be asked here.
@@ -182,6 +186,7 @@ async fn show(State(page): State<Page>, visitor: Visitor, Path(name): Path<Strin
             ProviderKind::Google => "Google",
             ProviderKind::Custom => "custom",
         },
+        reads: setup.reading.contains_key(&name),
         by_browser: matches!(way, Some(WayBack::Here(_) | WayBack::Detour(_))),
         time: spelt(provider.sign_in_timeout),
         by_code: provider.kind != ProviderKind::Google,
@@ -217,6 +222,43 @@ async fn send_test(
         }
         Err(problem) => page.done(&visitor, Err(problem), &format!("/accounts/{}", segment(&name))),
     })
+}
+
+#[derive(Deserialize)]
+struct ReadForm {
+    #[serde(default)]
+    mailbox: String,
+}
+
+/// Logs in to the mailbox, and says what came of it.
+async fn try_reading(
+    State(page): State<Page>,
+    visitor: Visitor,
+    Path(name): Path<String>,
+    Form(form): Form<ReadForm>,
+) -> Result<Response, Refusal> {
+    let setup = page.setup();
+    let (account, _) = known(&setup, &name)?;
+    let mailbox = Some(form.mailbox.as_str()).filter(|mailbox| !mailbox.trim().is_empty());
+    let done = read_test::read(&page.control, account, mailbox).await.and_then(|ways| told(&ways));
+    Ok(page.done(&visitor, done, &format!("/accounts/{}", segment(&name))))
+}
+
+/// All that was found in one text; what does not work makes it bad, with the first next step.
+fn told(ways: &[Probed]) -> Result<String, Problem> {
+    let one = |way: &Probed| {
+        let Probed { protocol, mailbox, server, .. } = way;
+        let protocol = protocol.to_uppercase();
+        match (way.messages, &way.why) {
+            (Some(count), _) => format!("{protocol} works: {count} messages in the inbox of {mailbox}."),
+            (None, why) => format!("{protocol} does not work at {server}: {}.", why.as_deref().unwrap_or("no reason")),
+        }
+    };
+    let text = ways.iter().map(one).collect::<Vec<_>>().join(" ");
+    match ways.iter().find(|way| way.messages.is_none()) {
+        None => Ok(text),
+        Some(way) => Err(Problem::new(StatusCode::BAD_GATEWAY, text, way.hint.clone())),
+    }
 }
 
 async fn release(State(page): State<Page>, visitor: Visitor, Path(name): Path<String>) -> Response {

@@ -17,6 +17,7 @@ mod messages;
 mod onward;
 mod overview;
 mod people;
+mod reading;
 mod sessions;
 mod sign_in;
 mod site;
@@ -83,6 +84,7 @@ pub fn page(control: Control) -> Router {
         .merge(messages::routes())
         .merge(events::routes())
         .merge(people::routes())
+        .merge(reading::routes())
         .route("/logout", post(entry::leave))
         .route("/certificate", get(certificate::download))
         .route(answer::CALLBACK, get(answer::returned))

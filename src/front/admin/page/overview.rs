@@ -1,6 +1,7 @@
 //! The first page: where programs send their mail to, how the accounts stand, and what happened in the last day.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
@@ -14,9 +15,9 @@ use super::chart::{Chart, HEIGHT, WIDTH};
 use super::guard::Visit;
 use super::view::{Frame, Moment, Refusal, Visitor, html};
 use super::{Page, answer, certificate};
-use crate::account::Client;
+use crate::account::{Account, Client, MailboxRule};
 use crate::front::admin::{Problem, Setup};
-use crate::front::{ListenerSettings, ListenerTls};
+use crate::front::{ListenerSettings, ListenerTls, Protocol};
 use crate::queue::{Hold, Totals};
 
 pub(super) fn routes() -> Router<Page> {
@@ -25,6 +26,8 @@ pub(super) fn routes() -> Router<Page> {
 
 /// What to type into a program or device.
 struct Door {
+    /// `SMTP`, `IMAP` or `POP3`.
+    protocol: &'static str,
     server: String,
     port: u16,
     encryption: &'static str,
@@ -36,16 +39,22 @@ struct Door {
 struct DoorClient {
     name: String,
     login: Option<String>,
+    /// With several mailboxes, the address of the one that is meant stands in place of the login.
+    by_address: bool,
     password: &'static str,
     networks: String,
-    senders: String,
+    /// What it sends through, or which mailboxes it reads.
+    accounts: String,
 }
 
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
 struct OverviewPage {
     frame: Frame,
-    doors: Vec<Door>,
+    /// For sending.
+    senders: Vec<Door>,
+    /// For reading.
+    readers: Vec<Door>,
     cards: Vec<AccountCard>,
     holds: Vec<(Moment, Hold)>,
     totals: Totals,
@@ -75,7 +84,8 @@ async fn overview(page: &Page, visitor: &Visitor) -> Result<Response, Refusal> {
     let holds = queue.holds().await.map_err(Problem::from)?;
     Ok(html(&OverviewPage {
         frame: page.frame(visitor, "overview"),
-        doors: setup.submission.listeners.iter().flat_map(|listener| doors(&setup, listener)).collect(),
+        senders: all_doors(&setup, false),
+        readers: all_doors(&setup, true),
         cards: AccountCard::all(&page.control, &setup),
         holds: holds.into_iter().map(|hold| (hold.since.into(), hold)).collect(),
         totals: queue.totals().await.map_err(Problem::from)?,
@@ -84,6 +94,12 @@ async fn overview(page: &Page, visitor: &Visitor) -> Result<Response, Refusal> {
         height: HEIGHT,
         has_ca: certificate::is_ours(&setup),
     }))
+}
+
+/// Those for reading, or those for sending.
+fn all_doors(setup: &Setup, reading: bool) -> Vec<Door> {
+    let wanted = setup.submission.listeners.iter().filter(|listener| listener.protocol.reads() == reading);
+    wanted.flat_map(|listener| doors(setup, listener)).collect()
 }
 
 /// One for each port; two addresses of one port are one door to people.
@@ -102,6 +118,11 @@ fn doors(setup: &Setup, listener: &ListenerSettings) -> Vec<Door> {
         }
         let admitted = setup.clients.iter().filter(|client| listener.admits(&client.name));
         doors.push(Door {
+            protocol: match listener.protocol {
+                Protocol::Smtp => "SMTP",
+                Protocol::Imap => "IMAP",
+                Protocol::Pop3 => "POP3",
+            },
             server,
             port: address.port(),
             encryption: match listener.tls {
@@ -110,7 +131,12 @@ fn doors(setup: &Setup, listener: &ListenerSettings) -> Vec<Door> {
                 ListenerTls::Implicit => "SSL/TLS from the start",
                 ListenerTls::Auto => "STARTTLS, SSL/TLS or none, as the program likes",
             },
-            clients: admitted.map(|client| door_client(client)).collect(),
+            clients: admitted
+                .filter_map(|client| match listener.protocol {
+                    Protocol::Smtp => Some(door_client(client)),
+                    protocol @ (Protocol::Imap | Protocol::Pop3) => reader(setup, client, protocol),
+                })
+                .collect(),
             reachable: !ip.is_loopback(),
         });
     }
@@ -129,8 +155,39 @@ fn door_client(client: &Client) -> DoorClient {
     DoorClient {
         name: client.name.clone(),
         login: login.or_else(|| client.any_login.then(|| "anything".to_owned())),
+        by_address: false,
         password,
         networks: networks.join(", "),
-        senders: senders.join(", "),
+        accounts: senders.join(", "),
     }
+}
+
+/// How a client that may read comes in; `None`: none of its accounts is read by this protocol, or it has no login.
+fn reader(setup: &Setup, client: &Client, protocol: Protocol) -> Option<DoorClient> {
+    let is_read =
+        |account: &&Arc<Account>| setup.reading.get(&account.name).is_some_and(|to| to.get(protocol).is_some());
+    let accounts: Vec<_> = client.accounts.iter().filter(is_read).collect();
+    let (login, password) = match &client.login {
+        _ if accounts.is_empty() => return None,
+        Some((login, _)) => (login.clone(), "the one of its client in the configuration"),
+        None if client.own_token => ("the mailbox's address".to_owned(), "none: an access token of its own, by OAuth2"),
+        None => return None,
+    };
+    let mut mailboxes: Vec<String> = Vec::new();
+    for account in &accounts {
+        mailboxes.push(match (&account.mailbox, &client.mailbox) {
+            (MailboxRule::One(mailbox), _) | (MailboxRule::Domain(_), Some(mailbox)) => mailbox.to_string(),
+            (MailboxRule::Domain(domain), None) => format!("any mailbox of {domain}"),
+        });
+        mailboxes.extend(account.shared.iter().map(ToString::to_string));
+    }
+    let networks: Vec<String> = client.networks.iter().map(ToString::to_string).collect();
+    Some(DoorClient {
+        name: client.name.clone(),
+        login: Some(login),
+        by_address: mailboxes.len() > 1,
+        password,
+        networks: networks.join(", "),
+        accounts: mailboxes.join(", "),
+    })
 }

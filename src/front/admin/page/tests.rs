@@ -1,7 +1,9 @@
 //! A configuration for the tests of this folder. What the page does with a running gateway is in tests/gateway/page.
 
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::account::{Account, Clients, MailboxRule};
 use crate::front::admin::{PageSettings, Setup};
@@ -21,6 +23,8 @@ pub(in super::super) fn setup() -> Setup {
         clients: Clients::default(),
         accounts: vec![Arc::new(account)],
         providers: Vec::new(),
+        reading: HashMap::new(),
+        step_timeout: Duration::from_secs(60),
         page: PageSettings {
             listen: vec!["127.0.0.1:8025".parse().unwrap()],
             wanted: true,

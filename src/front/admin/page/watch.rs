@@ -79,10 +79,18 @@ fn may_not() -> Problem {
 
 /// Whether mail is taken now. What is in the way is said in a line.
 async fn ready(State(page): State<Page>) -> Response {
-    match page.control.queue.check_room() {
-        Ok(()) => "ready\n".into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{error}\n")).into_response(),
+    match obstacle(&page.control) {
+        None => "ready\n".into_response(),
+        Some(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
+}
+
+/// Why no mail is taken now.
+fn obstacle(control: &Control) -> Option<String> {
+    if control.stopping.is_cancelled() {
+        return Some("oxpost is stopping: open messages come to their end, new connections are not taken".to_owned());
+    }
+    control.queue.check_room().err().map(|error| error.to_string())
 }
 
 async fn metrics(State(page): State<Page>) -> Result<Response, Problem> {
@@ -107,7 +115,7 @@ async fn standing(control: &Control) -> Result<Standing, QueueError> {
     });
     Ok(Standing {
         version: env!("CARGO_PKG_VERSION"),
-        accepting: control.queue.check_room().is_ok(),
+        accepting: obstacle(control).is_none(),
         messages: vec![("waiting", waiting), ("held", held), ("sending", sending), ("failed", failed)],
         oldest,
         holds: control.queue.holds().await?.len(),

@@ -332,6 +332,24 @@ fn with_an_envelope_only_bcc_goes() {
 }
 
 #[test]
+fn a_line_that_is_no_field_never_comes_to_stand_at_the_top() {
+    let mailbox = address(MAILBOX);
+    let sender = Sender { policy: SenderPolicy::Keep, mailbox: &mailbox };
+    let table = [
+        ("Bcc: a@x.example\r\n`\r\nSubject: s\r\n\r\n", "Subject: s\r\n\r\n", "it stood behind a Bcc"),
+        ("Bcc: a@x.example\r\n`\r\n'\r\nSubject: s\r\n\r\n", "Subject: s\r\n\r\n", "two of them"),
+        ("Bcc: a@x.example\r\n`", "\r\n", "nothing else is left"),
+        ("Subject: s\r\n`\r\n\r\n", "Subject: s\r\n`\r\n\r\n", "lower down it stays"),
+    ];
+    for (head, expected, why) in table {
+        let out = for_envelope(head.as_bytes(), &envelope(&["a@x.example"]), &sender);
+        assert_eq!(text(&out.header), expected, "{why}");
+        let block = HeaderBlock::parse(&out.header);
+        assert!(block.is_terminated() && block.octets() == out.header.len(), "{why}: a reader finds its end");
+    }
+}
+
+#[test]
 fn the_null_reverse_path_stays_where_it_can_and_is_noted_where_it_cannot() {
     let report = Envelope::new(ReversePath::Null, vec![address("a@x.example").into()]).unwrap();
     let mailbox = address(MAILBOX);
