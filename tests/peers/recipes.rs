@@ -202,6 +202,7 @@ fn postfix_hands_everything_to_its_smarthost() {
         ),
     );
     let master = include_str!("upstream/master.cf").replace("@smtp_port@", &own.to_string());
+    let master = master.replace("@relay_port@", &free_port().to_string());
     ground.write("etc/master.cf", master + "smtp      unix  - - n -    - smtp\n");
     for name in ["queue", "postfix"] {
         std::fs::create_dir(ground.path(name)).unwrap();
