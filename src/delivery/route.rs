@@ -331,6 +331,28 @@ mod tests {
     }
 
     #[test]
+    fn an_object_goes_where_nothing_of_it_is_lost() {
+        use BackendKind::{Graph, Smtp};
+        let object = |octets, lost: &[&str], size| {
+            let not_in_mime = lost.iter().map(|&name| name.to_owned()).collect();
+            plain(size).with_object(Some(ObjectFacts { octets, not_in_mime }))
+        };
+        let table = [
+            (object(10, &["flag"], 10), &[Graph, Smtp][..], "only Graph carries a flag"),
+            (object(10, &[], 10), &[Smtp, Graph], "nothing is lost: the account's order"),
+            (object(MAX_REQUEST, &["flag"], 10), &[Smtp, Graph], "too large for an object: lost on both"),
+            (object(200, &["flag"], 300), &[Graph, Smtp], "too large for Graph in MIME, and not as an object"),
+            (object(200, &["flag"], 5_000), &[Graph], "too large for SMTP"),
+        ];
+        let account = account(vec![smtp(1000), graph(100)]);
+        for (facts, expected, why) in table {
+            let choice = choose(&account, &facts, |_| None);
+            let able = choice.ways.iter().filter(|weighed| weighed.is_able()).map(|weighed| weighed.way.kind());
+            assert_eq!(able.collect::<Vec<_>>(), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn attempts_at_once_stay_within_the_narrowest_way() {
         let table = [
             (vec![smtp(1), graph(1)], 3, 4, 3, "both ways: the narrower"),

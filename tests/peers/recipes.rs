@@ -116,6 +116,17 @@ impl Kitchen {
                 php.arg("-d").arg(format!("sendmail_path={} -t -i", self.sendmail().display()));
                 php
             }
+            "java" => {
+                let mut java = Command::new("java");
+                let jars = "/usr/share/java/jakarta-mail.jar:/usr/share/java/jakarta-activation.jar";
+                java.args(["--source", "17", "-cp", jars]);
+                java
+            }
+            "csharp" => {
+                let mut mono = Command::new("sh");
+                mono.args(["-c", "mcs -out:recipe.exe \"$0\" && mono recipe.exe"]);
+                mono
+            }
             other => panic!("{}: nothing runs `{other}`", block.page),
         };
         let path = std::env::var("PATH").unwrap();
@@ -157,7 +168,7 @@ fn every_recipe_that_can_be_run_hands_in_its_message() {
         }
     }
     let runs: Vec<&Block> = all.iter().filter(|block| block.runs).collect();
-    for page in ["cron.md", "http.md", "perl.md", "php.md", "python.md"] {
+    for page in ["cron.md", "dotnet.md", "http.md", "java.md", "perl.md", "php.md", "python.md"] {
         assert!(runs.iter().any(|block| block.page == page), "{page} has nothing to run");
     }
     for (count, block) in (1..).zip(&runs) {
@@ -191,6 +202,7 @@ fn postfix_hands_everything_to_its_smarthost() {
         ),
     );
     let master = include_str!("upstream/master.cf").replace("@smtp_port@", &own.to_string());
+    let master = master.replace("@relay_port@", &free_port().to_string());
     ground.write("etc/master.cf", master + "smtp      unix  - - n -    - smtp\n");
     for name in ["queue", "postfix"] {
         std::fs::create_dir(ground.path(name)).unwrap();

@@ -16,6 +16,8 @@ pub struct Fault {
 
 /// Reads the text of a request.
 pub(super) fn parse(octets: &[u8]) -> Result<Value, Fault> {
+    // Some programs of Windows begin every text with a byte order mark.
+    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
     serde_json::from_slice(octets).map_err(|error| Fault {
         path: format!("line {}, column {}", error.line(), error.column()),
         why: "this is not JSON; check quotes, commas and braces".to_owned(),

@@ -177,7 +177,7 @@ async fn a_key_hands_in_the_mail_of_its_client_and_of_no_other() {
         ("erp", "?client=erp", StatusCode::ACCEPTED, "its own by name"),
         ("erp", "?client=printers", StatusCode::FORBIDDEN, "another's"),
         ("watch", "", StatusCode::FORBIDDEN, "without the scope"),
-        ("free", "", StatusCode::FORBIDDEN, "of no client"),
+        ("free", "", StatusCode::CONFLICT, "of no client"),
     ];
     for (key, query, expected, why) in rows {
         let (status, answer) = post(key, query).await;

@@ -123,7 +123,7 @@ fn client(
             let key = setup.page.keys.iter().find(|key| key.name == *name);
             let Some(client) = key.and_then(|key| key.client.clone()) else {
                 let detail = format!("the API key `{name}` belongs to no client; add `client` to its `[[api_key]]`");
-                return Err(refused(StatusCode::FORBIDDEN, &detail, "client"));
+                return Err(refused(StatusCode::CONFLICT, &detail, "client"));
             };
             Some(client)
         }
