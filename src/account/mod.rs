@@ -147,6 +147,24 @@ impl Client {
         }
     }
 
+    /// The same client with no other mailbox to send from than `mailbox`. One that has a mailbox of a domain has no other
+    /// by asking for it.
+    ///
+    /// # Errors
+    /// None of its accounts can send from it.
+    pub fn narrowed_to(&self, mailbox: &Address) -> Result<Self, NoMailbox> {
+        let is_own = self.mailbox.as_ref().is_none_or(|own| own == mailbox);
+        let sends = |account: &&Arc<Account>| match &account.mailbox {
+            MailboxRule::One(own) => own == mailbox,
+            MailboxRule::Domain(domain) => domain == mailbox.domain() && is_own,
+        };
+        let accounts: Vec<_> = self.accounts.iter().filter(sends).cloned().collect();
+        if accounts.is_empty() {
+            return Err(NoMailbox::NotItsOwn(mailbox.clone()));
+        }
+        Ok(Self { accounts, mailbox: Some(mailbox.clone()), ..self.clone() })
+    }
+
     fn login_address(&self) -> Option<Address> {
         self.login.as_ref().and_then(|(name, _)| name.parse().ok())
     }
@@ -161,6 +179,9 @@ pub enum NoMailbox {
     /// Neither the client's mailbox nor its login nor the reverse path is in the account's domain.
     #[error("the sender is not in {0}")]
     NotInDomain(Domain),
+    /// None of the client's accounts can send from it.
+    #[error("none of its accounts can send from `{0}`")]
+    NotItsOwn(Address),
 }
 
 /// All clients, found by network or login.

@@ -11,6 +11,7 @@ use super::fault::KeyPath;
 use super::file;
 use super::listeners::{addresses, overlap};
 use super::reader::Reader;
+use super::suggest::nearest;
 use crate::account::PasswordHash;
 use crate::front::ListenerSettings;
 use crate::front::admin::{ApiKey, PageSettings};
@@ -105,10 +106,24 @@ fn keys(reader: &mut Reader<'_>) -> Vec<ApiKey> {
         if typed.scopes.is_empty() && !reader.is_faulty(&at.key("scopes")) {
             reader.fault(at.key("scopes"), "the key may do nothing", "write a scope, such as `read`");
         }
+        let client = typed.client.clone().filter(|client| known_client(reader, at.key("client"), client));
         if !reader.is_faulty(&at.key("secret")) {
             let secret = password(reader, at.key("secret"), secret);
-            keys.push(ApiKey { name: name.to_owned(), secret, scopes: typed.scopes.clone() });
+            keys.push(ApiKey { name: name.to_owned(), secret, scopes: typed.scopes.clone(), client });
         }
     }
     keys
+}
+
+fn known_client(reader: &mut Reader<'_>, at: KeyPath, name: &str) -> bool {
+    let names: Vec<&str> = reader.file.client.iter().filter_map(|client| client.name.as_deref()).collect();
+    if names.contains(&name) {
+        return true;
+    }
+    let remedy = match nearest(name, names.iter().copied()) {
+        Some(close) => format!("write `{close}`"),
+        None => "write the `name` of a `[[client]]`".to_owned(),
+    };
+    reader.fault(at, format!("there is no client `{name}`"), remedy);
+    false
 }

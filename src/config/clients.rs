@@ -178,7 +178,8 @@ fn check_that_it_can_come_in(reader: &mut Reader<'_>, at: &KeyPath, typed: &file
         reader.fault(at.key("own_token"), cause, "add `networks`, or take the key out");
     }
     let has_login = typed.login.is_some() || typed.password.is_some() || reader.is_faulty(&at.key("login"));
-    if typed.networks.is_empty() && !typed.any_login && !has_login && !networks_wrong {
+    let has_key = reader.file.api_key.iter().any(|key| key.client.is_some() && key.client == typed.name);
+    if typed.networks.is_empty() && !typed.any_login && !has_login && !has_key && !networks_wrong {
         let remedy = "add `networks = [\"127.0.0.0/8\"]`, or a `login` with a `password`";
         reader.fault(at.clone(), "the client has neither a network nor a login, so it could never come in", remedy);
     }

@@ -125,6 +125,7 @@ impl Carrier {
         };
         let sender = Sender { policy: lease.route.sender, mailbox: &lease.route.mailbox };
         let facts = Facts::read(content.head(), &lease.envelope, &sender, content.size());
+        let facts = facts.with_object(content.object_facts());
         let now = self.clock.now();
         let choice = route::choose(account, &facts, |kind| self.standing.trouble(&way_key(lease, kind), now));
         if let Some(failure) = choice.failure(account) {
@@ -132,6 +133,7 @@ impl Carrier {
         }
         let mut attempt = self.try_ways(lease, &content, (&ways, &choice)).await;
         attempt.notes.splice(0..0, choice.reasons(account));
+        attempt.notes.extend(loss(&attempt, account, &facts));
         attempt
     }
 
@@ -292,6 +294,14 @@ impl Ways {
     fn backend(&self, account: &str, kind: BackendKind) -> Option<&Arc<dyn Backend>> {
         self.backends.get(account)?.iter().find(|backend| backend.kind() == kind)
     }
+}
+
+/// What the way that an attempt took has lost of the object that the message was handed in as.
+fn loss(attempt: &Attempt, account: &AccountWays, facts: &Facts) -> Option<String> {
+    let object = facts.object.as_ref()?;
+    let way = account.ways.iter().find(|way| Some(way.kind()) == attempt.backend)?;
+    let loss = object.loss().filter(|_| !object.is_taken_by(way))?;
+    Some(format!("{}: {loss}", way.kind()))
 }
 
 fn way_key(lease: &Lease, kind: BackendKind) -> (String, MailboxKey, BackendKind) {

@@ -76,6 +76,11 @@ pub trait Notebook: Send + Sync {
 pub trait Content: Send + Sync {
     /// Starts reading: first our own header lines, then what the client sent.
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Chunks>, ContentError>>;
+
+    /// Microsoft's mail object, if the message was handed in as one. What [`Content::open`] reads is the same in MIME.
+    fn object(&self) -> Option<&[u8]> {
+        None
+    }
 }
 
 /// A message that is being read.

@@ -1,5 +1,6 @@
 //! Which way a message takes: pure, so that the choice can be explained and tested.
 
+use super::graph::MAX_REQUEST;
 use super::{AccountWays, Way};
 use crate::mail::header::header_octets;
 use crate::mail::outgoing::header_only_recipients;
@@ -19,7 +20,34 @@ pub struct Facts {
     pub header_only: usize,
     /// What a way without an envelope cannot say of the sender, in words.
     pub reverse_path: Option<String>,
+    /// The object that the message was handed in as, if it was no MIME.
+    pub object: Option<ObjectFacts>,
 }
+
+/// What the choice depends on where a message was handed in as Microsoft's mail object.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ObjectFacts {
+    /// Octets of the object.
+    pub octets: u64,
+    /// The properties that MIME cannot carry.
+    pub not_in_mime: Vec<String>,
+}
+
+impl ObjectFacts {
+    /// Whether a way takes the object itself.
+    pub fn is_taken_by(&self, way: &Way) -> bool {
+        matches!(way, Way::Graph(_)) && self.octets + ROOM <= MAX_REQUEST
+    }
+
+    /// What is lost of it on a way that carries MIME, in words.
+    pub fn loss(&self) -> Option<String> {
+        let lost = self.not_in_mime.join("`, `");
+        (!lost.is_empty()).then(|| format!("it carries MIME, which has no `{lost}`"))
+    }
+}
+
+/// Octets that a request of Graph may have more than the object that it was made of.
+const ROOM: u64 = 64 * 1024;
 
 impl Facts {
     /// What there is to know of a message of `size` octets. `head` holds its whole header block.
@@ -38,7 +66,14 @@ impl Facts {
             sealed: sealed_header(header),
             header_only: header_only_recipients(header, envelope).len(),
             reverse_path,
+            object: None,
         }
+    }
+
+    /// The same for a message that was handed in as an object.
+    #[must_use]
+    pub fn with_object(self, object: Option<ObjectFacts>) -> Self {
+        Self { object, ..self }
     }
 }
 
@@ -124,7 +159,8 @@ pub fn choose<'a>(
 /// Why a way cannot carry a message; `None` if it can.
 fn refusal(way: &Way, facts: &Facts) -> Option<Failure> {
     let (size, kind) = (facts.size, way.kind());
-    if size > way.max_octets() {
+    let as_object = facts.object.as_ref().is_some_and(|object| object.is_taken_by(way));
+    if size > way.max_octets() && !as_object {
         let words = format!("{size} octets, and {kind} carries at most {}", way.max_octets());
         return Some(Failure::new(Reason::MessageTooLarge, words));
     }
@@ -143,17 +179,20 @@ fn refusal(way: &Way, facts: &Facts) -> Option<Failure> {
 
 /// What is lost of a message on a way.
 fn losses(way: &Way, facts: &Facts) -> Vec<String> {
+    let as_object = facts.object.as_ref().is_some_and(|object| object.is_taken_by(way));
+    let of_object = facts.object.as_ref().filter(|_| !as_object).and_then(ObjectFacts::loss);
+    let mut losses: Vec<String> = of_object.into_iter().collect();
     if has_envelope(way) {
-        return Vec::new();
+        return losses;
     }
-    let mut losses: Vec<String> = facts.reverse_path.iter().cloned().collect();
+    losses.extend(facts.reverse_path.iter().cloned());
     if facts.header_only > 0 {
         losses.push(format!(
             "it mails to whom the header names, and {} of them are not to receive it",
             facts.header_only
         ));
     }
-    if facts.size > in_one_piece(way) {
+    if facts.size > in_one_piece(way) && !as_object {
         losses.push("it takes the message apart, and the provider puts it together anew".to_owned());
     }
     losses
@@ -212,7 +251,7 @@ mod tests {
     }
 
     fn plain(size: u64) -> Facts {
-        Facts { size, smtputf8: false, sealed: None, header_only: 0, reverse_path: None }
+        Facts { size, smtputf8: false, sealed: None, header_only: 0, reverse_path: None, object: None }
     }
 
     fn graph(max_octets: u64) -> Way {

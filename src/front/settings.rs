@@ -92,6 +92,27 @@ pub struct ListenerSettings {
 }
 
 impl ListenerSettings {
+    /// For programs that come by the API: their own door has what belongs to a listener. Nothing is bound.
+    pub(in crate::front) const fn for_programs() -> Self {
+        Self {
+            protocol: Protocol::Smtp,
+            listen: Vec::new(),
+            mode: Mode::Queue,
+            tls: ListenerTls::None,
+            auto_wait: Duration::from_secs(1),
+            allow_clear_auth: false,
+            strict_line_ends: false,
+            max_sessions: usize::MAX >> 4,
+            max_sessions_per_address: usize::MAX >> 4,
+            command_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_secs(300),
+            max_octets: None,
+            max_recipients: 1_000,
+            clients: Vec::new(),
+            proxy_from: Vec::new(),
+        }
+    }
+
     /// Whether the client of this name may use it.
     pub fn admits(&self, client: &str) -> bool {
         self.clients.is_empty() || self.clients.iter().any(|name| name == client)

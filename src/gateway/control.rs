@@ -44,6 +44,7 @@ impl Parts {
             journal,
             clock,
             stopping: CancellationToken::new(),
+            programs: None,
             reload,
         }
     }

@@ -31,7 +31,7 @@ use crate::delivery::carrier::Carrier;
 use crate::delivery::worker::Worker;
 use crate::front::admin::{Control, Reload, router};
 use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
-use crate::front::submission::{Door, Rules, Submission};
+use crate::front::submission::{Door, Programs, Rules, Submission};
 use crate::front::{ListenerTls, Protocol};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
@@ -118,6 +118,7 @@ impl Gateway {
         let running = Running::wire(&parts, config, clock, observer, shared)?;
         let running = Arc::new(running);
         control.reload = Some(running.reloader(&parts));
+        control.programs = Some(Programs::new(Arc::clone(&running.submission)));
         let (stop_front, stop_delivery) = (control.stopping.clone(), CancellationToken::new());
         let (sessions, tasks) = (TaskTracker::new(), TaskTracker::new());
         let addresses = doors.iter().filter_map(|(_, socket)| socket.local_addr().ok()).collect();

@@ -7,6 +7,7 @@ mod edits;
 pub mod envelope;
 pub mod event;
 pub mod failure;
+pub mod form;
 pub mod header;
 pub mod id;
 mod originator;

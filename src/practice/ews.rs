@@ -119,6 +119,7 @@ fn take(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal
         reverse_path: None,
         recipients: addresses.recipients(),
         raw,
+        object: None,
     };
     let now = shared.clock.now();
     if asked.disposition == "SendAndSaveCopy" {

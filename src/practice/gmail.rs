@@ -195,6 +195,7 @@ fn take(shared: &Shared, access: &Access, raw: &[u8]) -> Result<String, Problem>
         reverse_path: None,
         recipients,
         raw: raw.to_vec(),
+        object: None,
     };
     shared.office.take(incoming, shared.clock.now());
     Ok(random_text(12))

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
 use tokio::sync::watch;
 
 use super::directory::same;
@@ -45,6 +46,8 @@ pub(super) struct Incoming {
     pub(super) reverse_path: Option<String>,
     pub(super) recipients: Vec<String>,
     pub(super) raw: Vec<u8>,
+    /// What it was handed in as, if that was JSON.
+    pub(super) object: Option<Value>,
 }
 
 /// A message that arrived.
@@ -66,6 +69,8 @@ pub struct Arrived {
     pub recipients: Vec<String>,
     /// The message as it was handed in.
     pub raw: Arc<[u8]>,
+    /// The request, if the message was handed in as JSON: `raw` was made of it.
+    pub object: Option<Value>,
     /// The message as the recipients see it: Exchange takes Bcc out of what Graph sends, and leaves SMTP mail alone.
     pub shown: Arc<[u8]>,
 }
@@ -193,6 +198,7 @@ impl PostOffice {
             reverse_path: incoming.reverse_path,
             recipients: incoming.recipients,
             raw,
+            object: incoming.object,
             shown,
         }));
         if mail.len() > KEPT {
@@ -251,6 +257,7 @@ mod tests {
             reverse_path: None,
             recipients: recipients.iter().map(|who| (*who).to_owned()).collect(),
             raw: format!("{header}\r\nText\r\n").into_bytes(),
+            object: None,
         };
         office.take(incoming, Timestamp::default());
         office.mail().remove(0)

@@ -3,11 +3,14 @@
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::inner::Inner;
-use super::spool::{BodyReader, Checksum, Expected};
-use super::{QueueError, listing};
+use super::rows::{self, from_json};
+use super::spool::{BodyReader, Checksum, ContentKind, Expected};
+use super::{QueueError, Route, listing};
 use crate::mail::QueueId;
+use crate::mail::form::{Form, compose};
 
-/// A message as it would be sent: our own header lines, then what the client sent.
+/// A message as it would be sent: our own header lines, then what the client sent. What it sent as an object is MIME
+/// here.
 #[derive(Debug)]
 pub struct MessageCopy {
     /// Our own header lines.
@@ -22,11 +25,13 @@ struct Found {
     spool: Option<String>,
     prefix: Vec<u8>,
     checksum: Option<Checksum>,
+    kind: ContentKind,
+    route: Route,
 }
 
 fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
-    let sql =
-        "SELECT seq, size, spool, prefix, checksum FROM message JOIN body ON body.message = seq WHERE message.id = ?1";
+    let sql = "SELECT seq, size, spool, kind, route, prefix, checksum FROM message JOIN body ON body.message = seq
+        WHERE message.id = ?1";
     let read = |row: &Row<'_>| {
         Ok(Found {
             seq: row.get("seq")?,
@@ -34,6 +39,8 @@ fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>>
             spool: row.get("spool")?,
             prefix: row.get("prefix")?,
             checksum: row.get_ref("checksum")?.as_blob_or_null()?.and_then(Checksum::from_slice),
+            kind: rows::kind(row)?,
+            route: from_json(row, "route")?,
         })
     };
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
@@ -43,7 +50,9 @@ impl Inner {
     /// See [`super::Queue::copy`].
     pub(super) async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
         let found = self.store.read(move |connection| find(connection, id)).await?;
-        let Some(Found { seq, size, spool, prefix, checksum }) = found else { return Err(QueueError::NoContent(id)) };
+        let Some(Found { seq, size, spool, prefix, checksum, kind, route }) = found else {
+            return Err(QueueError::NoContent(id));
+        };
         let expected = checksum.map(|checksum| Expected { checksum, prefix: prefix.clone() });
         let body = match spool {
             Some(name) => BodyReader::file(self.spool.path(&name), size, expected).await?,
@@ -52,6 +61,18 @@ impl Inner {
                 BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size, expected)?
             }
         };
+        let body = match kind {
+            ContentKind::Mime => body,
+            ContentKind::Microsoft => in_mime(body, id, &route).await?,
+        };
         Ok(MessageCopy { prefix, body })
     }
+}
+
+async fn in_mime(body: BodyReader, id: QueueId, route: &Route) -> Result<BodyReader, QueueError> {
+    let object = body.whole().await?;
+    let composed = compose(Form::Microsoft, &object, id, Some(&route.mailbox));
+    let composed = composed.map_err(|fault| QueueError::BodyDamaged(fault.to_string()))?;
+    let size = composed.mime.len() as u64;
+    BodyReader::memory(composed.mime.into(), size, None)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::DigestLine;
-use super::spool::{Checksum, Content, Expected, SpooledBody};
+use super::spool::{Checksum, Content, ContentKind, Expected, SpooledBody};
 use crate::clock::Timestamp;
 use crate::mail::{Address, Attempt, Envelope, Failure, Outcome, QueueId, SenderPolicy};
 
@@ -97,6 +97,8 @@ pub struct Lease {
     pub prefix: Vec<u8>,
     /// Octets of the content, without the prefix.
     pub size: u64,
+    /// What the content is.
+    pub kind: ContentKind,
     /// When it was accepted.
     pub accepted_at: Timestamp,
     /// Its Message-ID.

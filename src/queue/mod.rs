@@ -56,7 +56,7 @@ pub use listing::{AttemptDetail, Detail, Filter, RecipientDetail, State, Summary
 pub use message::{Lease, MailboxKey, NewMessage, Next, Report, Route};
 pub use settings::Settings;
 pub use settle::{AttemptResult, Unsettled};
-pub use spool::{BodyReader, BodyWriter, SpooledBody};
+pub use spool::{BodyReader, BodyWriter, ContentKind, SpooledBody};
 pub use tables::MIGRATIONS;
 pub use verdict::{Fate, Verdict};
 

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::spool::{Checksum, Content};
+use super::spool::{Checksum, Content, ContentKind};
 use super::{MailboxKey, NewMessage, Route};
 use crate::clock::Timestamp;
 use crate::mail::{BodyType, QueueId};
@@ -86,6 +86,22 @@ pub(super) fn lane(connection: &Connection, key: &MailboxKey) -> rusqlite::Resul
 pub(super) const HELD_SO_FAR: &str = "(SELECT lane.held + coalesce((SELECT max(0, :now - hold.since) FROM hold \
      WHERE hold.lane = lane.id), 0) FROM lane WHERE lane.id = :lane)";
 
+const fn kind_number(kind: ContentKind) -> i64 {
+    match kind {
+        ContentKind::Mime => 0,
+        ContentKind::Microsoft => 1,
+    }
+}
+
+/// What the content of a message is.
+pub(super) fn kind(row: &rusqlite::Row<'_>) -> rusqlite::Result<ContentKind> {
+    match row.get("kind")? {
+        0_i64 => Ok(ContentKind::Mime),
+        1 => Ok(ContentKind::Microsoft),
+        other => Err(damaged(format!("there is no kind {other} of content"))),
+    }
+}
+
 /// A message that is ready to become rows: everything a job needs, without what stays outside.
 #[derive(Debug)]
 pub(super) struct Row {
@@ -101,6 +117,7 @@ pub(super) struct Row {
     size: u64,
     pub(super) content: Content,
     pub(super) checksum: Checksum,
+    kind: ContentKind,
     message_id: Option<String>,
     report_about: Option<QueueId>,
 }
@@ -121,6 +138,7 @@ impl Row {
             size: message.body.size(),
             content: message.body.content(),
             checksum: message.body.checksum(&message.prefix),
+            kind: message.body.kind(),
             message_id: message.message_id.clone(),
             report_about: message.report_about,
         }
@@ -157,6 +175,7 @@ impl Row {
             ":smtputf8": self.smtputf8,
             ":size": self.size.cast_signed(),
             ":spool": spool,
+            ":kind": kind_number(self.kind),
             ":message_id": self.message_id,
             ":wishes": self.wishes,
             ":report_about": self.report_about.as_ref().map(QueueId::as_bytes),
@@ -183,8 +202,8 @@ fn wishes<T: Serialize + Default + PartialEq>(wishes: &T) -> Option<String> {
 fn insert_message() -> String {
     format!(
         "INSERT INTO message (id, lane, state, attempts, account, route, reverse_path, eight_bit, smtputf8, size, spool, \
-         message_id, wishes, report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, :state, \
-         :state = {LEASED}, :account, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :message_id, :wishes, \
+         kind, message_id, wishes, report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, :state, \
+         :state = {LEASED}, :account, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :kind, :message_id, :wishes, \
          :report_about, :now, :now, {HELD_SO_FAR}, :now)"
     )
 }

@@ -8,8 +8,14 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { part: "queue", version: 2, sql: VERSION_2 },
     Migration { part: "queue", version: 3, sql: VERSION_3 },
     Migration { part: "queue", version: 4, sql: VERSION_4 },
+    Migration { part: "queue", version: 5, sql: VERSION_5 },
     Migration { part: "queue", version: 6, sql: VERSION_6 },
 ];
+
+/// `message.kind`: what the content is: 0 MIME, 1 Microsoft's mail object.
+const VERSION_5: &str = "
+ALTER TABLE message ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
+";
 
 /// `body.checksum`: SHA-256 of the content and then of the prefix; NULL in rows of before.
 const VERSION_6: &str = "ALTER TABLE body ADD COLUMN checksum BLOB";

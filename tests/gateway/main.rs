@@ -17,6 +17,7 @@ mod history;
 mod listeners;
 mod ownership;
 mod page;
+mod programs;
 mod proxy;
 mod reading;
 mod reading_limits;

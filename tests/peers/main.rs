@@ -7,6 +7,9 @@
 //! `./test` installs these programs and runs this. It needs root: Postfix and Dovecot do.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, reason = "helpers of tests")]
 
+#[allow(dead_code, reason = "of what the tests of the ways use, these take a part")]
+#[path = "../ways/bench.rs"]
+mod bench;
 #[path = "../ways/program.rs"]
 mod program;
 #[path = "../support/mod.rs"]
@@ -19,6 +22,8 @@ mod grants;
 mod identity;
 mod programs;
 mod reading;
+mod recipes;
 mod relay;
+mod signatures;
 mod tokens;
 mod upstream;

@@ -59,3 +59,58 @@ fn a_message_of_150_mb_goes_through_in_64_mb_of_memory() {
     assert!(peak < MOST, "{peak} octets were resident at most");
     assert_eq!((program.tenant.draft_count(), program.tenant.findings()), (0, vec![]));
 }
+
+/// What a program gets for `octets` of JSON with one attached file.
+fn hand_in_json(page: &str, number: usize, octets: usize) {
+    let file = "QUFB".repeat((octets - 1_000) / 4);
+    let body = format!(
+        "{{\"toRecipients\": [{{\"emailAddress\": {{\"address\": \"alice@practice.example\"}}}}], \"subject\": \"json {number}\", \
+         \"attachments\": [{{\"name\": \"a.pdf\", \"contentBytes\": \"{file}\"}}]}}"
+    );
+    let mut stream = BufReader::new(TcpStream::connect(page).unwrap());
+    let head = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nHost: {page}\r\nAuthorization: Bearer erp.{SECRET}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    );
+    stream.get_mut().write_all(head.as_bytes()).unwrap();
+    stream.get_mut().write_all(body.as_bytes()).unwrap();
+    let mut said = String::new();
+    stream.read_line(&mut said).unwrap();
+    assert!(said.starts_with("HTTP/1.1 202"), "{said}");
+}
+
+const SECRET: &str = "only known here";
+
+#[test]
+fn objects_as_large_as_they_may_be_go_through_in_64_mb_of_memory() {
+    let hash = oxpost::account::password::hash(&oxpost::secret::Secret::new(SECRET)).unwrap();
+    let key = format!("[[api_key]]\nname = \"erp\"\nsecret = \"{hash}\"\nscopes = [\"send\"]\nclient = \"c\"\n");
+    let program = Program::start(&key);
+    let config = program.folder.path().join("oxpost.toml");
+    let link =
+        std::process::Command::new(env!("CARGO_BIN_EXE_oxpost")).arg("page").arg("--config").arg(config).output();
+    let link = String::from_utf8(link.unwrap().stdout).unwrap();
+    let page = link.split('/').nth(2).unwrap();
+    // Four go out at once as objects; those beyond what Graph takes in one request go as drafts.
+    let sizes = [4_100_000, 4_100_000, 4_100_000, 4_100_000, 8_300_000, 8_300_000];
+    std::thread::scope(|scope| {
+        for (number, octets) in sizes.into_iter().enumerate() {
+            scope.spawn(move || hand_in_json(page, number, octets));
+        }
+    });
+    let arrived = program.arrived(sizes.len() as u64);
+    let peak = program.peak();
+    assert_eq!(arrived.iter().filter(|mail| mail.object.is_some()).count(), 4);
+    for mail in &arrived {
+        let parsed = MessageParser::default().parse(&mail.raw[..]).unwrap();
+        assert!(
+            parsed.attachments().next().unwrap().contents().iter().all(|&octet| octet == b'A'),
+            "{}",
+            mail.subject()
+        );
+    }
+    eprintln!("{} MiB were resident at most", peak >> 20);
+    assert!(peak < MOST, "{peak} octets were resident at most");
+    assert_eq!((program.tenant.draft_count(), program.tenant.findings()), (0, vec![]));
+}

@@ -63,4 +63,8 @@ pub struct ApiKey {
     /// What it may do.
     #[schemars(example = ["read"])]
     pub scopes: Vec<Scope>,
+    /// The name of the `[[client]]` as which it hands in mail (`POST /api/v1/messages`, scope `send`): accounts, sender
+    /// and routes are those of the client, which then needs neither `networks` nor a `login`.
+    #[schemars(example = &"erp")]
+    pub client: Option<String>,
 }

@@ -21,12 +21,13 @@ mod apart;
 mod classify;
 mod drafts;
 mod encode;
+mod object;
 #[cfg(test)]
 mod tests;
 mod upload;
 
 /// Octets a request to Graph may have: 4 MiB, counted in base64.
-const MAX_REQUEST: u64 = 4 * 1024 * 1024;
+pub(super) const MAX_REQUEST: u64 = 4 * 1024 * 1024;
 /// How far the provider's clock may be behind ours.
 const CLOCKS_APART: Duration = Duration::from_secs(120);
 
@@ -60,6 +61,15 @@ impl GraphBackend {
             && let Some(receipt) = earlier.sent_copy().await
         {
             return Ok(receipt);
+        }
+        if let Some(object) = delivery.content.object() {
+            match object::request(&letter, object, message_id.as_deref())? {
+                object::Request::Object(body, told) => {
+                    notes.extend(told);
+                    return object::post(&caller, &root, body).await;
+                }
+                object::Request::AsMime(why) => notes.push(why),
+            }
         }
         match self.way.drafts {
             _ if octets <= limit => post(&caller, &root, delivery, outgoing).await,

@@ -16,14 +16,15 @@ use arc_swap::ArcSwap;
 use tokio_util::sync::CancellationToken;
 
 pub use self::api::{
-    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, History,
-    Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released, Reloaded,
-    Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn,
+    History, Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released,
+    Reloaded, Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};
 pub use self::settings::{ApiKey, PageSettings, Setup};
 use super::reading::ReadingSessions;
+use super::submission::Programs;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::net::connect::Connector;
@@ -57,6 +58,8 @@ pub struct Control {
     pub clock: Clock,
     /// Cancelled once the gateway takes no new connections, because it stops.
     pub stopping: CancellationToken,
+    /// Where programs hand in mail; `None` where no gateway runs.
+    pub programs: Option<Programs>,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

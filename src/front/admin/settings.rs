@@ -43,6 +43,8 @@ pub struct ApiKey {
     pub secret: PasswordHash,
     /// What it may do.
     pub scopes: Vec<Scope>,
+    /// The name of the client whose mail it hands in.
+    pub client: Option<String>,
 }
 
 /// What the configuration says, as the page shows it.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use super::Door;
 use super::connection::line_endings;
-use super::intake::{Intake, Received, storing_failed};
+use super::intake::{Intake, Received, SizeLimits, storing_failed};
 use super::prefix::{Arrival, made_message_id, prefix, protocol};
 use super::replies as ours;
 use super::rules::{Leave, Rules};
 use crate::account::Client;
 use crate::account::password::{Login, Verdict};
+use crate::delivery::AccountWays;
 use crate::front::settings::Mode;
 use crate::mail::{Address, Envelope, Event, QueueId, Recipient, ReversePath, SenderPolicy};
 use crate::queue::{Answer, NewMessage, QueueError};
@@ -74,6 +75,13 @@ impl Desk {
         let session = Session::new(options, tls).identified(by_network.is_some());
         let (by_login, transaction) = (None, None);
         Some((Self { door: Arc::clone(door), rules, peer, by_network, by_login, transaction }, session))
+    }
+
+    /// The desk for a program that said who it is in another way than by SMTP.
+    pub(super) fn of_program(door: &Arc<Door>, peer: IpAddr, client: Arc<Client>) -> Self {
+        let rules = door.submission.rules.load_full();
+        let (by_network, by_login, transaction) = (None, Some(client), None);
+        Self { door: Arc::clone(door), rules, peer, by_network, by_login, transaction }
     }
 
     /// The client, as far as it is known.
@@ -178,6 +186,48 @@ impl Desk {
         })
     }
 
+    /// Whether there is room for more mail.
+    pub(super) fn check_room(&self) -> Result<(), Reply> {
+        self.door.submission.queue.check_room().map_err(|error| storing_failed(&error))
+    }
+
+    /// The largest message of the client, whatever account it takes.
+    pub(super) fn max_octets(&self) -> u64 {
+        self.client().map_or(0, |client| self.rules.max_octets(std::slice::from_ref(&client.name)))
+    }
+
+    /// Recipients that one message may have.
+    pub(super) fn max_recipients(&self) -> usize {
+        self.door.settings.max_recipients
+    }
+
+    /// The mailbox that the message leaves from.
+    pub(super) fn leaves_from(&self) -> Option<&Address> {
+        self.transaction.as_ref().map(|transaction| &transaction.leave.route.mailbox)
+    }
+
+    /// What the ways out of its account have room for.
+    pub(super) fn limits(&self) -> Option<SizeLimits> {
+        self.transaction.as_ref().map(|transaction| transaction.leave.limits)
+    }
+
+    /// How mail of an account goes out.
+    pub(super) fn ways(&self, account: &str) -> Option<AccountWays> {
+        self.rules.ways.get(account).cloned()
+    }
+
+    /// The message that was announced, with what was received of it.
+    pub(super) fn take(
+        &mut self,
+        received: Received,
+        id: QueueId,
+        how: (&str, &'static str),
+    ) -> Result<NewMessage, Reply> {
+        let Some(transaction) = self.transaction.take() else { return Err(replies::MAIL_FIRST) };
+        let message = self.message((transaction, received), id, how);
+        message.map_err(|reply| self.refused(reply, "the message is not taken"))
+    }
+
     /// The session refused the content itself.
     pub(super) fn discard_body(&mut self) {
         self.transaction = None;
@@ -194,7 +244,20 @@ impl Desk {
 
     async fn accept(&self, mut transaction: Transaction, session: &Session) -> Result<Reply, Reply> {
         let Some(intake) = transaction.intake.take() else { return Err(replies::MAIL_FIRST) };
-        let Received { body, found } = intake.finish().await?;
+        let received = intake.finish().await?;
+        let helo = session.hello().map_or("", |hello| hello.name.as_str());
+        let message = self.message((transaction, received), QueueId::fresh(), (helo, protocol(session)))?;
+        self.hand_in(message).await.map_err(|error| storing_failed(&error))?
+    }
+
+    /// What was received as it goes into the queue. `helo` and `protocol` are for its Received line.
+    fn message(
+        &self,
+        (transaction, received): (Transaction, Received),
+        id: QueueId,
+        (helo, protocol): (&str, &'static str),
+    ) -> Result<NewMessage, Reply> {
+        let Received { body, found } = received;
         let route = transaction.leave.route;
         if route.sender == SenderPolicy::Strict && found.from.iter().any(|from| *from != route.mailbox) {
             return Err(ours::sender_refused(&route.mailbox));
@@ -203,22 +266,13 @@ impl Desk {
             Envelope::new(transaction.reverse_path, transaction.recipients).map_err(|_| replies::RCPT_FIRST)?;
         (envelope.body, envelope.smtputf8) = (transaction.request.body, transaction.request.smtputf8);
         envelope.wishes = transaction.request.wishes;
-        let id = QueueId::fresh();
         let submission = &self.door.submission;
-        let helo = session.hello().map_or("", |hello| hello.name.as_str());
-        let arrival = Arrival {
-            helo,
-            peer: self.peer,
-            hostname: &submission.hostname,
-            protocol: protocol(session),
-            id,
-            now: submission.clock.now(),
-        };
+        let (hostname, now) = (submission.hostname.as_str(), submission.clock.now());
+        let arrival = Arrival { helo, peer: self.peer, hostname, protocol, id, now };
         let prefix = prefix(&arrival, &found, envelope.reverse_path(), &route.mailbox);
         let message_id = Some(found.message_id.unwrap_or_else(|| made_message_id(id, &route.mailbox)));
         let peer = Some(self.peer);
-        let message = NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about: None };
-        self.hand_in(message).await.map_err(|error| storing_failed(&error))?
+        Ok(NewMessage { id, envelope, route, prefix, body, message_id, peer, report_about: None })
     }
 
     /// Into the queue, or to the provider while the client waits.

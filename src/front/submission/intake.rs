@@ -52,6 +52,16 @@ impl Intake {
         self.writer.write(octets).await.map_err(|error| storing_failed(&error))
     }
 
+    /// The first part: holds the whole header block once all is received.
+    pub(super) fn head(&self) -> &[u8] {
+        &self.head
+    }
+
+    /// The same within other limits, once it is known which.
+    pub(super) fn within(self, limits: SizeLimits) -> Result<Self, Reply> {
+        if self.size > limits.any { Err(replies::too_large(limits.any)) } else { Ok(Self { limits, ..self }) }
+    }
+
     fn keep_head(&mut self, octets: &[u8]) -> Result<(), Reply> {
         if self.head_is_complete {
             return Ok(());

@@ -4,6 +4,7 @@ mod connection;
 mod desk;
 mod intake;
 mod prefix;
+mod program;
 mod replies;
 mod rules;
 
@@ -17,6 +18,7 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use self::connection::{Connection, End};
+pub use self::program::{HandIn, NotTaken, Programs, Taken, What};
 pub use self::rules::Rules;
 use super::entrance::Entrance;
 use super::settings::ListenerSettings;

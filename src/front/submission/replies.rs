@@ -19,6 +19,12 @@ pub(super) const LOOP: Reply =
 /// A recipient whose mail takes another account than that of the recipients before it.
 pub(super) const ANOTHER_ROUTE: Reply =
     Reply::new(452, status(4, 5, 3), "This recipient's mail takes another account; send to it in a message of its own");
+/// More recipients than a message may have.
+pub(super) const TOO_MANY: Reply =
+    Reply::new(554, status(5, 5, 3), "The message has more than 1000 recipients; send it in parts");
+/// A message that names no recipient.
+pub(super) const NOBODY: Reply =
+    Reply::new(554, status(5, 5, 1), "The message names nobody in To, Cc or Bcc; name at least one recipient");
 const NO_WAY_OUT: Reply =
     Reply::new(554, status(5, 3, 5), "The account has no way out; its administrator must mend `send`");
 const TOO_LARGE: Reply = Reply::new(552, status(5, 3, 4), "Too large");
@@ -63,6 +69,11 @@ pub(super) fn sender_refused(mailbox: &Address) -> Reply {
 /// The client's account is for a whole domain, and nothing says which mailbox to use.
 pub(super) fn no_mailbox(client: &str, error: &NoMailbox) -> Reply {
     SENDER_REFUSED.saying(&format!("No mailbox for this sender: {error}; set `mailbox` for the client `{client}`"))
+}
+
+/// A route leads to an account that has another mailbox than the one asked for.
+pub(super) fn not_from(mailbox: &Address) -> Reply {
+    SENDER_REFUSED.saying(&format!("The message does not leave from <{mailbox}>: a route leads it to another account"))
 }
 
 /// The account has no way out.

@@ -63,6 +63,22 @@ impl<'a> DisplayName<'a> {
         })
     }
 
+    /// The name without its quotes; encoded words stay as they are.
+    pub fn text(&self) -> String {
+        let words = self.words.iter().map(|word| match word {
+            Word::Encoded(octets) => (*octets, false),
+            Word::Text { octets, glued } => (&**octets, *glued),
+        });
+        let mut text = Vec::new();
+        for (octets, glued) in words {
+            if !text.is_empty() && !glued {
+                text.push(b' ');
+            }
+            text.extend_from_slice(octets);
+        }
+        String::from_utf8_lossy(&text).chars().filter(|c| !c.is_control()).take(MAX_NAME).collect()
+    }
+
     /// The pieces it is written in: encoded words as they are, all text between them in quotes. A line may be folded
     /// between two pieces. Whatever the octets are, no piece holds a line end or ends its quotes early.
     pub fn pieces(&self) -> Vec<Vec<u8>> {

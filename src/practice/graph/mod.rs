@@ -4,6 +4,7 @@ mod attachments;
 mod call;
 mod filter;
 mod messages;
+mod object;
 mod problem;
 mod query;
 mod send;

@@ -1,4 +1,4 @@
-//! `sendMail` with a MIME message in base64 (Microsoft Learn, "user: sendMail").
+//! `sendMail` with a MIME message in base64, or with one in JSON (Microsoft Learn, "user: sendMail").
 
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
 
 use super::super::directory::{User, same};
 use super::super::faults::WebStep;
@@ -17,6 +18,7 @@ use super::super::shared::Shared;
 use super::super::switches::Knobs;
 use super::super::wire::Line;
 use super::call::{Call, Desk, Refusal, serve};
+use super::object;
 use super::problem::Problem;
 
 /// POST `/me/sendMail`.
@@ -42,13 +44,23 @@ pub(super) async fn from_user(
 
 fn take(desk: &Desk<'_>, call: &Call) -> Result<Response, Refusal> {
     desk.may_send()?;
-    let raw = mime(desk.shared, desk.knobs, call)?;
-    post(desk, raw, None)?;
+    if same(media_type(&call.headers), "application/json") {
+        let (raw, object) = object::read(&call.body, &desk.mailbox.address)?;
+        post_as(desk, raw, None, Some(object))?;
+    } else {
+        let raw = mime(desk.shared, desk.knobs, call)?;
+        post(desk, raw, None)?;
+    }
     Ok((StatusCode::ACCEPTED, Body::empty()).into_response())
 }
 
 /// Sends a message to those whom its header names, and keeps a copy in Sent Items, under `id` if it was a draft.
 pub(super) fn post(desk: &Desk<'_>, raw: Vec<u8>, id: Option<String>) -> Result<(), Problem> {
+    post_as(desk, raw, id, None)
+}
+
+/// The same; `object` is what it was handed in as, if that was JSON.
+fn post_as(desk: &Desk<'_>, raw: Vec<u8>, id: Option<String>, object: Option<Value>) -> Result<(), Problem> {
     let addresses = Addresses::read(&raw);
     check_recipients(&addresses.recipients())?;
     check_sender(&addresses, desk.mailbox)?;
@@ -62,6 +74,7 @@ pub(super) fn post(desk: &Desk<'_>, raw: Vec<u8>, id: Option<String>) -> Result<
         reverse_path: None,
         recipients: addresses.recipients(),
         raw,
+        object,
     };
     shared.office.take(incoming, now);
     Ok(())

@@ -175,6 +175,7 @@ impl Session {
             reverse_path: Some(transaction.reverse_path),
             recipients: transaction.recipients,
             raw: content,
+            object: None,
         };
         let number = self.shared.office.take(incoming, self.shared.clock.now());
         match fault {

@@ -146,6 +146,17 @@ pub struct SpooledBody {
     place: Place,
     size: u64,
     summing: Summing,
+    kind: ContentKind,
+}
+
+/// What content is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ContentKind {
+    /// A message in MIME.
+    #[default]
+    Mime,
+    /// Microsoft's mail object, in JSON ([`Form::Microsoft`](crate::mail::form::Form)).
+    Microsoft,
 }
 
 #[derive(Debug)]
@@ -163,6 +174,28 @@ impl SpooledBody {
     /// The checksum of the content with these header lines before it.
     pub(super) fn checksum(&self, prefix: &[u8]) -> Checksum {
         self.summing.clone().with(prefix)
+    }
+
+    /// The same content, which is Microsoft's mail object.
+    #[must_use]
+    pub fn as_microsoft_object(self) -> Self {
+        Self { kind: ContentKind::Microsoft, ..self }
+    }
+
+    /// What it is.
+    pub(super) const fn kind(&self) -> ContentKind {
+        self.kind
+    }
+
+    /// The content from its beginning.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub async fn reader(&self) -> Result<BodyReader, QueueError> {
+        match &self.place {
+            Place::Memory(octets, _) => BodyReader::memory(Arc::clone(octets), self.size, None),
+            Place::File(file) => BodyReader::file(file.path().to_owned(), self.size, None).await,
+        }
     }
 
     /// Where the content will be found once a row says so.

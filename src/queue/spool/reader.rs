@@ -122,6 +122,20 @@ fn compare(summing: Summing, expected: &Expected, what: &str) -> Result<(), Queu
     )))
 }
 
+impl BodyReader {
+    /// All that is left, in memory: for what is known to be small.
+    ///
+    /// # Errors
+    /// As [`BodyReader::chunk`].
+    pub async fn whole(mut self) -> Result<Vec<u8>, QueueError> {
+        let mut octets = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default());
+        while let Some(piece) = self.chunk().await? {
+            octets.extend_from_slice(&piece);
+        }
+        Ok(octets)
+    }
+}
+
 fn open(path: &Path, size: u64) -> Result<File, QueueError> {
     if !file::is_regular(path, size) {
         return Err(missing(path, size));

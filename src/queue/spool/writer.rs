@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::{Charge, Place, Spool, SpoolFile, SpooledBody, Summing};
+use super::{Charge, ContentKind, Place, Spool, SpoolFile, SpooledBody, Summing};
 use crate::queue::QueueError;
 
 /// Octets that are written to a file at once.
@@ -75,14 +75,14 @@ impl BodyWriter {
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Memory { octets, mut charge } => {
                 charge.shrink_to(octets.len());
-                Ok(SpooledBody { place: Place::Memory(octets.into(), charge), size, summing })
+                Ok(SpooledBody { place: Place::Memory(octets.into(), charge), size, kind: ContentKind::Mime, summing })
             }
             State::File(Open { name, file, .. }) => {
                 let path = name.path().to_owned();
                 let whole = blocking(move || name.complete(&file)).await;
                 let whole = whole.inspect_err(|error| self.spool.flush_failed(&path, error));
                 let whole = whole.map_err(|error| QueueError::spool(&path, error))?;
-                Ok(SpooledBody { place: Place::File(whole), size, summing })
+                Ok(SpooledBody { place: Place::File(whole), size, kind: ContentKind::Mime, summing })
             }
             State::Broken => Err(self.broken()),
         }

@@ -4,6 +4,7 @@
 mod access;
 mod accounts;
 mod gateway;
+mod mail;
 mod messages;
 mod openapi;
 mod problem;
@@ -20,6 +21,8 @@ pub use self::accounts::{
     AccountView, BeginSignIn, FinishSignIn, ReadTest, ReadTested, SignInBegun, SignInFinished, TestMessage, TestSent,
 };
 pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
+pub use self::mail::HandedIn;
+pub(super) use self::mail::MAIL;
 pub use self::messages::{BeginHold, History, Holds, Listing, Released};
 pub(super) use self::messages::{content, queue_id};
 pub use self::problem::Problem;
@@ -40,6 +43,7 @@ pub fn router(control: Control) -> Router {
 pub(super) fn routes(control: Control) -> Router {
     let operations = Router::new()
         .merge(messages::routes())
+        .merge(mail::routes())
         .merge(accounts::routes())
         .merge(gateway::routes())
         .merge(sessions::routes())

@@ -29,9 +29,11 @@ mod watch;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tower_http::limit::RequestBodyLimitLayer;
+use http::{Method, StatusCode, header};
 
 use self::answer::Returns;
 use self::detour::Detours;
@@ -93,6 +95,19 @@ pub fn page(control: Control) -> Router {
         .layer(from_fn_with_state(page.clone(), guard::guard))
         .merge(assets::routes())
         .merge(watch::routes(page))
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn(limit))
         .layer(from_fn(guard::harden))
+}
+
+/// Refuses large bodies, but for mail: that is taken piece by piece, and has limits of its own.
+async fn limit(request: Request, next: Next) -> Response {
+    if request.method() == Method::POST && request.uri().path() == api::MAIL {
+        return next.run(request).await;
+    }
+    let declared = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    if declared.is_some_and(|length: usize| length > MAX_BODY) {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    }
+    next.run(request).await
 }
