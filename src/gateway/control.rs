@@ -43,8 +43,8 @@ impl Parts {
             reading: ReadingSessions::default(),
             journal,
             clock,
-            stopping: CancellationToken::new(),
             programs: None,
+            stopping: CancellationToken::new(),
             reload,
         }
     }

@@ -24,9 +24,9 @@ struct Found {
     size: u64,
     spool: Option<String>,
     prefix: Vec<u8>,
-    checksum: Option<Checksum>,
     kind: ContentKind,
     route: Route,
+    checksum: Option<Checksum>,
 }
 
 fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>> {
@@ -38,9 +38,9 @@ fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>>
             size: row.get::<_, i64>("size")?.cast_unsigned(),
             spool: row.get("spool")?,
             prefix: row.get("prefix")?,
-            checksum: row.get_ref("checksum")?.as_blob_or_null()?.and_then(Checksum::from_slice),
             kind: rows::kind(row)?,
             route: from_json(row, "route")?,
+            checksum: row.get_ref("checksum")?.as_blob_or_null()?.and_then(Checksum::from_slice),
         })
     };
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
@@ -50,7 +50,7 @@ impl Inner {
     /// See [`super::Queue::copy`].
     pub(super) async fn copy(&self, id: QueueId) -> Result<MessageCopy, QueueError> {
         let found = self.store.read(move |connection| find(connection, id)).await?;
-        let Some(Found { seq, size, spool, prefix, checksum, kind, route }) = found else {
+        let Some(Found { seq, size, spool, prefix, kind, route, checksum }) = found else {
             return Err(QueueError::NoContent(id));
         };
         let expected = checksum.map(|checksum| Expected { checksum, prefix: prefix.clone() });

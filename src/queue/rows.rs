@@ -116,8 +116,8 @@ pub(super) struct Row {
     prefix: Vec<u8>,
     size: u64,
     pub(super) content: Content,
-    pub(super) checksum: Checksum,
     kind: ContentKind,
+    pub(super) checksum: Checksum,
     message_id: Option<String>,
     report_about: Option<QueueId>,
 }
@@ -137,8 +137,8 @@ impl Row {
             prefix: message.prefix.clone(),
             size: message.body.size(),
             content: message.body.content(),
-            checksum: message.body.checksum(&message.prefix),
             kind: message.body.kind(),
+            checksum: message.body.checksum(&message.prefix),
             message_id: message.message_id.clone(),
             report_about: message.report_about,
         }

@@ -12,13 +12,13 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { part: "queue", version: 6, sql: VERSION_6 },
 ];
 
+/// `body.checksum`: SHA-256 of the content and then of the prefix; NULL in rows of before.
+const VERSION_6: &str = "ALTER TABLE body ADD COLUMN checksum BLOB";
+
 /// `message.kind`: what the content is: 0 MIME, 1 Microsoft's mail object.
 const VERSION_5: &str = "
 ALTER TABLE message ADD COLUMN kind INTEGER NOT NULL DEFAULT 0;
 ";
-
-/// `body.checksum`: SHA-256 of the content and then of the prefix; NULL in rows of before.
-const VERSION_6: &str = "ALTER TABLE body ADD COLUMN checksum BLOB";
 
 /// `pending`: messages whose clients wait for the provider's answer, so that they are not ours yet.
 ///

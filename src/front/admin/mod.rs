@@ -56,10 +56,10 @@ pub struct Control {
     pub links: Links,
     /// The time.
     pub clock: Clock,
-    /// Cancelled once the gateway takes no new connections, because it stops.
-    pub stopping: CancellationToken,
     /// Where programs hand in mail; `None` where no gateway runs.
     pub programs: Option<Programs>,
+    /// Cancelled once the gateway takes no new connections, because it stops.
+    pub stopping: CancellationToken,
     /// Reads the configuration again; `None` where no gateway runs.
     pub reload: Option<Reload>,
 }

@@ -145,8 +145,8 @@ pub(super) enum Content {
 pub struct SpooledBody {
     place: Place,
     size: u64,
-    summing: Summing,
     kind: ContentKind,
+    summing: Summing,
 }
 
 /// What content is.
@@ -171,11 +171,6 @@ impl SpooledBody {
         self.size
     }
 
-    /// The checksum of the content with these header lines before it.
-    pub(super) fn checksum(&self, prefix: &[u8]) -> Checksum {
-        self.summing.clone().with(prefix)
-    }
-
     /// The same content, which is Microsoft's mail object.
     #[must_use]
     pub fn as_microsoft_object(self) -> Self {
@@ -196,6 +191,11 @@ impl SpooledBody {
             Place::Memory(octets, _) => BodyReader::memory(Arc::clone(octets), self.size, None),
             Place::File(file) => BodyReader::file(file.path().to_owned(), self.size, None).await,
         }
+    }
+
+    /// The checksum of the content with these header lines before it.
+    pub(super) fn checksum(&self, prefix: &[u8]) -> Checksum {
+        self.summing.clone().with(prefix)
     }
 
     /// Where the content will be found once a row says so.

@@ -87,6 +87,20 @@ impl BodyReader {
     }
 }
 
+impl BodyReader {
+    /// All that is left, in memory: for what is known to be small.
+    ///
+    /// # Errors
+    /// As [`BodyReader::chunk`].
+    pub async fn whole(mut self) -> Result<Vec<u8>, QueueError> {
+        let mut octets = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default());
+        while let Some(piece) = self.chunk().await? {
+            octets.extend_from_slice(&piece);
+        }
+        Ok(octets)
+    }
+}
+
 impl Open {
     async fn next(mut self) -> Result<(Vec<u8>, Self), QueueError> {
         let (reading, left, mut check) = (Arc::clone(&self.file), self.left, self.check.take());
@@ -120,20 +134,6 @@ fn compare(summing: Summing, expected: &Expected, what: &str) -> Result<(), Queu
     Err(damaged(format!(
         "{what} has the length of what was accepted, but not its checksum; the disk or its memory fails"
     )))
-}
-
-impl BodyReader {
-    /// All that is left, in memory: for what is known to be small.
-    ///
-    /// # Errors
-    /// As [`BodyReader::chunk`].
-    pub async fn whole(mut self) -> Result<Vec<u8>, QueueError> {
-        let mut octets = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default());
-        while let Some(piece) = self.chunk().await? {
-            octets.extend_from_slice(&piece);
-        }
-        Ok(octets)
-    }
 }
 
 fn open(path: &Path, size: u64) -> Result<File, QueueError> {

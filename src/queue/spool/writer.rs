@@ -75,7 +75,8 @@ impl BodyWriter {
         match std::mem::replace(&mut self.state, State::Broken) {
             State::Memory { octets, mut charge } => {
                 charge.shrink_to(octets.len());
-                Ok(SpooledBody { place: Place::Memory(octets.into(), charge), size, kind: ContentKind::Mime, summing })
+                let place = Place::Memory(octets.into(), charge);
+                Ok(SpooledBody { place, size, kind: ContentKind::Mime, summing })
             }
             State::File(Open { name, file, .. }) => {
                 let path = name.path().to_owned();

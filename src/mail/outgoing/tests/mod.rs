@@ -334,7 +334,7 @@ fn with_an_envelope_only_bcc_goes() {
 #[test]
 fn a_line_that_is_no_field_never_comes_to_stand_at_the_top() {
     let mailbox = address(MAILBOX);
-    let sender = Sender { policy: SenderPolicy::Keep, mailbox: &mailbox };
+    let sender = Sender { policy: SenderPolicy::Strict, mailbox: &mailbox };
     let table = [
         ("Bcc: a@x.example\r\n`\r\nSubject: s\r\n\r\n", "Subject: s\r\n\r\n", "it stood behind a Bcc"),
         ("Bcc: a@x.example\r\n`\r\n'\r\nSubject: s\r\n\r\n", "Subject: s\r\n\r\n", "two of them"),
