@@ -1,7 +1,7 @@
 //! oxpost: plain SMTP, IMAP and POP3 in, OAuth 2.0 out.
 //!
 //! The house, from the ground up (`tests/layering.rs` keeps each floor from using a higher one):
-//! `secret`, `clock`; `mail`, `octets`, `sasl`; `smtp`, `imap`, `pop3`; `account`, `telemetry`; `net`, `http`, `store`;
+//! `secret`, `clock`; `mail`, `octets`, `proxy`, `sasl`; `smtp`, `imap`, `pop3`; `account`, `telemetry`; `net`, `http`, `store`;
 //! `token`, `queue`; `delivery`, `directory`; `front`; `config`; `gateway`; `cli`. Beside it stands `practice`, a provider
 //! to practise against.
 
@@ -20,6 +20,7 @@ pub mod net;
 pub mod octets;
 pub mod pop3;
 pub mod practice;
+pub mod proxy;
 pub mod queue;
 pub mod sasl;
 pub mod secret;

@@ -54,6 +54,31 @@ fn no_source_file_is_longer_than_a_reader_can_hold() {
     assert!(too_long.is_empty(), "longer than {MAX_LINES} lines: {too_long:#?}");
 }
 
+/// Where a connection may begin, and why. All that leaves this machine has to go by the proxy of the configuration.
+const MAY_DIAL: &[(&str, &str)] = &[
+    ("src/net/connect.rs", "the place for it; it knows the proxy"),
+    ("src/http/mod.rs", "outgoing HTTP; it knows the proxy"),
+    ("src/cli/reach.rs", "the control socket of the gateway on this machine"),
+    ("src/cli/send/", "hands mail in at a gateway, as any client does"),
+    ("src/cli/try_it/", "a client of the gateway that it has just started"),
+    ("src/practice/", "stands beside the house"),
+];
+
+#[test]
+fn connections_begin_in_one_place() {
+    let of_a_test = |name: &str| name.contains("/tests/") || name.ends_with("/tests.rs");
+    let mut found = Vec::new();
+    for (name, text) in texts().filter(|(name, _)| name.starts_with("src/") && name.ends_with(".rs")) {
+        if of_a_test(&name) || MAY_DIAL.iter().any(|(place, _)| name.starts_with(place)) {
+            continue;
+        }
+        let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        let dials = ["TcpStream::connect", "TcpSocket::", "reqwest::Client", "reqwest::get", "Socks5Stream::connect("];
+        found.extend(dials.iter().filter(|words| code.contains(*words)).map(|words| format!("{name}: `{words}`")));
+    }
+    assert!(found.is_empty(), "these go past the proxy: {found:#?}");
+}
+
 #[test]
 fn no_file_names_a_path_of_one_machine() {
     let mut found = Vec::new();

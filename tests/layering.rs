@@ -12,6 +12,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("unix", 0),
     ("mail", 1),
     ("octets", 1),
+    ("proxy", 1),
     ("sasl", 1),
     ("smtp", 2),
     ("imap", 2),

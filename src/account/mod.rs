@@ -84,6 +84,8 @@ pub struct Client {
     pub mailbox: Option<Address>,
     /// What its mail may say of the sender.
     pub sender: SenderPolicy,
+    /// Whose mailbox sends under a reverse path of another name; keys as [`Client::alias_of`] looks them up.
+    pub aliases: HashMap<String, Address>,
     /// Where reports about its mail go instead of the reverse path.
     pub bounces_to: Option<Address>,
     /// How its lines end.
@@ -118,6 +120,13 @@ impl Client {
             MailboxRule::One(mailbox) => Ok((first, mailbox.clone())),
             MailboxRule::Domain(domain) => Err(NoMailbox::NotInDomain(domain.clone())),
         }
+    }
+
+    /// The mailbox that sends under this reverse path, if it is an alias: of the address, else of its domain (`@` and the
+    /// domain).
+    pub fn alias_of(&self, reverse_path: &Address) -> Option<&Address> {
+        let whole = self.aliases.get(&reverse_path.key());
+        whole.or_else(|| self.aliases.get(&format!("@{}", reverse_path.domain().as_str().to_lowercase())))
     }
 
     /// The account and mailbox for mail with this reverse path. Headers have no say: they are not the envelope.
@@ -261,6 +270,7 @@ pub(crate) mod tests {
             accounts,
             mailbox: None,
             sender: SenderPolicy::Rewrite,
+            aliases: HashMap::new(),
             bounces_to: None,
             line_endings: LineEndings::Crlf,
             own_token: false,

@@ -13,7 +13,7 @@ use crate::delivery::route::{Facts, choose};
 use crate::mail::address_list::AddressList;
 use crate::mail::header::HeaderBlock;
 use crate::mail::outgoing::{for_envelope, for_headers};
-use crate::mail::{Address, BackendKind, Envelope, Recipient, ReversePath, Sender};
+use crate::mail::{Address, BackendKind, Envelope, Recipient, ReversePath, Sender, SenderPolicy};
 
 /// What `oxpost explain` is told.
 #[derive(Args, Debug)]
@@ -74,9 +74,10 @@ fn without_line_end(line: &[u8]) -> &[u8] {
 fn explain(config: &Config, arguments: &ExplainArguments, message: &[u8]) -> Result<String, Report> {
     let envelope = envelope(arguments, message)?;
     let client = client(config, arguments.client.as_deref())?;
-    let path = envelope.reverse_path().address();
+    let alias = envelope.reverse_path().address().and_then(|path| client.alias_of(path));
+    let path = alias.or(envelope.reverse_path().address());
     let first = envelope.recipients().first().map(|to| &to.address);
-    let found = match config.routing.account(&client.name, path, first) {
+    let found = match config.routing.account(&client.name, envelope.reverse_path().address(), first) {
         Some(account) => client.mailbox_of(account, path).map(|mailbox| (account, mailbox)),
         None => client.account_for(path),
     };
@@ -84,7 +85,8 @@ fn explain(config: &Config, arguments: &ExplainArguments, message: &[u8]) -> Res
         found.map_err(|error| Report::new(format!("client `{}` cannot send this: {error}", client.name)))?;
     let ways = config.delivery.accounts.get(&account.name);
     let ways = ways.ok_or_else(|| Report::new(format!("account `{}` has no way out", account.name)))?;
-    let sender = Sender { policy: client.sender, mailbox: &mailbox };
+    let policy = if alias.is_some() { SenderPolicy::Rewrite } else { client.sender };
+    let sender = Sender { policy, mailbox: &mailbox };
     let facts = Facts::read(message, &envelope, &sender, message.len() as u64);
     let mut text = format!(
         "{} octets from {} to {} recipients\nclient `{}`, account `{}`, mailbox {mailbox}\n",

@@ -9,6 +9,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::Report;
 use super::reach::load;
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::gateway::{Gateway, OpenError, StartError};
 use crate::telemetry::{self, Log};
 use crate::unix;
@@ -26,6 +27,7 @@ pub(super) fn run(path: &Path) -> Result<(), Report> {
     let runtime = runtime.map_err(cannot_start)?;
     runtime.block_on(async {
         let mut signals = Signals::new()?;
+        tell_of_network(&config);
         let gateway = Gateway::start(config, Clock::system(), Arc::new(Log)).await?;
         for address in gateway.addresses() {
             tracing::info!(%address, "listening for SMTP");
@@ -43,6 +45,17 @@ pub(super) fn run(path: &Path) -> Result<(), Report> {
         }
         Ok(())
     })
+}
+
+/// Says how connections leave, where that is not plain.
+fn tell_of_network(config: &Config) {
+    if let Some(proxy) = &config.network.proxy {
+        tracing::info!(proxy = proxy.name(), "outgoing connections go through a proxy");
+    }
+    if let Some(variable) = config.network.ignored {
+        let hint = "write `proxy = \"environment\"` or `proxy = \"none\"` into `[network]`";
+        tracing::warn!(variable, hint, "the environment names a proxy, and nothing goes through it");
+    }
 }
 
 fn cannot_start(error: std::io::Error) -> Report {

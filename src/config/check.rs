@@ -82,6 +82,7 @@ fn gateway_section(config: &Config) -> Section {
         format!("data: `{}`, sealed with the key from {key}", config.data.display()),
         format!("certificate: {certificate}"),
         page_line(config),
+        network_line(config),
         format!(
             "queue: tried for {}, on hold for {} at most, listed for {}",
             duration_words(queue.expire_after),
@@ -90,6 +91,14 @@ fn gateway_section(config: &Config) -> Section {
         ),
     ];
     Section { heading: format!("gateway `{}`", config.hostname), lines: lines.into_iter().chain(people).collect() }
+}
+
+fn network_line(config: &Config) -> String {
+    let Some(proxy) = &config.network.proxy else { return "network: no proxy".to_owned() };
+    let login = proxy.login.as_ref().map(|login| format!(", logging in as `{}`", login.name)).unwrap_or_default();
+    let loopback = if proxy.for_loopback { "" } else { ", but for this machine's own addresses" };
+    let also = if proxy.past.is_empty() { "" } else { " and what `no_proxy` lists" };
+    format!("network: all connections go through the proxy `{}`{login}{loopback}{also}", proxy.name())
 }
 
 fn page_line(config: &Config) -> String {
@@ -158,7 +167,12 @@ fn client_line(client: &Client) -> String {
         SenderPolicy::Rewrite => "the sender becomes the mailbox",
         SenderPolicy::Strict => "the sender must be the mailbox",
     };
-    format!("client `{}` {}: through {accounts}; {sender}", client.name, by.join(", or "))
+    let aliases = match client.aliases.len() {
+        0 => String::new(),
+        1 => ", and 1 other name becomes a mailbox".to_owned(),
+        count => format!(", and {count} other names become mailboxes"),
+    };
+    format!("client `{}` {}: through {accounts}; {sender}{aliases}", client.name, by.join(", or "))
 }
 
 fn account_section(config: &Config, account: &Account) -> Option<Section> {

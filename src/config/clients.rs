@@ -11,7 +11,7 @@ use super::fault::KeyPath;
 use super::file;
 use super::reader::Reader;
 use crate::account::{Account, Client, Clients, LineEndings, MailboxRule, PasswordHash};
-use crate::mail::Address;
+use crate::mail::{Address, Domain};
 use crate::secret::Secret;
 
 /// Reads all clients. Those with a fault that leaves nothing to build are left out.
@@ -27,8 +27,9 @@ pub(super) fn read(reader: &mut Reader<'_>, accounts: &[Arc<Account>]) -> Client
         let login = login(reader, &at, typed, &mut taken);
         check_that_it_can_come_in(reader, &at, typed);
         let mailbox = mailbox(reader, &at, typed, &accounts);
+        let aliases = aliases(reader, &at, typed);
         let bounces_to = address(reader, at.key("bounces_to"), typed.bounces_to.as_deref());
-        clients.push(Client {
+        let client = Client {
             name,
             networks,
             login,
@@ -36,13 +37,16 @@ pub(super) fn read(reader: &mut Reader<'_>, accounts: &[Arc<Account>]) -> Client
             accounts,
             mailbox,
             sender: typed.sender,
+            aliases,
             bounces_to,
             own_token: typed.own_token,
             line_endings: match typed.line_endings {
                 file::LineEndings::Crlf => LineEndings::Crlf,
                 file::LineEndings::Lf => LineEndings::Lf,
             },
-        });
+        };
+        check_aliases(reader, &at, typed, &client);
+        clients.push(client);
     }
     Clients::new(clients)
 }
@@ -96,6 +100,38 @@ fn accounts_of(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Client, all:
         }
     }
     accounts
+}
+
+/// The map of senders. Whether the mailboxes are the client's is [`check_aliases`]'s business.
+fn aliases(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Client) -> HashMap<String, Address> {
+    let mut aliases = HashMap::new();
+    for (name, mailbox) in &typed.aliases {
+        let key = at.key("aliases").key(name);
+        let whole = match name.strip_prefix('@') {
+            Some(domain) => domain.parse::<Domain>().map(|domain| format!("@{}", domain.as_str().to_lowercase())).ok(),
+            None => name.parse::<Address>().map(|address| address.key()).ok(),
+        };
+        let Some(whole) = whole else {
+            let remedy = "write an address such as `erp@intranet.local`, or `@` and a domain";
+            reader.fault(key, format!("`{name}` is no sender"), remedy);
+            continue;
+        };
+        aliases.extend(address(reader, key, Some(mailbox)).map(|mailbox| (whole, mailbox)));
+    }
+    aliases
+}
+
+/// Each mailbox of the map must be one that mail of the client goes by.
+fn check_aliases(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Client, client: &Client) {
+    for (name, mailbox) in &typed.aliases {
+        let key = at.key("aliases").key(name);
+        let Ok(wanted) = mailbox.parse::<Address>() else { continue };
+        let goes_by = client.account_for(Some(&wanted)).map(|(_, mailbox)| mailbox);
+        if !client.accounts.is_empty() && goes_by.as_ref() != Ok(&wanted) && !reader.is_faulty(&key) {
+            let remedy = "name the mailbox of one of the client's `accounts`, or add its account there";
+            reader.fault(key, format!("no account of the client sends as `{wanted}`"), remedy);
+        }
+    }
 }
 
 fn networks(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Client, taken: &mut Taken) -> Vec<IpNet> {

@@ -2,10 +2,12 @@
 //! annotated sample and the JSON schema are rendered from them. What the keys *mean* is decided one file up.
 
 mod doors;
+mod network;
 mod page;
 mod sign_in;
 
 pub use doors::{Client, LineEndings, Listener, Mode, Protocol, Route, Tls};
+pub use network::Network;
 pub use page::{Admin, ApiKey};
 pub use sign_in::{
     Account, Cloud, Grant, Kind, Provider, SecretPlace, SecretSource, Smarthost, SmarthostTls, UpstreamTls, WayIn,
@@ -85,6 +87,8 @@ pub struct File {
     pub delivery: Delivery,
     /// The providers' limits for one mailbox, for all accounts. An account may have its own.
     pub limits: Limits,
+    /// How connections leave this machine.
+    pub network: Network,
     /// An ordinary mail server, for accounts with "smarthost" in their `send`.
     pub smarthost: Smarthost,
     /// Looking people up in a Microsoft tenant: on the page, in the API and by `oxpost user`.
@@ -123,6 +127,7 @@ impl Default for File {
             queue: Queue::default(),
             delivery: Delivery::default(),
             limits: Limits::default(),
+            network: Network::default(),
             smarthost: Smarthost::default(),
             directory: Directory::default(),
             provider: BTreeMap::new(),

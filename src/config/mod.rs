@@ -14,6 +14,7 @@ mod fault;
 pub mod file;
 mod listeners;
 pub mod machine;
+mod network;
 mod proofs;
 mod providers;
 mod quantity;
@@ -30,6 +31,7 @@ mod tests;
 pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
 pub use file::{LogFormat, LogLevel};
+pub use network::NetworkSettings;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -90,6 +92,8 @@ pub struct Config {
     pub notify_to: Option<Address>,
     /// Where notices about accounts are posted.
     pub notify_webhook: Option<Url>,
+    /// How connections leave.
+    pub network: NetworkSettings,
     /// What is logged, and how.
     pub log: LogSettings,
     /// All accounts, by name.
@@ -206,6 +210,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
     Config {
         file: path.to_owned(),
         ca_file: file.ca_file.as_deref().map(|path| reader.readable(KeyPath::root().key("ca_file"), path)),
+        network: network::read(reader),
         key: key_source(reader, &data),
         log: LogSettings { format: file.log.format, level: file.log.level },
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },

@@ -85,7 +85,7 @@ async fn send(
 }
 
 /// The envelope in parts of at most `most` recipients, in its order.
-fn split(envelope: &Envelope, most: usize) -> Vec<Envelope> {
+pub(super) fn split(envelope: &Envelope, most: usize) -> Vec<Envelope> {
     let part = |recipients: &[Recipient]| {
         let mut part = Envelope::new(envelope.reverse_path().clone(), recipients.to_vec()).ok()?;
         part.body = envelope.body;

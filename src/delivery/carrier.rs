@@ -13,7 +13,7 @@ use super::notebook::LeaseNotebook;
 use super::rests::{self, Rests};
 use super::route::{self, Choice, Facts};
 use super::standing::{self, Standing, Word};
-use super::{AccountWays, Backend, Delivery, Limits};
+use super::{AccountWays, Backend, Delivery, Limits, Way};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason, Sender};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError, Unsettled};
@@ -98,13 +98,10 @@ impl Carrier {
     /// The pace of a mailbox: that of the account that owns it, or of one that may use its whole domain.
     pub(super) fn rates(&self, key: &MailboxKey) -> Rates {
         let ways = self.ways.load();
-        let of_provider = || ways.accounts.values().filter(|account| account.provider == key.provider);
-        let owner = of_provider().find(|account| account.mailbox.as_ref().is_some_and(|m| m.key() == key.mailbox));
-        let any = || of_provider().find(|account| account.mailbox.is_none());
-        owner.or_else(any).map_or(Rates { at_once: 1, limits: Limits::STRICTEST }, |account| Rates {
-            at_once: account.at_once(UNLIMITED),
-            limits: account.limits,
-        })
+        AccountWays::of_mailbox(&ways.accounts, key).map_or(
+            Rates { at_once: 1, limits: Limits::STRICTEST },
+            |account| Rates { at_once: account.at_once(UNLIMITED), limits: account.limits },
+        )
     }
 
     /// Tries the ways in turn until one takes the message or says something about it that another way cannot mend.
@@ -230,6 +227,9 @@ impl Carrier {
     pub(super) async fn settle(&self, lease: Lease, attempt: Attempt, go_on: bool) -> Option<Lease> {
         let mut verdict = self.queue.verdict(&lease, &attempt);
         let refusal = self.queue.answer(&lease, &attempt, &mut verdict);
+        if verdict.next.is_none() && !verdict.failed.is_empty() {
+            self.clear_away(&lease).await;
+        }
         let report = self.report(&lease, &verdict).await;
         let settled = if go_on {
             self.queue.settle_and_lease(lease, attempt, verdict, report).await
@@ -245,6 +245,22 @@ impl Carrier {
                 self.settle_later(unsettled).await;
                 None
             }
+        }
+    }
+
+    /// Has the ways take back what attempts left at the provider of a message that comes to its end undelivered.
+    async fn clear_away(&self, lease: &Lease) {
+        let ways = self.ways.load_full();
+        let account = &lease.route.account;
+        let with_drafts = |way: &Way| matches!(way, Way::Graph(graph) if graph.drafts.is_some());
+        if !ways.accounts.get(account).is_some_and(|account| account.ways.iter().any(with_drafts)) {
+            return;
+        }
+        // What cannot be read names no draft.
+        let Ok(content) = LeaseContent::open(&self.queue, lease).await else { return };
+        let notebook = LeaseNotebook::new(&self.queue, lease);
+        for backend in ways.backends.get(account).into_iter().flatten() {
+            backend.abandon(delivery(lease, &content, &notebook)).await;
         }
     }
 

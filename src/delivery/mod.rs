@@ -137,4 +137,10 @@ pub trait Backend: Send + Sync {
 
     /// Hands the message over. The attempt has one outcome for each recipient of the envelope, in its order.
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Attempt>;
+
+    /// Takes back what earlier attempts left at the provider of a message that nobody goes on with. Most ways leave
+    /// nothing.
+    fn abandon<'a>(&'a self, _: Delivery<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
 }

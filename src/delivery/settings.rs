@@ -6,6 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::mail::{Address, BackendKind};
+use crate::queue::MailboxKey;
 use crate::secret::Secret;
 
 /// How TLS begins on a connection to an SMTP server.
@@ -177,7 +178,7 @@ pub struct Limits {
 
 impl Limits {
     /// For a mailbox that no account owns any longer: one at a time.
-    pub(super) const STRICTEST: Self =
+    pub const STRICTEST: Self =
         Self { smtp_sessions: 1, graph_requests: 1, messages_per_minute: 30, recipients_per_day: 10_000 };
 
     /// What one way may do at once; `None`: no limit.
@@ -203,6 +204,15 @@ pub struct AccountWays {
     pub limits: Limits,
     /// The address reports about this account's mail come from and fall back to, unless `*@domain`.
     pub mailbox: Option<Address>,
+}
+
+impl AccountWays {
+    /// Whose limits count for a mailbox: those of the account that owns it, or of one that may use its whole domain.
+    pub fn of_mailbox<'a>(accounts: &'a HashMap<String, Self>, key: &MailboxKey) -> Option<&'a Self> {
+        let of_provider = || accounts.values().filter(|account| account.provider == key.provider);
+        let owner = of_provider().find(|account| account.mailbox.as_ref().is_some_and(|m| m.key() == key.mailbox));
+        owner.or_else(|| of_provider().find(|account| account.mailbox.is_none()))
+    }
 }
 
 /// Settings of delivery.

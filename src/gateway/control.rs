@@ -24,6 +24,7 @@ pub(super) fn setup(config: &Config) -> Setup {
         clients: config.clients.clone(),
         accounts: config.accounts.clone(),
         providers: config.token.providers.clone(),
+        ways: config.delivery.accounts.clone(),
         reading: config.reading.clone(),
         step_timeout: config.delivery.step_timeout,
         page: config.page.clone(),

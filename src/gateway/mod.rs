@@ -225,9 +225,11 @@ impl Running {
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
-        let (this, tokens, directory) = (Arc::clone(self), parts.tokens.clone(), parts.directory.clone());
+        let (this, queue) = (Arc::clone(self), parts.queue.clone());
+        let (tokens, directory) = (parts.tokens.clone(), parts.directory.clone());
         Arc::new(move || {
-            let (this, tokens, directory) = (Arc::clone(&this), tokens.clone(), directory.clone());
+            let (this, queue) = (Arc::clone(&this), queue.clone());
+            let (tokens, directory) = (tokens.clone(), directory.clone());
             Box::pin(async move {
                 let old = this.config.load_full();
                 let new =
@@ -244,6 +246,10 @@ impl Running {
                 directory.reload(new.directory.clone());
                 this.shown.swap(control::setup(&new));
                 this.config.store(Arc::new(new));
+                // What a hold waits for may have been mended.
+                if let Err(error) = queue.probe_now().await {
+                    tracing::warn!(%error, "held mail is not tried now; it is probed later");
+                }
                 Ok(restart)
             })
         })
@@ -258,6 +264,7 @@ fn needs_restart(old: &Config, new: &Config) -> String {
         ("`data`", old.data != new.data),
         ("`[queue]`", old.queue != new.queue),
         ("`ca_file`", old.ca_file != new.ca_file),
+        ("`[network]`", old.network != new.network),
         ("`[log]`", old.log != new.log),
     ];
     let waiting: Vec<_> = changed.into_iter().filter(|(_, changed)| *changed).map(|(what, _)| what).collect();

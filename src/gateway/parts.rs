@@ -85,8 +85,9 @@ impl Parts {
         let lock = lock(&config.data)?;
         let migrations: Vec<_> = queue::MIGRATIONS.iter().chain(token::MIGRATIONS).copied().collect();
         let store = Store::open(&config.data.join("oxpost.db"), &migrations)?;
-        let http = Http::new(HttpSettings { ca_file: config.ca_file.clone(), ..HttpSettings::default() })?;
-        let connector = Connector::new(config.ca_file.as_deref())?;
+        let (ca_file, proxy) = (config.ca_file.clone(), config.network.proxy.clone());
+        let connector = Connector::new(ca_file.as_deref())?.with_proxy(proxy.clone());
+        let http = Http::new(HttpSettings { ca_file, proxy, ..HttpSettings::default() })?;
         let queue = Queue::open(store.clone(), config.queue.clone(), clock.clone(), Arc::clone(&observer)).await?;
         let key = config.sealing_key()?;
         let tokens =

@@ -8,6 +8,7 @@ use std::time::Duration;
 use rustls::CertificateError;
 
 use super::{Handed, MAX_BODY};
+use crate::proxy::Proxy;
 
 /// Why a request has no answer. The text names the server and never the URL, a header or a body.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -44,6 +45,9 @@ pub enum HttpSetupError {
         /// Why not.
         why: String,
     },
+    /// The proxy's host and port make no URL.
+    #[error("the proxy `{0}` cannot be used: {1}")]
+    Proxy(String, String),
     /// The TLS library refuses to start.
     #[error(
         "outgoing HTTPS cannot be set up: {0}; check that this machine has CA certificates (package `ca-certificates`)"
@@ -52,12 +56,20 @@ pub enum HttpSetupError {
 }
 
 impl HttpError {
-    pub(super) fn of_request(server: &str, error: &reqwest::Error, handed: &Handed, limit: Duration) -> Self {
+    pub(super) fn of_request(
+        server: &str,
+        proxy: Option<&Proxy>,
+        (error, handed, limit): (&reqwest::Error, &Handed, Duration),
+    ) -> Self {
         if error.is_builder() {
             return Self::NotSendable(format!("`{server}`: the request cannot be sent: {}", chain(error)));
         }
         if let Some(tls) = tls_error(error).filter(|_| error.is_connect()) {
             return Self::Tls(format!("`{server}`: {}", tls_words(tls)));
+        }
+        if let Some(proxy) = proxy.filter(|_| error.is_connect()) {
+            let words = format!("`{server}`: the proxy `{}` {}", proxy.name(), proxy_words(error, proxy));
+            return if error.is_timeout() { Self::TimedOut(words) } else { Self::Unreachable(words) };
         }
         let seconds = limit.as_secs_f32();
         match (error.is_timeout(), error.is_connect() || !handed.whole()) {
@@ -85,6 +97,27 @@ fn connection_words(error: &reqwest::Error) -> String {
         Some(io::ErrorKind::NetworkUnreachable) => "the network is unreachable".to_owned(),
         _ => format!("no connection: {}", chain(error)),
     }
+}
+
+/// What is wrong with the way through a proxy. The library says no more of most answers than that they are not 200;
+/// `oxpost doctor` asks by itself.
+fn proxy_words(error: &reqwest::Error, proxy: &Proxy) -> String {
+    let causes = chain(error).to_lowercase();
+    let says = |words: &[&str]| words.iter().any(|words| causes.contains(words));
+    if error.is_timeout() {
+        return "made no connection in time; it, or the server behind it, does not answer".to_owned();
+    }
+    if says(&["proxy authorization required", "auth"]) {
+        let keys = "`proxy_login` and `proxy_password`";
+        return match proxy.login {
+            Some(_) => format!("does not accept the login; check {keys} in `[network]`"),
+            None => format!("asks for a login; write {keys} into `[network]`"),
+        };
+    }
+    if error.is_dns() || io_kind(error).is_some() || says(&["failed to create underlying connection"]) {
+        return format!("could not be connected to: {causes}; check that it runs, and `proxy` in `[network]`");
+    }
+    format!("does not connect to that server ({causes}); `oxpost doctor` shows why")
 }
 
 fn tls_words(error: &rustls::Error) -> String {

@@ -11,6 +11,7 @@ mod tests;
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
@@ -19,6 +20,7 @@ use bytes::Bytes;
 use tokio::sync::mpsc;
 use url::Url;
 
+use crate::proxy::Proxy;
 use crate::secret::Secret;
 use body::{Handed, Payload, WatchedBody};
 pub use error::{HttpError, HttpSetupError};
@@ -31,7 +33,7 @@ pub const MAX_BODY: usize = 1024 * 1024;
 /// Idle connections are closed early, so that a request seldom meets one that the server is just closing.
 const IDLE_CONNECTION: Duration = Duration::from_secs(30);
 
-/// Settings of the HTTP client. Proxies come from the environment (`HTTPS_PROXY`, `HTTP_PROXY`, `NO_PROXY`).
+/// Settings of the HTTP client.
 #[derive(Clone, Debug)]
 pub struct HttpSettings {
     /// How long a request may take from its start to the last octet of its answer. Default 30 s.
@@ -40,11 +42,13 @@ pub struct HttpSettings {
     pub connect_timeout: Duration,
     /// A PEM file with certificate authorities to trust beside those of the system.
     pub ca_file: Option<PathBuf>,
+    /// The proxy, if there is one. What the environment says of proxies does not count.
+    pub proxy: Option<Arc<Proxy>>,
 }
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { timeout: Duration::from_secs(30), connect_timeout: Duration::from_secs(10), ca_file: None }
+        Self { timeout: Duration::from_secs(30), connect_timeout: Duration::from_secs(10), ca_file: None, proxy: None }
     }
 }
 
@@ -54,6 +58,7 @@ pub struct Http {
     client: reqwest::Client,
     /// Without a proxy and without TLS, for what is on this machine's own link.
     direct: reqwest::Client,
+    proxy: Option<Arc<Proxy>>,
     timeout: Duration,
 }
 
@@ -61,15 +66,18 @@ impl Http {
     /// A client that verifies servers against the system's certificate authorities and those of `ca_file`.
     ///
     /// # Errors
-    /// `ca_file` cannot be read or holds no certificate; the system's authorities cannot be loaded.
+    /// `ca_file` cannot be read or holds no certificate; the system's authorities cannot be loaded; the proxy has no URL.
     pub fn new(settings: HttpSettings) -> Result<Self, HttpSetupError> {
         let mut builder = bounded(&settings);
         if let Some(path) = &settings.ca_file {
             builder = builder.tls_certs_merge(read_authorities(path)?);
         }
+        if let Some(proxy) = &settings.proxy {
+            builder = builder.proxy(through(proxy)?);
+        }
         let failed = |error: reqwest::Error| HttpSetupError::Client(error::chain(&error));
-        let direct = bounded(&settings).no_proxy().tls_certs_only([]).build().map_err(failed)?;
-        Ok(Self { client: builder.build().map_err(failed)?, direct, timeout: settings.timeout })
+        let direct = bounded(&settings).tls_certs_only([]).build().map_err(failed)?;
+        Ok(Self { client: builder.build().map_err(failed)?, direct, proxy: settings.proxy, timeout: settings.timeout })
     }
 
     /// Sends one request, once, and reads its answer. Any status is an answer, a redirect too.
@@ -79,6 +87,8 @@ impl Http {
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let server = request.server();
         let timeout = request.timeout.unwrap_or(self.timeout);
+        let proxy = self.proxy.as_ref().filter(|_| !request.direct);
+        let proxy = proxy.filter(|proxy| request.url.host_str().is_some_and(|host| proxy.serves(host)));
         let (body, handed) = WatchedBody::new(request.body);
         let client = if request.direct { &self.direct } else { &self.client };
         let sending = client
@@ -87,7 +97,9 @@ impl Http {
             .timeout(timeout)
             .body(reqwest::Body::wrap(body))
             .send();
-        let answer = sending.await.map_err(|error| HttpError::of_request(&server, &error, &handed, timeout))?;
+        let answer = sending
+            .await
+            .map_err(|error| HttpError::of_request(&server, proxy.map(Arc::as_ref), (&error, &handed, timeout)))?;
         Ok(Response::read(&server, answer, request.answer_limit).await)
     }
 }
@@ -97,9 +109,17 @@ fn bounded(settings: &HttpSettings) -> reqwest::ClientBuilder {
         .user_agent(concat!("oxpost/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
+        .no_proxy()
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.timeout)
         .pool_idle_timeout(IDLE_CONNECTION)
+}
+
+/// The proxy as the library knows it; which hosts it serves is decided here.
+fn through(proxy: &Arc<Proxy>) -> Result<reqwest::Proxy, HttpSetupError> {
+    let url = proxy.url().map_err(|error| HttpSetupError::Proxy(proxy.name(), error.to_string()))?;
+    let proxy = Arc::clone(proxy);
+    Ok(reqwest::Proxy::custom(move |to| proxy.serves(to.host_str()?).then(|| url.clone())))
 }
 
 fn read_authorities(path: &PathBuf) -> Result<Vec<reqwest::Certificate>, HttpSetupError> {

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 use tokio_rustls::TlsAcceptor;
 
 use super::*;
+use crate::proxy::{ProxyKind, ProxyLogin};
 
 const SECRET: &str = "s3cret-value";
 
@@ -265,4 +266,49 @@ async fn no_error_and_no_debug_shows_url_header_or_body() {
     let (address, _) = server(b"HTTP/1.1 200 OK\r\nContent-Length: 12\r\n\r\ns3cret-value".to_vec()).await;
     shown += &format!("{:?}", patient().send(post(address, SECRET.into())).await.unwrap());
     assert!(!shown.contains(SECRET), "{shown}");
+}
+
+fn behind(kind: ProxyKind, address: SocketAddr, login: bool) -> Http {
+    let login = login.then(|| Arc::new(ProxyLogin { name: "us".to_owned(), password: Secret::new(SECRET) }));
+    let (host, port) = (address.ip().to_string(), address.port());
+    let proxy = Some(Arc::new(Proxy { kind, host, port, login, past: Vec::new(), for_loopback: false }));
+    Http::new(HttpSettings { timeout: Duration::from_secs(20), proxy, ..HttpSettings::default() }).unwrap()
+}
+
+#[tokio::test]
+async fn a_proxy_that_opens_no_way_is_named_with_what_to_do() {
+    let table = [
+        ("HTTP/1.1 407 No\r\n\r\n", false, "asks for a login; write", "no login"),
+        ("HTTP/1.1 407 No\r\n\r\n", true, "does not accept the login; check", "a wrong login"),
+        ("HTTP/1.1 403 No\r\n\r\n", false, "does not connect to that server", "a rule"),
+        ("", false, "does not connect to that server", "not a word"),
+    ];
+    for (answer, login, words, why) in table {
+        let (address, request) = server(answer.as_bytes().to_vec()).await;
+        let url: Url = format!("https://graph.example/{SECRET}").parse().unwrap();
+        let error = behind(ProxyKind::Http, address, login).send(Request::get(url)).await.unwrap_err();
+        let said = error.to_string();
+        let start = format!("`graph.example`: the proxy `http://{address}` {words}");
+        assert!(matches!(error, HttpError::Unreachable(_)) && said.starts_with(&start), "{why}: {said}");
+        assert!(!said.contains(SECRET), "{why}: {said}");
+        let request = request.await.unwrap();
+        assert!(request.starts_with("CONNECT graph.example:443 HTTP/1.1\r\n"), "{why}: {request}");
+        assert_eq!(request.contains("Basic dXM6czNjcmV0LXZhbHVl"), login, "{why}: {request}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_down_is_not_the_providers_trouble() {
+    for kind in [ProxyKind::Http, ProxyKind::Socks5] {
+        // A port that is taken, and where nobody listens.
+        let held = tokio::net::TcpSocket::new_v4().unwrap();
+        held.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = held.local_addr().unwrap();
+        let http = behind(kind, address, false);
+        let error = http.send(Request::get("https://graph.example/".parse().unwrap())).await.unwrap_err();
+        assert!(error.to_string().contains("could not be connected to"), "{kind:?}: {error}");
+        // What is on this machine goes past it.
+        let (here, _) = server(b"HTTP/1.1 204 No\r\n\r\n".to_vec()).await;
+        assert_eq!(http.send(post(here, Vec::new())).await.unwrap().status, 204, "{kind:?}");
+    }
 }

@@ -199,7 +199,7 @@ impl Reason {
             Self::AnswerLost => "nothing to do: oxpost tries again by itself after a while".to_owned(),
             Self::Unexpected => "nothing to do for now; if it stays, report the provider's words".to_owned(),
             Self::SignInNeeded => format!("run `oxpost login {account}`; the mail goes by itself afterwards"),
-            Self::ConfigurationRejected => format!("mend the app's settings (client id, secret, tenant), reload, then run `oxpost queue release {account}`"),
+            Self::ConfigurationRejected => format!("mend the app's settings (client id, secret, tenant) and reload; the mail goes by itself afterwards. If they were mended at the provider, oxpost probes, or run `oxpost queue release {account}`"),
             Self::AuthenticationRejected => format!("check that the account was signed in as its mailbox and that the mailbox may use SMTP AUTH; then run `oxpost queue release {account}`"),
             Self::PermissionMissing => format!("grant the app the permission that the provider names, then run `oxpost queue release {account}`"),
             Self::SmtpAuthDisabled => format!("switch SMTP AUTH on for the mailbox (Set-CASMailbox -SmtpClientAuthenticationDisabled $false), or add \"graph\" to the account's `send`; then run `oxpost queue release {account}`"),

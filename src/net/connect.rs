@@ -1,4 +1,4 @@
-//! Outgoing connections: TCP with every address of a name tried, and TLS that is always verified. There is no switch
+//! Outgoing connections: TCP with every address of a name tried, or through the proxy, and TLS that is always verified. There is no switch
 //! that accepts any certificate; a private CA is added by a file.
 
 use std::io;
@@ -16,8 +16,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
+use super::through::{self, ProxyTrouble};
 use crate::clock::Timestamp;
 use crate::mail::{Failure, Reason};
+use crate::proxy::Proxy;
 
 /// How long one address may take while others of the same name are left to try.
 const ONE_OF_SEVERAL: Duration = Duration::from_secs(4);
@@ -29,6 +31,7 @@ const TLS_BUFFER: usize = 16 * 1024;
 #[derive(Clone)]
 pub struct Connector {
     tls: TlsConnector,
+    proxy: Option<Arc<Proxy>>,
 }
 
 /// Why outgoing TLS cannot be set up at all.
@@ -81,13 +84,25 @@ pub enum ConnectError {
     /// TLS was not agreed on, or the certificate is not good.
     #[error("{0}")]
     Tls(String),
+    /// The way through the proxy failed.
+    #[error("the proxy `{proxy}` {trouble}")]
+    Proxy {
+        /// The proxy's name.
+        proxy: String,
+        /// What is wrong.
+        trouble: ProxyTrouble,
+    },
 }
 
 impl From<ConnectError> for Failure {
     fn from(error: ConnectError) -> Self {
         let reason = match error {
-            ConnectError::Name { .. } | ConnectError::Unreachable { .. } => Reason::Unreachable,
-            ConnectError::TimedOut { .. } => Reason::TimedOut,
+            ConnectError::Proxy { trouble: ProxyTrouble::Silent { .. }, .. } | ConnectError::TimedOut { .. } => {
+                Reason::TimedOut
+            }
+            ConnectError::Name { .. } | ConnectError::Unreachable { .. } | ConnectError::Proxy { .. } => {
+                Reason::Unreachable
+            }
             ConnectError::Tls(_) => Reason::TlsRefused,
         };
         Self::new(reason, error.to_string())
@@ -105,11 +120,47 @@ impl Connector {
             .dangerous() // rustls's word for any verifier that is not its own; this one is the platform's
             .with_custom_certificate_verifier(Arc::new(verifier))
             .with_no_client_auth();
-        Ok(Self { tls: TlsConnector::from(Arc::new(config)) })
+        Ok(Self { tls: TlsConnector::from(Arc::new(config)), proxy: None })
     }
 
-    /// Connects to the first address of `host` that answers, all within `limit`.
+    /// The same through a proxy.
+    #[must_use]
+    pub fn with_proxy(self, proxy: Option<Arc<Proxy>>) -> Self {
+        Self { proxy, ..self }
+    }
+
+    /// The proxy that connections to a host go through, if any.
+    pub fn proxy_for(&self, host: &str) -> Option<&Proxy> {
+        self.proxy.as_deref().filter(|proxy| proxy.serves(host))
+    }
+
+    /// Connects to the first address of `host` that answers, or through the proxy, all within `limit`. Every connection
+    /// of the program that may leave this machine begins here, but for those of [`crate::http`], which goes by the same
+    /// proxy.
     pub async fn tcp(&self, host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
+        match self.proxy_for(host) {
+            Some(proxy) => self.tunnel(proxy, (host, port), limit).await,
+            None => self.straight(host, port, limit).await,
+        }
+    }
+
+    async fn tunnel(&self, proxy: &Proxy, to: (&str, u16), limit: Duration) -> Result<TcpStream, ConnectError> {
+        let end = Instant::now() + limit;
+        let failed = |trouble| ConnectError::Proxy { proxy: proxy.name(), trouble };
+        let stream = self.straight(&proxy.host, proxy.port, limit).await.map_err(|error| {
+            failed(match error {
+                ConnectError::Name { why, .. } => ProxyTrouble::Name(why),
+                ConnectError::Unreachable { why, .. } => ProxyTrouble::Unreachable(why),
+                other @ (ConnectError::TimedOut { .. } | ConnectError::Tls(_) | ConnectError::Proxy { .. }) => {
+                    ProxyTrouble::Unreachable(other.to_string())
+                }
+            })
+        })?;
+        let silent = || failed(ProxyTrouble::Silent { target: through::authority(to.0, to.1), limit });
+        timeout_at(end, through::open(proxy, stream, to)).await.map_err(|_| silent())?.map_err(failed)
+    }
+
+    async fn straight(&self, host: &str, port: u16, limit: Duration) -> Result<TcpStream, ConnectError> {
         let end = Instant::now() + limit;
         let late = |what| ConnectError::TimedOut { host: host.to_owned(), what, limit };
         let unknown = |why: String| ConnectError::Name { host: host.to_owned(), why };

@@ -212,6 +212,8 @@ pub enum DotFault {
     Temporary,
     /// `550 5.7.1`; nothing is taken.
     Permanent,
+    /// This reply; nothing is taken.
+    Says(&'static str),
     /// The connection ends without a reply; nothing is taken.
     Lost,
     /// The mail is taken and the connection ends without a reply.

@@ -40,10 +40,10 @@ pub enum Selector {
     All,
 }
 
-/// Whether a held mailbox is probed. Where only a person can mend the cause, a probe would be one more wrong sign-in
-/// at the provider, and might lock the account out.
+/// Whether a held mailbox is probed. A grant that is lost comes back by a sign-in alone, which ends the hold. An app's
+/// secret, certificate or permission may be mended at the provider, of which nobody tells.
 pub const fn is_probed(reason: Reason) -> bool {
-    !matches!(reason, Reason::SignInNeeded | Reason::ConfigurationRejected | Reason::HeldByHand)
+    !matches!(reason, Reason::SignInNeeded | Reason::HeldByHand)
 }
 
 /// When the next probe is due after `probes` earlier ones.
@@ -116,6 +116,13 @@ pub(super) fn probe(connection: &Connection, lane: i64, seq: i64, gate: &Gate, n
     let sql = "UPDATE hold SET probing = ?2, probes = probes + 1, next_probe = ?3 WHERE lane = ?1";
     connection.prepare_cached(sql)?.execute((lane, seq, next))?;
     Ok(())
+}
+
+/// Makes the probe of every hold due now, but for those by hand. Returns the mailboxes.
+pub(super) fn probe_now(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<MailboxKey>> {
+    connection.prepare_cached("UPDATE hold SET next_probe = ?1 WHERE by_hand = 0")?.execute([now.as_millis()])?;
+    let sql = "SELECT lane.provider, lane.mailbox FROM hold JOIN lane ON lane.id = hold.lane WHERE by_hand = 0";
+    connection.prepare_cached(sql)?.query_map([], key)?.collect()
 }
 
 /// Message `seq` probes no longer.

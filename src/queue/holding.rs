@@ -28,6 +28,20 @@ impl Queue {
         self.end_holds(selector, hold::End::Mended, why).await
     }
 
+    /// Has one message of each held mailbox try whether the trouble is over, because something changed that may have
+    /// mended it. Holds by hand stay as they are.
+    ///
+    /// # Errors
+    /// What the store says; then the probes come in their time.
+    pub async fn probe_now(&self) -> Result<(), QueueError> {
+        let inner = &self.inner;
+        let now = inner.clock.now();
+        for key in inner.store.write(move |connection| hold::probe_now(connection, now)).await? {
+            inner.lanes.wake(&key);
+        }
+        Ok(())
+    }
+
     /// Puts a mailbox on hold until somebody releases it; attempts that are open come to their end. `why` is shown.
     ///
     /// # Errors

@@ -144,10 +144,11 @@ impl Inner {
     /// Writes a settlement. With `go_on` the same transaction leases the next message of the mailbox.
     pub(super) async fn settle(&self, settlement: Arc<Settlement>, go_on: bool) -> Result<Option<Lease>, QueueError> {
         let now = self.clock.now();
-        let work = Arc::clone(&settlement);
+        let (work, lane) = (Arc::clone(&settlement), self.lanes.lane(&settlement.lease.key()));
         let write = move |connection: &_| {
             let settled = settle::write(connection, &work, now)?;
-            let offer = if go_on { Some(lease::next(connection, work.lease.record.lane, now)?) } else { None };
+            let next = || lease::next(connection, work.lease.record.lane, &lane.fair, now);
+            let offer = if go_on { Some(next()?) } else { None };
             Ok((settled, offer))
         };
         let (settled, offer) = self.store.write(write).await?;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::fair::Fair;
 use super::{Lease, MailboxKey};
 
 /// Room for one attempt that a worker has ready: the next message of the mailbox is leased in the transaction that
@@ -29,6 +30,8 @@ pub(super) struct Lane {
     /// Its row; not known before its first message.
     pub(super) row: OnceLock<i64>,
     pub(super) wake: Notify,
+    /// Whose message goes next.
+    pub(super) fair: Mutex<Fair>,
     standbys: Mutex<Vec<Standby>>,
 }
 

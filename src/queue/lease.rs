@@ -1,9 +1,11 @@
 //! Handing out attempts: each is on the disk before it is made.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
+use super::fair::Fair;
 use super::hold::{self, Gate};
 use super::message::{Lease, Record};
 use super::rows::{self, FAILED, HELD_SO_FAR, LEASED, OUTSTANDING, Row as NewRow, WAITING};
@@ -13,9 +15,11 @@ use super::{NewMessage, Settings};
 use crate::clock::Timestamp;
 use crate::mail::{Address, BodyType, Envelope, Failure, QueueId, Reason, Recipient, ReversePath};
 
-/// The message of a lane that is due first. The index has this order, so a long queue costs nothing.
-pub(super) const FIRST: &str = "SELECT seq, next_attempt FROM message
-    WHERE lane = ?1 AND state = 0 AND finished_at IS NULL ORDER BY next_attempt, expiry_from, seq LIMIT 1";
+/// The first message of the first client of a lane behind client `?2`. The index has this order, so a long queue costs
+/// nothing, and many clients little.
+pub(super) const FIRST: &str = "SELECT client, seq, next_attempt, size FROM message
+    WHERE lane = ?1 AND state = 0 AND finished_at IS NULL AND client > ?2
+    ORDER BY client, next_attempt, expiry_from, seq LIMIT 1";
 
 /// What a lane has to offer.
 pub(super) enum Offer {
@@ -29,7 +33,7 @@ pub(super) enum Offer {
 }
 
 /// Leases the message of the lane that is due first, if the lane may be worked on.
-pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqlite::Result<Offer> {
+pub(super) fn next(connection: &Connection, lane: i64, fair: &Mutex<Fair>, now: Timestamp) -> rusqlite::Result<Offer> {
     let gate = hold::gate(connection, lane)?;
     if let Some(gate) = &gate {
         match gate.next_probe {
@@ -42,11 +46,11 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
     if let Some(at) = asked_to_wait(connection, lane)?.filter(|at| *at > now) {
         return Ok(Offer::Wait(Some(at)));
     }
-    let first = |row: &Row<'_>| Ok((row.get::<_, i64>("seq")?, time(row, "next_attempt")?));
-    let seq = match connection.prepare_cached(FIRST)?.query_row([lane], first).optional()? {
-        None => return Ok(Offer::Wait(None)),
-        Some((_, at)) if at > now => return Ok(Offer::Wait(Some(at))),
-        Some((seq, _)) => seq,
+    let firsts = firsts(connection, lane)?;
+    let due: Vec<_> = firsts.iter().filter(|first| first.at <= now).map(|first| first.client.clone()).collect();
+    let chosen = fair.lock().unwrap_or_else(PoisonError::into_inner).next(&due).map(str::to_owned);
+    let Some(seq) = firsts.iter().find(|first| Some(&first.client.0) == chosen.as_ref()).map(|first| first.seq) else {
+        return Ok(Offer::Wait(firsts.iter().map(|first| first.at).min()));
     };
     let mut lease = match load(connection, seq, now) {
         Ok(lease) => lease,
@@ -65,6 +69,31 @@ pub(super) fn next(connection: &Connection, lane: i64, now: Timestamp) -> rusqli
     ))?;
     begin_attempt(connection, (seq, lease.attempt), lane, now)?;
     Ok(Offer::Lease(Box::new(lease)))
+}
+
+/// What a client would send next.
+struct First {
+    /// Its name, and the octets of the message.
+    client: (String, u64),
+    seq: i64,
+    at: Timestamp,
+}
+
+/// What each client of a lane that has mail waiting would send next.
+fn firsts(connection: &Connection, lane: i64) -> rusqlite::Result<Vec<First>> {
+    let mut find = connection.prepare_cached(FIRST)?;
+    let mut firsts: Vec<First> = Vec::new();
+    let read = |row: &Row<'_>| {
+        let client = (row.get("client")?, row.get::<_, i64>("size")?.cast_unsigned());
+        Ok(First { client, seq: row.get("seq")?, at: time(row, "next_attempt")? })
+    };
+    loop {
+        let behind = firsts.last().map_or("", |first| first.client.0.as_str());
+        match find.query_row((lane, behind), read).optional()? {
+            Some(first) => firsts.push(first),
+            None => return Ok(firsts),
+        }
+    }
 }
 
 fn begin_attempt(

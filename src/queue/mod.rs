@@ -3,6 +3,7 @@
 //! A message is durable before it is acknowledged, an attempt before it is made, and what became of it before the
 //! message can be tried again. See [`Queue`] for the way of a message through it.
 
+mod backlog;
 mod backup;
 mod content;
 mod day;
@@ -10,6 +11,7 @@ mod digest;
 mod direct;
 mod error;
 mod events;
+pub mod fair;
 mod handling;
 mod hold;
 mod holding;
@@ -43,6 +45,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
 
+pub use backlog::Backlog;
 pub use backup::{Copied, CopyError, copy};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
@@ -142,10 +145,11 @@ impl Queue {
     /// What the store says; nothing is leased then.
     pub async fn lease(&self, key: &MailboxKey) -> Result<Next, QueueError> {
         let inner = &self.inner;
-        let Some(&lane) = inner.lanes.lane(key).row.get() else { return Ok(Next::Wait(None)) };
+        let lane = inner.lanes.lane(key);
+        let Some(&row) = lane.row.get() else { return Ok(Next::Wait(None)) };
         loop {
-            let now = inner.clock.now();
-            match inner.store.write(move |connection| lease::next(connection, lane, now)).await? {
+            let (now, lane) = (inner.clock.now(), Arc::clone(&lane));
+            match inner.store.write(move |connection| lease::next(connection, row, &lane.fair, now)).await? {
                 Offer::Wait(until) => return Ok(Next::Wait(until)),
                 Offer::SetAside { id, why } => inner.set_aside(id, &why),
                 Offer::Lease(mut lease) => {

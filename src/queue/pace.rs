@@ -105,6 +105,7 @@ impl Pace {
     /// How long `messages` to `recipients` in all take from now, if nothing comes between; both as the limits allow.
     pub fn time_to_drain(&mut self, now: Timestamp, messages: u64, recipients: u64) -> Duration {
         self.forget(now);
+        self.doubt(now);
         let by_minute = match u64::from(self.per_minute()) {
             0 => Duration::ZERO,
             limit => match messages.saturating_sub(self.room(now) as u64) {

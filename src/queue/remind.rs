@@ -36,7 +36,8 @@ pub(super) fn due(connection: &Connection, now: Timestamp) -> rusqlite::Result<V
 }
 
 fn reminder(connection: &Connection, row: &Row<'_>) -> rusqlite::Result<Event> {
-    let waiting = "SELECT count(*) FROM message WHERE lane = ?1 AND state = 0 AND finished_at IS NULL";
+    // One of them may be out as a probe.
+    let waiting = "SELECT count(*) FROM message WHERE lane = ?1 AND state IN (0, 1) AND finished_at IS NULL";
     let lane: i64 = row.get("lane")?;
     let waiting: i64 = connection.prepare_cached(waiting)?.query_row([lane], |row| row.get(0))?;
     Ok(Event::StillHeld {

@@ -169,6 +169,7 @@ impl Row {
             ":lane": lane,
             ":state": state,
             ":account": self.route.account,
+            ":client": client_column(&self.route.client),
             ":route": json(&self.route)?,
             ":reverse_path": self.reverse_path,
             ":eight_bit": self.eight_bit,
@@ -198,12 +199,17 @@ fn wishes<T: Serialize + Default + PartialEq>(wishes: &T) -> Option<String> {
     if *wishes == T::default() { None } else { serde_json::to_string(wishes).ok() }
 }
 
+/// The name that a client's mail is found by; it is never empty.
+fn client_column(name: &str) -> &str {
+    if name.is_empty() { "?" } else { name }
+}
+
 /// A leased message has one attempt, which the same transaction records.
 fn insert_message() -> String {
     format!(
-        "INSERT INTO message (id, lane, state, attempts, account, route, reverse_path, eight_bit, smtputf8, size, spool, \
+        "INSERT INTO message (id, lane, state, attempts, account, client, route, reverse_path, eight_bit, smtputf8, size, spool, \
          kind, message_id, wishes, report_about, accepted_at, expiry_from, held_before, next_attempt) VALUES (:id, :lane, :state, \
-         :state = {LEASED}, :account, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :kind, :message_id, :wishes, \
+         :state = {LEASED}, :account, :client, :route, :reverse_path, :eight_bit, :smtputf8, :size, :spool, :kind, :message_id, :wishes, \
          :report_about, :now, :now, {HELD_SO_FAR}, :now)"
     )
 }

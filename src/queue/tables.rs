@@ -125,6 +125,9 @@ CREATE INDEX attempt_sent ON attempt (lane, started_at, sent) WHERE sent > 0;
 
 /// `wishes`: what the client asked for about reports (RFC 3461), as JSON; nothing at all for nearly all mail.
 ///
+/// `message.client`: who handed it in, so that the index of outstanding messages has those of each client together; of
+/// messages that finished before, it is not known here.
+///
 /// `sweep`: how far a search through the messages in their order has come, by what it looks for.
 ///
 /// `digest`: what is told to an address in one message, because it was told of too much one by one.
@@ -137,6 +140,10 @@ CREATE INDEX attempt_sent ON attempt (lane, started_at, sent) WHERE sent > 0;
 const VERSION_4: &str = "
 ALTER TABLE message ADD COLUMN wishes TEXT;
 ALTER TABLE recipient ADD COLUMN wishes TEXT;
+ALTER TABLE message ADD COLUMN client TEXT NOT NULL DEFAULT '?';
+UPDATE message SET client = coalesce(nullif(json_extract(route, '$.client'), ''), '?') WHERE finished_at IS NULL;
+DROP INDEX message_outstanding;
+CREATE INDEX message_outstanding ON message (lane, state, client, next_attempt, expiry_from) WHERE finished_at IS NULL;
 ALTER TABLE hold ADD COLUMN reminders INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE hold ADD COLUMN by_hand INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE sweep (name TEXT PRIMARY KEY, seq INTEGER NOT NULL) WITHOUT ROWID;

@@ -54,11 +54,14 @@ impl Queue {
     /// What the store says.
     pub async fn learnt(&self, key: &MailboxKey) -> Result<Option<Learnt>, QueueError> {
         let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(None) };
-        let read = |row: &Row<'_>| Ok(Learnt { per_minute: row.get("per_minute")?, since: time(row, "since")? });
-        let sql = "SELECT per_minute, since FROM learnt WHERE lane = ?1";
-        let find = move |connection: &Connection| connection.prepare_cached(sql)?.query_row([lane], read).optional();
-        Ok(self.inner.store.read(find).await?)
+        Ok(self.inner.store.read(move |connection| learnt(connection, lane).optional()).await?)
     }
+}
+
+/// The limit that a lane showed to have.
+pub(super) fn learnt(connection: &Connection, lane: i64) -> rusqlite::Result<Learnt> {
+    let read = |row: &Row<'_>| Ok(Learnt { per_minute: row.get("per_minute")?, since: time(row, "since")? });
+    connection.prepare_cached("SELECT per_minute, since FROM learnt WHERE lane = ?1")?.query_row([lane], read)
 }
 
 fn rests(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<(MailboxKey, BackendKind, Timestamp)>> {

@@ -34,6 +34,8 @@ fn a_flush_that_fails_stops_acceptance_until_a_restart_and_nothing_is_lost() {
     let rig = Rig::new("flush-fails", |text| text);
     let mut gateway = rig.serve();
     rig.send(SCANNER, "before");
+    // Also settled: an outcome that could not be written would send it twice, as history then says.
+    rig.arrives_once("before");
     let tampering = Tampering::with(&rig, &gateway, "fsync,fdatasync", "EIO");
     let reply = rig.hand_in(SCANNER, "not flushed");
     assert!(reply.starts_with('4'), "{reply}");

@@ -14,8 +14,13 @@ mod direct;
 mod disk;
 mod guessing;
 mod history;
+mod holds;
 mod listeners;
+mod outgoing;
+#[path = "../support/proxy.rs"]
+mod outside;
 mod ownership;
+mod pacing;
 mod page;
 mod programs;
 mod proxy;

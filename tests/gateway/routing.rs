@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
-use crate::house::{BILLING, BOB, House, Plan, RECIPIENT, SCANNER, letter};
+use crate::house::{BILLING, BOB, House, Plan, RECIPIENT, SCANNER, letter, network_client};
 
 const TABLES: &str = "[alias]\nroot = \"it@own.example\"\nteam = [\"a@own.example\", \"b@own.example\"]\n\
     [[route]]\nrecipients = [\"@partner.example\"]\naccount = \"bob\"\n\
@@ -47,6 +47,32 @@ async fn aliases_name_who_receives() {
     let mut recipients = house.only_one().await.recipients.clone();
     recipients.sort();
     assert_eq!(recipients, ["a@own.example", "b@own.example", RECIPIENT, "it@own.example"], "each once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clients_aliases_say_whose_mailbox_a_sender_means() {
+    let aliases = format!("aliases = {{ \"erp@intranet.local\" = \"{BILLING}\", \"@print.local\" = \"{BOB}\" }}\n");
+    let house = House::start(Plan { clients: network_client("strict") + &aliases, ..Plan::default() }).await;
+    let rows = [
+        ("ERP@Intranet.local", BILLING, "one address, in any letter case"),
+        ("floor7@print.local", BOB, "every address of a domain"),
+        (SCANNER, SCANNER, "no alias"),
+    ];
+    for (number, (from, mailbox, why)) in rows.into_iter().enumerate() {
+        house.send(from, &[RECIPIENT], letter(from, RECIPIENT, why)).await;
+        let arrived = house.arrived(number as u64 + 1).await;
+        assert_eq!(arrived[number].mailbox, mailbox, "{why}");
+        let header = String::from_utf8_lossy(&arrived[number].raw).into_owned();
+        assert!(header.contains(&format!("From: {mailbox}\r\n")), "{header}");
+        assert_eq!(
+            header.to_lowercase().contains(&format!("reply-to: {}", from.to_lowercase())),
+            from != mailbox,
+            "{why}: {header}"
+        );
+    }
+    let mut client = house.client().await;
+    let reply = client.say("MAIL FROM:<someone@elsewhere.example>").await;
+    assert!(reply.contains(&format!("may send as <{SCANNER}> alone")), "who has no other name is as before: {reply}");
 }
 
 /// Runs `oxpost` with these words, on a thread that may block.

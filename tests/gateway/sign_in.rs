@@ -111,7 +111,7 @@ async fn a_program_gets_a_token_and_never_what_it_came_from() {
 }
 
 /// A place that takes notices; gives its address and what was posted there.
-async fn webhook() -> (String, tokio::sync::mpsc::Receiver<Value>) {
+pub(crate) async fn webhook() -> (String, tokio::sync::mpsc::Receiver<Value>) {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/notices", listener.local_addr().unwrap());
     let (sender, posted) = tokio::sync::mpsc::channel(8);

@@ -98,6 +98,25 @@ async fn a_large_message_goes_as_a_draft_through_the_whole_gateway() {
     assert!(words[0].contains("found in Sent Items"), "{words:?}");
     assert_eq!((house.tenant.mail_count(), house.tenant.draft_count()), (3, 0), "it, the one before, and a small one");
 
+    // The last step is never answered and the message expires: the draft does not stay in the mailbox.
+    house.tenant.switches().inject(Rule::always(Fault::GraphAt(WebStep::Send, GraphFault::Html)));
+    house.tenant.switches().inject(Rule::times(Fault::GraphAt(WebStep::Delete, GraphFault::Unavailable), 2));
+    let id = house.send(BILLING, &[RECIPIENT], &mail).await;
+    house
+        .events
+        .first("it is put off", |event| {
+            matches!(event, Event::Deferred { id: other, .. } if *other == id).then_some(())
+        })
+        .await;
+    assert_eq!(house.tenant.draft_count(), 1, "it could not be removed at once");
+    house.later(Duration::from_secs(30 * 24 * 3_600), BILLING).await;
+    house
+        .events
+        .first("it fails", |event| matches!(event, Event::Failed { id: other, .. } if *other == id).then_some(()))
+        .await;
+    assert_eq!(house.tenant.draft_count(), 0, "nobody will send it");
+    house.tenant.switches().clear_faults();
+
     // Signed mail of that size has no way: the client is told at once.
     let signed =
         format!("From: {BILLING}\r\nTo: {RECIPIENT}\r\nContent-Type: multipart/signed; boundary=b\r\n\r\n{lines}");

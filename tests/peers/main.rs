@@ -21,6 +21,8 @@ mod gateway;
 mod grants;
 mod identity;
 mod programs;
+mod promise;
+mod proxies;
 mod reading;
 mod recipes;
 mod relay;

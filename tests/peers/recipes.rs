@@ -301,8 +301,8 @@ fn nullmailer_hands_everything_to_its_smarthost() {
         ),
     );
     ground.write("message.eml", MAIL);
-    let mut command = with_own_mounts(&script);
-    let mut process = Process::start(&ground, "nullmailer-run", &mut command);
+    let command = with_own_mounts(&script);
+    let mut process = Process::start(&ground, "nullmailer-run", &command);
     wait_until("nullmailer hands its message in", || {
         process.assert_runs();
         (kitchen.program.tenant.mail_count() > 0).then_some(())

@@ -138,8 +138,23 @@ impl Bench {
         &self,
         backend: &dyn Backend,
         message: &[u8],
-        (from, recipients): (Option<&str>, &[&str]),
+        whom: (Option<&str>, &[&str]),
     ) -> Attempt {
+        self.with_delivery(backend, message, whom, false).await.unwrap()
+    }
+
+    /// Gives a message up.
+    pub(crate) async fn abandon(&self, backend: &dyn Backend, message: &[u8], recipients: &[&str]) {
+        self.with_delivery(backend, message, (Some(SCANNER), recipients), true).await;
+    }
+
+    async fn with_delivery(
+        &self,
+        backend: &dyn Backend,
+        message: &[u8],
+        (from, recipients): (Option<&str>, &[&str]),
+        given_up: bool,
+    ) -> Option<Attempt> {
         let mailbox: Address = SCANNER.parse().unwrap();
         let from = from.map_or(ReversePath::Null, |from| ReversePath::Mailbox(from.parse().unwrap()));
         let recipients = recipients.iter().map(|to| to.parse::<Address>().unwrap().into()).collect();
@@ -157,7 +172,11 @@ impl Bench {
             size: message.len() as u64,
             notebook: &self.notebook,
         };
-        backend.deliver(delivery).await
+        if given_up {
+            backend.abandon(delivery).await;
+            return None;
+        }
+        Some(backend.deliver(delivery).await)
     }
 }
 

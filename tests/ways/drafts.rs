@@ -8,7 +8,7 @@ use mail_parser::{MessageParser, MimeHeaders};
 use oxpost::mail::{Outcome, Reason};
 use oxpost::practice::{Fault, GraphFault, Rule, WebStep};
 
-use crate::bench::{Bench, ONE_REQUEST, reasons, words};
+use crate::bench::{Bench, ONE_REQUEST, SCANNER, reasons, words};
 
 const ALICE: &str = "alice@practice.example";
 const HIDDEN: &str = "audit@elsewhere.example";
@@ -191,6 +191,23 @@ async fn a_lost_answer_is_looked_up_before_anything_is_sent_again() {
         assert_eq!(reasons(&again), [None], "{fault:?}");
         assert_eq!(words(&again).contains("Sent Items"), taken == 1, "{fault:?}: {}", words(&again));
         assert_eq!((bench.tenant.mail_count(), bench.tenant.draft_count()), (1, 0), "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_is_given_up_leaves_no_draft_and_takes_none_back_that_was_sent() {
+    for (fault, taken) in [(GraphFault::Hang, 0), (GraphFault::TakenThenReset, 1)] {
+        let mut bench = Bench::new().await;
+        bench.timeout = Duration::from_secs(3);
+        bench.tenant.switches().inject(Rule::once(Fault::GraphAt(WebStep::Send, fault)));
+        let mail = scan(10, &[4 * MIB]);
+        bench.deliver(&bench.graph(), &mail, &[ALICE]).await;
+        assert_eq!((bench.tenant.draft_count(), bench.tenant.mail_count()), (1 - taken, taken as u64), "{fault:?}");
+        let sent = bench.tenant.sent_count(SCANNER);
+        bench.abandon(&bench.graph(), &mail, &[HIDDEN]).await;
+        assert_eq!(bench.tenant.draft_count(), 1 - taken, "{fault:?}: other recipients have another draft");
+        bench.abandon(&bench.graph(), &mail, &[ALICE]).await;
+        assert_eq!((bench.tenant.draft_count(), bench.tenant.sent_count(SCANNER)), (0, sent), "{fault:?}");
     }
 }
 

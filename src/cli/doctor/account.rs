@@ -53,6 +53,9 @@ impl Examination<'_> {
             opened.claims = opened.claims.filter(|_| is_microsoft);
             if let Some(claims) = &opened.claims {
                 self.permissions(*purpose, app_only, claims, chart);
+                if *purpose == Purpose::Graph && self.has_drafts() {
+                    self.draft_permission(app_only, claims, chart);
+                }
             }
             let ways = self.config.delivery.accounts.get(self.name).iter().flat_map(|ways| ways.ways.clone()).collect();
             self.ways(*purpose, ways, (app_only, mailbox.as_ref(), &opened), chart).await;
@@ -134,6 +137,28 @@ impl Examination<'_> {
             );
             chart.bad("permission", &what, &remedy);
         }
+    }
+
+    fn has_drafts(&self) -> bool {
+        let ways = self.config.delivery.accounts.get(self.name);
+        ways.is_some_and(|ways| ways.ways.iter().any(|way| matches!(way, Way::Graph(graph) if graph.drafts.is_some())))
+    }
+
+    /// Drafts need more than sending does, and a token that lacks it is noticed only by the first large message.
+    fn draft_permission(&self, app_only: bool, claims: &Claims, chart: &mut Chart<impl Write>) {
+        let (kind, then) = if app_only {
+            ("application", "with admin consent".to_owned())
+        } else {
+            ("delegated", format!("then run `oxpost login {}` and consent", self.name))
+        };
+        if claims.grants(&["Mail.ReadWrite", "Mail.ReadWrite.Shared"]) {
+            return chart.fine("drafts", "`drafts` is on and the token grants `Mail.ReadWrite`, which it needs");
+        }
+        let what = "`drafts` is on and the token does not grant `Mail.ReadWrite`: large messages cannot go by Graph";
+        let remedy = format!(
+            "add the *{kind}* permission `Mail.ReadWrite` to the app registration, {then}; or take `drafts` out"
+        );
+        chart.bad("drafts", what, &remedy);
     }
 
     async fn ways(

@@ -70,16 +70,23 @@ async fn examine(
     (wanted, mailbox): (&[String], Option<&str>),
     chart: &mut Chart<impl std::io::Write>,
 ) -> Result<(), Report> {
-    let settings = HttpSettings { ca_file: config.ca_file.clone(), timeout: STEP, connect_timeout: STEP };
+    let proxy = config.network.proxy.clone();
+    let settings =
+        HttpSettings { ca_file: config.ca_file.clone(), proxy: proxy.clone(), timeout: STEP, connect_timeout: STEP };
     let http = Http::new(settings).map_err(|error| Report::new(error.to_string()))?;
     let connector = Connector::new(config.ca_file.as_deref()).map_err(|error| Report::new(error.to_string()))?;
+    let connector = connector.with_proxy(proxy);
     chart.heading("this machine");
     if reach.is_running() {
         chart.fine("gateway", "it runs and answers on its control socket");
     } else {
         chart.skipped("gateway", "it does not run; this command works with the data folder itself");
     }
-    let network = Network { connector: connector.clone(), proxy: network::proxy() };
+    if let Some(variable) = config.network.ignored {
+        let what = format!("`{variable}` names a proxy, and nothing goes through it: `[network]` says nothing of it");
+        chart.skipped("proxy", &what);
+    }
+    let network = Network { connector: connector.clone() };
     for server in servers(config, wanted) {
         network.examine(&server, chart).await;
     }
@@ -109,14 +116,12 @@ struct Server {
     port: u16,
     /// TLS with the first octet.
     tls: bool,
-    /// Reached by HTTP, so that a proxy may stand in between.
-    http: bool,
 }
 
 impl Server {
     fn of_url(url: &url::Url) -> Option<Self> {
         let (host, port) = (url.host_str()?.trim_matches(['[', ']']).to_owned(), url.port_or_known_default()?);
-        Some(Self { host, port, tls: url.scheme() == "https", http: true })
+        Some(Self { host, port, tls: url.scheme() == "https" })
     }
 }
 
@@ -137,7 +142,6 @@ fn servers(config: &Config, wanted: &[String]) -> BTreeSet<Server> {
                     host: smtp.host.clone(),
                     port: smtp.port,
                     tls: smtp.tls == crate::delivery::SmtpTls::Implicit,
-                    http: false,
                 }),
             });
         }
@@ -146,7 +150,6 @@ fn servers(config: &Config, wanted: &[String]) -> BTreeSet<Server> {
             host: server.host.clone(),
             port: server.port,
             tls: server.tls == UpstreamTls::Implicit,
-            http: false,
         }));
     }
     servers

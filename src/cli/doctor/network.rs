@@ -7,9 +7,10 @@ use tokio::time::timeout;
 
 use super::chart::Chart;
 use super::{STEP, Server};
-use crate::net::connect::Connector;
+use crate::net::connect::{ConnectError, Connector};
 
 const NETWORK: &str = "check this machine's network and its firewall: does it let connections out to that port?";
+const PROXY: &str = "see `[network]` in the configuration, and the log of the proxy";
 const RESOLVER: &str = "check the name in the configuration, and this machine's DNS (`getent hosts NAME`)";
 const CERTIFICATE: &str = "check this machine's clock and its CA certificates, and whether a proxy or virus scanner breaks \
                            TLS open: its CA goes into `ca_file`";
@@ -17,25 +18,16 @@ const CERTIFICATE: &str = "check this machine's clock and its CA certificates, a
 /// What takes connections out.
 pub(super) struct Network {
     pub(super) connector: Connector,
-    /// The variable that names a proxy for HTTPS.
-    pub(super) proxy: Option<&'static str>,
-}
-
-/// The environment variable that sends HTTPS through a proxy, if one is set.
-pub(super) fn proxy() -> Option<&'static str> {
-    let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-    ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"].into_iter().find(is_set)
 }
 
 impl Network {
     /// Goes as far as it gets.
     pub(super) async fn examine(&self, server: &Server, chart: &mut Chart<impl Write>) {
         let Server { host, port, .. } = server;
-        if let Some(variable) = self.proxy.filter(|_| server.http && server.tls) {
-            let what =
-                format!("{host}:{port} is reached through the proxy in `{variable}`; only the proxy sees its name");
+        if let Some(proxy) = self.connector.proxy_for(host) {
+            let what = format!("{host}:{port} goes through the proxy `{}`, which looks its name up", proxy.name());
             chart.skipped("dns", &what);
-            return;
+            return self.connect(server, chart).await;
         }
         match timeout(STEP, tokio::net::lookup_host((host.as_str(), *port))).await {
             Err(_) => return chart.bad("dns", &format!("the look-up of `{host}` takes more than 10 s"), RESOLVER),
@@ -45,8 +37,15 @@ impl Network {
                 chart.fine("dns", &format!("{host} is {}", found.join(", ")));
             }
         }
+        self.connect(server, chart).await;
+    }
+
+    async fn connect(&self, server: &Server, chart: &mut Chart<impl Write>) {
+        let Server { host, port, .. } = server;
         let stream = match self.connector.tcp(host, *port, STEP).await {
             Ok(stream) => stream,
+            // Its words end in what to do.
+            Err(error @ ConnectError::Proxy { .. }) => return chart.bad("connect", &error.to_string(), PROXY),
             Err(error) => return chart.bad("connect", &error.to_string(), NETWORK),
         };
         chart.fine("connect", &format!("{host}:{port} takes connections"));
@@ -67,8 +66,8 @@ mod tests {
 
     async fn found(host: &str, port: u16, tls: bool) -> String {
         let mut written = Vec::new();
-        let network = Network { connector: Connector::new(None).unwrap(), proxy: None };
-        let server = Server { host: host.to_owned(), port, tls, http: tls };
+        let network = Network { connector: Connector::new(None).unwrap() };
+        let server = Server { host: host.to_owned(), port, tls };
         network.examine(&server, &mut Chart::new(&mut written)).await;
         String::from_utf8(written).unwrap()
     }

@@ -17,6 +17,7 @@ use crate::token::{ClientAuthentication, Provider, ProviderKind};
 /// Everything that is risky about a configuration.
 pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
     let mut warnings = Vec::new();
+    warn_of_network_settings(config, &mut warnings);
     for provider in &config.token.providers {
         warn_of_provider(provider, &mut warnings);
     }
@@ -31,6 +32,22 @@ pub(super) fn warnings(config: &Config, machine: &Machine) -> Vec<Warning> {
     }
     warn_of_files(config, &mut warnings);
     warnings
+}
+
+fn warn_of_network_settings(config: &Config, warnings: &mut Vec<Warning>) {
+    if let Some(variable) = config.network.ignored {
+        warnings.push(Warning {
+            risk: format!("the environment variable `{variable}` names a proxy, and nothing goes through it"),
+            hint: "write `proxy = \"environment\"` or `proxy = \"none\"` into `[network]`".to_owned(),
+        });
+    }
+    let in_clear = config.network.proxy.as_ref().filter(|proxy| proxy.login.is_some());
+    if let Some(proxy) = in_clear {
+        warnings.push(Warning {
+            risk: format!("the login at the proxy `{}` crosses the network in clear text", proxy.name()),
+            hint: "give oxpost a login there that opens nothing else".to_owned(),
+        });
+    }
 }
 
 fn warn_of_client(config: &Config, client: &Client, machine: &Machine, warnings: &mut Vec<Warning>) {

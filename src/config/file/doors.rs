@@ -1,5 +1,7 @@
 //! `[[listener]]` and `[[client]]`.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -142,6 +144,11 @@ pub struct Client {
     pub mailbox: Option<String>,
     /// What its mail may say of the sender.
     pub sender: SenderPolicy,
+    /// Who sends when it calls itself something else: `aliases = { "erp@intranet.local" = "billing@contoso.com" }`. Mail
+    /// under that reverse path goes by the mailbox named, and its From is rewritten to it, whatever `sender` says. A key
+    /// such as `"@intranet.local"` stands for every address of a domain. Each mailbox must be one of its accounts.
+    #[schemars(example = BTreeMap::from([("erp@intranet.local", "billing@contoso.com")]))]
+    pub aliases: BTreeMap<String, String>,
     /// Where reports about its mail go, instead of the reverse path.
     #[schemars(example = "it@contoso.com")]
     pub bounces_to: Option<String>,

@@ -56,7 +56,7 @@ fn reason(status: u16, code: Option<&str>) -> Reason {
 }
 
 /// Response codes and what they mean.
-const CODES: [(&str, Reason); 28] = [
+const CODES: [(&str, Reason); 29] = [
     ("ErrorServerBusy", Reason::Throttled),
     ("ErrorExceededConnectionCount", Reason::Throttled),
     ("ErrorTooManyObjectsOpened", Reason::Throttled),
@@ -84,7 +84,9 @@ const CODES: [(&str, Reason); 28] = [
     ("ErrorAccountDisabled", Reason::MailboxUnavailable),
     ("ErrorInvalidLicense", Reason::MailboxUnavailable),
     ("ErrorInvalidAuthorizationContext", Reason::AuthenticationRejected),
+    // These two are about our request and not about the message: no mail is lost for it.
     ("ErrorSchemaValidation", Reason::Unexpected),
+    ("ErrorMessageDispositionRequired", Reason::Unexpected),
 ];
 
 impl Answer {
@@ -180,7 +182,32 @@ mod tests {
 
     #[test]
     fn each_code_has_its_reason_whatever_the_status() {
-        for (code, expected) in CODES {
+        use Reason::{
+            AnswerLost, AuthenticationRejected, ContentRefused, DailyLimit, MailboxFull, MailboxUnavailable,
+            MessageTooLarge, PermissionMissing, ProviderTrouble, RecipientRefused, SenderRefused, Throttled,
+            Unexpected,
+        };
+        let codes = [
+            (Throttled, "ErrorServerBusy ErrorExceededConnectionCount ErrorTooManyObjectsOpened"),
+            (ProviderTrouble, "ErrorInternalServerTransientError ErrorInternalServerError ErrorMailboxMoveInProgress"),
+            (ProviderTrouble, "ErrorMailboxFailover ErrorMailboxStoreUnavailable ErrorConnectionFailed"),
+            (ProviderTrouble, "ErrorTimeoutExpired ErrorInsufficientResources"),
+            (DailyLimit, "ErrorSubmissionQuotaExceeded"),
+            (MailboxFull, "ErrorQuotaExceeded"),
+            (MessageTooLarge, "ErrorMessageSizeExceeded"),
+            (SenderRefused, "ErrorSendAsDenied"),
+            (ContentRefused, "ErrorMimeContentInvalid ErrorMimeContentInvalidBase64String"),
+            (ContentRefused, "ErrorContentConversionFailed"),
+            (RecipientRefused, "ErrorInvalidRecipients"),
+            (PermissionMissing, "ErrorAccessDenied ErrorImpersonateUserDenied ErrorImpersonationDenied"),
+            (PermissionMissing, "ErrorImpersonationFailed"),
+            (MailboxUnavailable, "ErrorNonExistentMailbox ErrorAccountDisabled ErrorInvalidLicense"),
+            (AuthenticationRejected, "ErrorInvalidAuthorizationContext"),
+            (Unexpected, "ErrorSchemaValidation ErrorMessageDispositionRequired"),
+        ];
+        let all = codes.iter().flat_map(|(reason, codes)| codes.split(' ').map(move |code| (code, *reason)));
+        assert_eq!(all.clone().count(), CODES.len(), "no code without a row");
+        for (code, expected) in all {
             for status in [200, 500] {
                 let failure = read(&response(status, &message("Error", code, "<m:MessageText>Words</m:MessageText>")))
                     .unwrap_err();
@@ -189,20 +216,20 @@ mod tests {
             }
         }
         let statuses = [
-            (401, Reason::AuthenticationRejected),
-            (403, Reason::MailboxUnavailable),
-            (413, Reason::MessageTooLarge),
-            (429, Reason::Throttled),
-            (500, Reason::ProviderTrouble),
-            (504, Reason::AnswerLost),
-            (404, Reason::Unexpected),
-            (200, Reason::Unexpected),
+            (401, AuthenticationRejected),
+            (403, MailboxUnavailable),
+            (413, MessageTooLarge),
+            (429, Throttled),
+            (500, ProviderTrouble),
+            (504, AnswerLost),
+            (404, Unexpected),
+            (200, Unexpected),
         ];
         for (status, expected) in statuses {
             assert_eq!(read(&response(status, "")).unwrap_err().reason, expected, "{status}");
         }
         let unknown = read(&response(200, &message("Error", "ErrorSomethingNew", ""))).unwrap_err();
-        assert_eq!((unknown.reason, unknown.diagnostic.as_str()), (Reason::Unexpected, "HTTP 200: ErrorSomethingNew"));
+        assert_eq!((unknown.reason, unknown.diagnostic.as_str()), (Unexpected, "HTTP 200: ErrorSomethingNew"));
     }
 
     #[test]

@@ -85,7 +85,7 @@ impl Drafting<'_> {
     }
 
     /// What an earlier attempt left: its receipt if it sent the message. A draft that it did not send is removed.
-    async fn earlier(&self) -> Result<Option<Receipt>, Failure> {
+    pub(super) async fn earlier(&self) -> Result<Option<Receipt>, Failure> {
         let id = match self.delivery.notebook.read(&self.key).await? {
             None => return Ok(None),
             Some(note) if note == BEGUN => {

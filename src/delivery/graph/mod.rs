@@ -12,8 +12,8 @@ use crate::delivery::web::{Caller, below};
 use crate::delivery::{Backend, BoxFuture, Delivery, GraphWay, Tokens};
 use crate::http::{Http, Request};
 use crate::mail::header::inspect;
-use crate::mail::outgoing::Outgoing;
-use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Reason, Receipt};
+use crate::mail::outgoing::{Outgoing, for_headers};
+use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, Reason, Receipt, Sender};
 use crate::token::Purpose;
 use drafts::Drafting;
 
@@ -46,14 +46,33 @@ impl GraphBackend {
         Self { way, http, tokens, timeout }
     }
 
+    /// Removes the draft for these recipients, if an earlier attempt made one and did not send it.
+    async fn clear_away(&self, delivery: Delivery<'_>, part: &Envelope) -> Result<(), Failure> {
+        let key = draft_key(part);
+        if self.way.drafts.is_none() || delivery.notebook.read(&key).await?.is_none() {
+            return Ok(());
+        }
+        let sender = Sender { policy: delivery.sender, mailbox: delivery.mailbox };
+        let outgoing = for_headers(delivery.head, part, &sender);
+        let message_id = inspect(&outgoing.header).message_id;
+        let (root, caller) = (root(&self.way, delivery.mailbox)?, self.caller(delivery.account));
+        let (outgoing, message_id) = (&outgoing, message_id.as_deref());
+        Drafting { caller, root: &root, delivery, outgoing, limit: 0, key, message_id }.earlier().await?;
+        Ok(())
+    }
+
+    fn caller<'a>(&'a self, account: &'a str) -> Caller<'a> {
+        let (http, tokens, timeout) = (&self.http, &*self.tokens, self.timeout);
+        Caller { http, tokens, account, purpose: Purpose::Graph, timeout }
+    }
+
     /// Sends one message to all recipients of `part`, in one request if it fits, else by way of a draft.
     async fn hand_over(&self, letter: Letter<'_>, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
         let Letter { delivery, part, outgoing } = letter;
         let root = root(&self.way, delivery.mailbox)?;
         let octets = letter.octets();
         let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
-        let (http, tokens, timeout) = (&self.http, &*self.tokens, self.timeout);
-        let caller = Caller { http, tokens, account: delivery.account, purpose: Purpose::Graph, timeout };
+        let caller = self.caller(delivery.account);
         let message_id = inspect(&outgoing.header).message_id;
         let earlier = Earlier { caller, root: &root, delivery, message_id: message_id.as_deref() };
         if self.way.drafts.is_some()
@@ -152,6 +171,16 @@ impl Backend for GraphBackend {
 
     fn deliver<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, Attempt> {
         Box::pin(by_header::attempt(self, delivery))
+    }
+
+    fn abandon<'a>(&'a self, delivery: Delivery<'a>) -> BoxFuture<'a, ()> {
+        Box::pin(async move {
+            for part in by_header::split(delivery.envelope, self.way.max_recipients) {
+                if let Err(failure) = self.clear_away(delivery, &part).await {
+                    tracing::warn!(id = %delivery.id, %failure, "a draft may be left in Drafts at the provider; remove it there");
+                }
+            }
+        })
     }
 }
 

@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn microsofts_replies_mean_what_its_documents_say() {
+    fn microsofts_replies_to_logins_mean_what_its_documents_say() {
         use Reason as R;
         use Stage as S;
         let table = [
@@ -216,6 +216,26 @@ mod tests {
                 "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant.",
                 R::SmtpAuthDisabled,
             ),
+            (
+                S::Auth,
+                "535 5.7.139 Authentication unsuccessful, basic authentication is disabled.",
+                R::SmtpAuthDisabled,
+            ),
+            (
+                S::Auth,
+                "535 5.7.139 Authentication unsuccessful, user is locked by your organization's security defaults policy.",
+                R::SmtpAuthDisabled,
+            ),
+            (
+                S::Auth,
+                "535 5.7.139 Authentication unsuccessful, the request did not meet the criteria to be authenticated.",
+                R::SmtpAuthDisabled,
+            ),
+            (
+                S::Auth,
+                "535 5.7.139 Authentication unsuccessful, the federated STS service was unreachable.",
+                R::SmtpAuthDisabled,
+            ),
             (S::Auth, "550 5.7.30 Basic authentication is not supported for Client Submission.", R::SmtpAuthDisabled),
             (S::Mail, "530 5.7.57 Client not authenticated to send mail.", R::AuthenticationRejected),
             (
@@ -224,6 +244,17 @@ mod tests {
                 R::SmtpAuthDisabled,
             ),
             (S::Mail, "550 5.7.53 SMTP; Client was rejected. Authenticated users only.", R::AuthenticationRejected),
+        ];
+        for (stage, line, reason) in table {
+            assert_eq!(classify(stage, &response(line)).reason, reason, "{stage:?}: {line}");
+        }
+    }
+
+    #[test]
+    fn microsofts_replies_to_mail_mean_what_its_documents_say() {
+        use Reason as R;
+        use Stage as S;
+        let table = [
             (S::Mail, "550 5.7.60 SMTP; Client does not have permissions to send as this sender", R::SenderRefused),
             (
                 S::Content,
@@ -245,6 +276,7 @@ mod tests {
                 R::DailyLimit,
             ),
             (S::Rcpt, "550 5.7.232 tenant external recipient limit", R::DailyLimit),
+            (S::Content, "550 5.7.233 tenant external recipient limit", R::DailyLimit),
             (
                 S::Content,
                 "554 5.2.2 mailbox full; STOREDRV.Submission.Exception:QuotaExceededException",
@@ -264,6 +296,9 @@ mod tests {
             (S::Content, "550 5.1.20 Multiple From addresses without Sender", R::ContentRefused),
             (S::Content, "451 4.7.0 Temporary server error. Please try again later. PRX4", R::ProviderTrouble),
             (S::Mail, "451 4.7.500 Server busy. Please try again later", R::ProviderTrouble),
+            (S::Hello, "421 4.3.2 Service not active", R::ProviderTrouble),
+            (S::Content, "451 4.4.2 Connection dropped", R::ProviderTrouble),
+            (S::Content, "451 4.4.3 Temporary server error. Please try again later ATTR18", R::ProviderTrouble),
             (S::Content, "452 4.3.1 Insufficient system resources", R::ProviderTrouble),
             (S::Content, "451 4.5.127 what", R::ProviderTrouble),
             (S::Content, "550 5.2.0 what", R::Rejected),
@@ -279,8 +314,12 @@ mod tests {
         use Stage as S;
         let table = [
             (S::Greeting, "421 4.3.0 Temporary System Problem. Try again later", R::ProviderTrouble),
+            (S::Greeting, "421 4.4.5 Server busy, try again later.", R::ProviderTrouble),
+            (S::Mail, "421 4.7.0 Temporary System Problem. Try again later.", R::ProviderTrouble),
+            (S::Mail, "421 4.7.0 Connection expired, try reconnecting", R::ProviderTrouble),
             (S::Mail, "421 4.7.0 Try again later, closing connection.", R::ProviderTrouble),
             (S::Content, "421 4.7.28 Our system has detected an unusual rate of mail", R::Throttled),
+            (S::Content, "421 4.7.28 quota for sending messages with the same Message-ID", R::Throttled),
             (
                 S::Rcpt,
                 "450 4.2.1 The user you are trying to contact is receiving mail too quickly",
@@ -289,17 +328,26 @@ mod tests {
             (S::Content, "450 4.2.1 The user is receiving mail too quickly", R::Throttled),
             (S::Rcpt, "450 4.2.1 Peak SMTP relay limit exceeded for customer.", R::Throttled),
             (S::Content, "451 4.4.2 Timeout - closing connection.", R::ProviderTrouble),
+            (S::Mail, "451 4.5.0 SMTP protocol violation, visit RFC 2821", R::ProviderTrouble),
             (S::Auth, "454 4.7.0 Too many login attempts, please try again later", R::Throttled),
             (S::Auth, "454 4.7.0 Cannot authenticate due to temporary system problem.", R::ProviderTrouble),
             (S::StartTls, "454 4.5.0 SMTP protocol violation, no commands allowed to pipeline", R::TlsRefused),
+            (S::StartTls, "523 5.7.10 SMTP protocol violation, no commands allowed to pipeline", R::TlsRefused),
+            (S::Mail, "530 5.5.1 Authentication Required.", R::AuthenticationRejected),
             (S::Mail, "530 5.7.0 Authentication Required.", R::AuthenticationRejected),
             (S::Auth, "534 5.7.9 Please log in with your web browser", R::AuthenticationRejected),
+            (S::Auth, "534 5.7.9 Application-specific password required.", R::AuthenticationRejected),
+            (S::Auth, "535 5.7.9 Application-specific password required.", R::AuthenticationRejected),
+            (S::Auth, "534 5.7.14 Please log in via your web browser", R::AuthenticationRejected),
             (S::Auth, "535 5.7.8 Username and Password not accepted.", R::AuthenticationRejected),
             (S::Content, "550 5.4.5 Daily user sending limit exceeded.", R::DailyLimit),
+            (S::Content, "550 5.4.5 Daily sending quota exceeded.", R::DailyLimit),
+            (S::Rcpt, "550 5.4.5 Daily SMTP relay limit exceeded for user.", R::DailyLimit),
             (S::Rcpt, "550 5.7.1 Daily SMTP relay limit exceeded for customer.", R::DailyLimit),
             (S::Rcpt, "550 5.7.0 Mail relay denied.", R::AuthenticationRejected),
             (S::Mail, "550 5.7.1 Invalid credentials for relay.", R::AuthenticationRejected),
             (S::Content, "552 5.2.3 Your message exceeded Google's message size limits.", R::MessageTooLarge),
+            (S::Mail, "552 5.3.4 Your message exceeded Google's message size limits.", R::MessageTooLarge),
             (
                 S::Content,
                 "552 5.7.0 This message was blocked because its content presents a potential security issue",

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::api::{
     AccountView, BeginHold, BeginSignIn, Caller, Confirmed, DeviceCode, DeviceView, EventList, FinishSignIn, HandedIn,
     History, Holds, Listing, Overview, PageLink, PeopleProblem, Problem, ProgramToken, ReadTest, ReadTested, Released,
-    Reloaded, Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, router,
+    Reloaded, Scope, SessionListing, SignInBegun, SignInFinished, TestMessage, TestSent, TokenFields, Waiting, router,
 };
 pub use self::own_message::OwnMessage;
 pub use self::page::{Links, Peer, page, serve};

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::Scope;
 use crate::account::{Account, Clients, PasswordHash};
+use crate::delivery::AccountWays;
 use crate::front::{ReadingServers, SubmissionSettings};
 use crate::token::Provider;
 
@@ -58,6 +59,8 @@ pub struct Setup {
     pub accounts: Vec<Arc<Account>>,
     /// All providers.
     pub providers: Vec<Provider>,
+    /// How each account's mail goes out, by its name.
+    pub ways: HashMap<String, AccountWays>,
     /// Where the accounts that are read have their servers, by the account's name.
     pub reading: HashMap<String, ReadingServers>,
     /// How long each step at a provider may take.

@@ -87,14 +87,16 @@ impl Rules {
         reverse_path: &ReversePath,
         recipient: Option<&Address>,
     ) -> Result<Leave, Reply> {
-        let path = reverse_path.address();
-        let found = match self.routing.account(&client.name, path, recipient) {
+        let alias = reverse_path.address().and_then(|path| client.alias_of(path));
+        let path = alias.or(reverse_path.address());
+        let policy = if alias.is_some() { SenderPolicy::Rewrite } else { client.sender };
+        let found = match self.routing.account(&client.name, reverse_path.address(), recipient) {
             Some(account) => client.mailbox_of(account, path).map(|mailbox| (account, mailbox)),
             None => client.account_for(path),
         };
         let (account, mailbox) = found.map_err(|error| replies::no_mailbox(&client.name, &error))?;
-        let is_mailbox = reverse_path.address().is_none_or(|path| *path == mailbox);
-        if client.sender == SenderPolicy::Strict && !is_mailbox {
+        let is_mailbox = path.is_none_or(|path| *path == mailbox);
+        if policy == SenderPolicy::Strict && !is_mailbox {
             return Err(replies::sender_refused(&mailbox));
         }
         let ways = self.ways.get(&account.name).filter(|ways| !ways.ways.is_empty()).ok_or_else(replies::no_way_out)?;
@@ -102,7 +104,7 @@ impl Rules {
             account: account.name.clone(),
             provider: account.provider.clone(),
             client: client.name.clone(),
-            sender: client.sender,
+            sender: policy,
             reports_to: self.reports_to(client, reverse_path, &mailbox),
             mailbox: mailbox.clone(),
         };

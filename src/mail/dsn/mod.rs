@@ -203,12 +203,13 @@ fn delivery_status(report: &Report<'_>) -> String {
     field("X-Oxpost-Queue-Id", &report.about.to_string());
     field("Arrival-Date", &report.arrival.rfc5322());
     for (recipient, told) in report.told {
-        let address = typed_address(&recipient.address);
-        let original = recipient.wishes.original.as_ref().map_or_else(|| address.clone(), ToString::to_string);
         text.push_str("\r\n");
         let mut field = |name: &str, value: &str| text.push_str(&folded(name, value));
-        field("Original-Recipient", &original);
-        field("Final-Recipient", &address);
+        // Without ORCPT the field must not appear (RFC 3461 section 6.3).
+        if let Some(original) = &recipient.wishes.original {
+            field("Original-Recipient", &original.to_string());
+        }
+        field("Final-Recipient", &typed_address(&recipient.address));
         field("Action", told.action());
         field("Status", &status(told).to_string());
         field("Diagnostic-Code", &diagnostic(told));

@@ -165,6 +165,7 @@ impl Session {
                 return self.reply("451 4.7.0 Temporary server error. Please try again later.");
             }
             Some(DotFault::Permanent) => return self.reply("550 5.7.1 The message was refused by policy"),
+            Some(DotFault::Says(reply)) => return self.reply(reply),
             Some(DotFault::Lost) => return Ok(Flow::Cut),
             Some(DotFault::TakenThenLost | DotFault::Late(_)) | None => {}
         }
@@ -181,7 +182,10 @@ impl Session {
         match fault {
             Some(DotFault::TakenThenLost) => return Ok(Flow::Cut),
             Some(DotFault::Late(delay)) => self.shared.pause(delay).await,
-            Some(DotFault::Closing | DotFault::Temporary | DotFault::Permanent | DotFault::Lost) | None => {}
+            Some(
+                DotFault::Closing | DotFault::Temporary | DotFault::Permanent | DotFault::Says(_) | DotFault::Lost,
+            )
+            | None => {}
         }
         self.reply(&format!("250 2.0.0 OK <practice-{number}@localhost> [Hostname=localhost]"))
     }

@@ -112,8 +112,10 @@ fn at_best(limit: u32) -> f64 {
 fn limiters(limit: u32) -> Vec<(&'static str, Box<dyn Limiter>)> {
     let count = usize::try_from(limit).unwrap();
     let (limit, full) = (i64::from(limit), i64::from(limit) * MINUTE);
+    let fixed = |offset| Box::new(FixedWindow { limit: count, offset, window: i64::MIN, taken: 0 });
     vec![
-        ("fixed window", Box::new(FixedWindow { limit: count, offset: 17_000, window: i64::MIN, taken: 0 })),
+        ("fixed window", fixed(17_000)),
+        ("fixed window that ends as the first message comes", fixed(59_999)),
         ("sliding window", Box::new(SlidingWindow { limit: count, taken: VecDeque::new() })),
         ("token bucket", Box::new(TokenBucket { limit, level: full, last: 0 })),
     ]
@@ -131,10 +133,12 @@ fn five_thousand_messages_drain_just_under_the_limit_that_is_configured() {
 
 #[test]
 fn a_limit_below_the_configured_one_is_learnt() {
-    for (name, mut limiter) in limiters(20) {
-        let drained = drain(limiter.as_mut(), 30);
-        let share = at_best(20) / f64::from(i32::try_from(drained.millis).unwrap());
-        assert!(share >= 0.95, "{name}: {share:.3} of what it allows; {drained:?}");
-        assert!(drained.refused * 1_000 <= MESSAGES, "{name}: {drained:?}");
+    for (limit, configured) in [(10, 30), (15, 30), (20, 30), (25, 30), (29, 30), (20, 0), (40, 0)] {
+        for (name, mut limiter) in limiters(limit) {
+            let drained = drain(limiter.as_mut(), configured);
+            let share = at_best(limit) / f64::from(i32::try_from(drained.millis).unwrap());
+            assert!(share >= 0.97, "{name} of {limit}: {share:.3} of what it allows; {drained:?}");
+            assert!(drained.refused * 1_000 <= MESSAGES, "{name} of {limit}: {drained:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod accepting;
 mod direct;
+mod fairness;
 mod handling;
 mod holding;
 mod leasing;

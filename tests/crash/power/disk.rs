@@ -147,12 +147,9 @@ impl Disk {
                     private(&path, 0o700);
                 }
                 Entry::File(number) => {
-                    let mut content = self.files[*number].durable.clone();
-                    for change in &self.files[*number].unflushed {
-                        if lucky() {
-                            change.apply_to(&mut content);
-                        }
-                    }
+                    let file = &self.files[*number];
+                    let mut content = file.durable.clone();
+                    file.unflushed.iter().filter(|_| lucky()).for_each(|change| change.apply_to(&mut content));
                     std::fs::write(&path, content).unwrap();
                     private(&path, 0o600);
                 }

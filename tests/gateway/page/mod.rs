@@ -288,6 +288,23 @@ async fn every_answer_says_how_it_is_to_be_treated() {
 }
 
 #[tokio::test]
+async fn the_first_page_says_when_what_waits_will_have_gone() {
+    let desk = Desk::with(format!("[limits]\nmessages_per_minute = 1\n\n{}", tables(""))).await;
+    desk.house.sign_in("scanner").await;
+    let browser = desk.browser().await;
+    assert!(!browser.text("/").await.contains("expected to have gone"));
+    for subject in ["one", "two", "three"] {
+        desk.house.send(SCANNER, &[RECIPIENT], letter(SCANNER, RECIPIENT, subject)).await;
+    }
+    let gone = |event: &oxpost::mail::Event| matches!(event, oxpost::mail::Event::Relayed { .. }).then_some(());
+    desk.house.events.first("the minute's one has gone", gone).await;
+    let page = browser.text("/").await;
+    let by = desk.house.clock.now().plus(Duration::from_secs(2 * 61)).to_string();
+    let said = format!("2 messages, expected to have gone by <time datetime=\"{by}\">");
+    assert!(page.contains(SCANNER) && page.contains(&said), "{said} in {page}");
+}
+
+#[tokio::test]
 async fn people_work_on_messages() {
     let desk = Desk::open("").await;
     let browser = desk.browser().await;

@@ -152,6 +152,23 @@ async fn what_the_server_cannot_carry_fails_without_a_transaction() {
 }
 
 #[tokio::test]
+async fn the_size_that_a_server_announces_is_the_edge() {
+    let sent = MESSAGE.len();
+    let announcing = |size: usize| HELLO.replace("SIZE 20000000", &format!("SIZE {size}"));
+    for room in [sent, sent + 1] {
+        let bench = Bench::start([format!("{}{LOGIN}{MAIL}", announcing(room))]).await;
+        assert_eq!(shown(&bench.send(&["b@x.example"]).await), ["relayed"], "{room}");
+        assert!(bench.server.lines().iter().any(|line| line.contains(&format!(" SIZE={sent}"))));
+    }
+    let bench = Bench::start([format!("{}{LOGIN}", announcing(sent - 1))]).await;
+    let attempt = bench.send(&["b@x.example"]).await;
+    assert_eq!(shown(&attempt), ["failed MessageTooLarge"]);
+    let words = &attempt.outcomes[0].failure().unwrap().diagnostic;
+    assert!(words.contains(&sent.to_string()) && words.contains(&(sent - 1).to_string()), "{words}");
+    assert!(bench.server.lines().iter().all(|line| !line.starts_with("MAIL")), "nothing was begun");
+}
+
+#[tokio::test]
 async fn octets_above_127_are_declared_or_noted() {
     let message = Stored(vec![Some(format!("{MESSAGE}grüße\r\n").into_bytes())]);
     let bench = Bench::start([format!("{HELLO}{LOGIN}{MAIL}")]).await;

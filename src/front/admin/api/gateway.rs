@@ -1,5 +1,7 @@
 //! The gateway itself: how it does, what happened, its configuration.
 
+use std::collections::HashMap;
+
 use axum::extract::State;
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -10,7 +12,9 @@ use url::Url;
 use super::super::Control;
 use super::access::{for_the_owner, needs};
 use super::{Problem, Query, Scope};
-use crate::queue::Totals;
+use crate::clock::Timestamp;
+use crate::delivery::{AccountWays, Limits};
+use crate::queue::{Backlog, MailboxKey, Totals};
 use crate::telemetry::{Entry, Hour};
 
 /// Events in one answer.
@@ -32,6 +36,42 @@ pub struct Overview {
     pub totals: Totals,
     /// The last day by the hour, oldest first.
     pub day: Vec<Hour>,
+    /// The mail that waits, mailbox by mailbox, most messages first.
+    pub waiting: Vec<Waiting>,
+}
+
+/// The mail of a mailbox that waits.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The name of the provider.
+    pub provider: String,
+    /// The mailbox.
+    pub mailbox: String,
+    /// Messages that wait, attempts under way not among them.
+    pub messages: u64,
+    /// Their recipients.
+    pub recipients: u64,
+    /// Whether the mailbox is held.
+    pub held: bool,
+    /// When the last of them will have gone, as the mailbox's limits allow and if nothing comes between; `None`: it is
+    /// held, or no limit says.
+    pub drained: Option<Timestamp>,
+}
+
+impl Waiting {
+    /// All of it.
+    pub(in super::super) async fn all(control: &Control) -> Result<Vec<Self>, Problem> {
+        let (setup, now) = (control.setup.load(), control.clock.now());
+        let backlogs = control.queue.backlogs().await?;
+        Ok(backlogs.into_iter().map(|backlog| Self::of(backlog, &setup.ways, now)).collect())
+    }
+
+    fn of(backlog: Backlog, ways: &HashMap<String, AccountWays>, now: Timestamp) -> Self {
+        let limits = AccountWays::of_mailbox(ways, &backlog.key).map_or(Limits::STRICTEST, |account| account.limits);
+        let drained = backlog.drained(limits.messages_per_minute, limits.recipients_per_day, now);
+        let Backlog { key: MailboxKey { provider, mailbox }, messages, recipients, held, .. } = backlog;
+        Self { provider, mailbox, messages, recipients, held, drained }
+    }
 }
 
 /// Events, newest first.
@@ -66,7 +106,8 @@ pub struct Reloaded {
 
 async fn overview(State(control): State<Control>) -> Result<Json<Overview>, Problem> {
     let totals = control.queue.totals().await?;
-    Ok(Json(Overview { version: env!("CARGO_PKG_VERSION").to_owned(), totals, day: control.journal.day() }))
+    let (version, day) = (env!("CARGO_PKG_VERSION").to_owned(), control.journal.day());
+    Ok(Json(Overview { version, totals, day, waiting: Waiting::all(&control).await? }))
 }
 
 async fn events(State(control): State<Control>, Query(wanted): Query<Wanted>) -> Json<EventList> {

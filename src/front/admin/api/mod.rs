@@ -20,7 +20,7 @@ pub(super) use self::accounts::finish;
 pub use self::accounts::{
     AccountView, BeginSignIn, FinishSignIn, ReadTest, ReadTested, SignInBegun, SignInFinished, TestMessage, TestSent,
 };
-pub use self::gateway::{EventList, Overview, PageLink, Reloaded};
+pub use self::gateway::{EventList, Overview, PageLink, Reloaded, Waiting};
 pub use self::mail::HandedIn;
 pub(super) use self::mail::MAIL;
 pub use self::messages::{BeginHold, History, Holds, Listing, Released};

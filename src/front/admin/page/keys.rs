@@ -1,5 +1,6 @@
 //! Who knows the password, or the secret of an API key: checked by the same slow, rate-limited check as local logins.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -97,6 +98,7 @@ fn with_login(name: &str, hash: &PasswordHash) -> Client {
         accounts: Vec::new(),
         mailbox: None,
         sender: SenderPolicy::Strict,
+        aliases: HashMap::new(),
         bounces_to: None,
         line_endings: LineEndings::Crlf,
         own_token: false,

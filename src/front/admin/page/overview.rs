@@ -13,10 +13,10 @@ use http::StatusCode;
 use super::accounts::AccountCard;
 use super::chart::{Chart, HEIGHT, WIDTH};
 use super::guard::Visit;
-use super::view::{Frame, Moment, Refusal, Visitor, html};
+use super::view::{Frame, Moment, Refusal, Visitor, counted, html};
 use super::{Page, answer, certificate};
 use crate::account::{Account, Client, MailboxRule};
-use crate::front::admin::{Problem, Setup};
+use crate::front::admin::{Problem, Setup, Waiting};
 use crate::front::{ListenerSettings, ListenerTls, Protocol};
 use crate::queue::{Hold, Totals};
 
@@ -47,6 +47,21 @@ struct DoorClient {
     accounts: String,
 }
 
+/// A mailbox whose mail is on its way.
+struct Line {
+    mailbox: String,
+    messages: String,
+    /// When the last of it will have gone, if anybody can say.
+    drained: Option<Moment>,
+}
+
+impl From<Waiting> for Line {
+    fn from(waiting: Waiting) -> Self {
+        let Waiting { mailbox, messages, drained, .. } = waiting;
+        Self { mailbox, messages: counted(messages, "message"), drained: drained.map(Moment::from) }
+    }
+}
+
 #[derive(Template)]
 #[template(path = "admin/overview.html")]
 struct OverviewPage {
@@ -58,6 +73,7 @@ struct OverviewPage {
     cards: Vec<AccountCard>,
     holds: Vec<(Moment, Hold)>,
     totals: Totals,
+    waiting: Vec<Line>,
     chart: Chart,
     width: u64,
     height: u64,
@@ -88,6 +104,7 @@ async fn overview(page: &Page, visitor: &Visitor) -> Result<Response, Refusal> {
         readers: all_doors(&setup, true),
         cards: AccountCard::all(&page.control, &setup),
         holds: holds.into_iter().map(|hold| (hold.since.into(), hold)).collect(),
+        waiting: Waiting::all(&page.control).await?.into_iter().map(Line::from).collect(),
         totals: queue.totals().await.map_err(Problem::from)?,
         chart: Chart::of(&page.control.journal.day()),
         width: WIDTH,

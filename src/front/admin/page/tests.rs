@@ -23,6 +23,7 @@ pub(in super::super) fn setup() -> Setup {
         clients: Clients::default(),
         accounts: vec![Arc::new(account)],
         providers: Vec::new(),
+        ways: HashMap::new(),
         reading: HashMap::new(),
         step_timeout: Duration::from_secs(60),
         page: PageSettings {
