@@ -81,8 +81,6 @@ fn hand_in_json(page: &str, number: usize, octets: usize) {
 }
 
 const SECRET: &str = "only known here";
-/// The same while objects go out: JSON is held in memory as a whole, several times over. 111 MiB were measured.
-const MOST_WITH_OBJECTS: u64 = 160 << 20;
 
 #[test]
 fn objects_as_large_as_they_may_be_go_through_in_bounded_memory() {
