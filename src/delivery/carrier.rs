@@ -177,14 +177,8 @@ impl Carrier {
                 refused = Some(attempt);
             }
         }
-        let none = || {
-            let failure = match resting {
-                Some(until) => rests::patience(until.since(self.clock.now())),
-                None => Failure::new(Reason::NoWayOut, "no backend for the account's ways"),
-            };
-            Attempt::uniform(None, lease.envelope.recipients().len(), failure.into())
-        };
-        let mut attempt = refused.unwrap_or_else(none);
+        let patience = resting.map(|until| rests::patience(until.since(self.clock.now())));
+        let mut attempt = last_word(refused, patience, lease.envelope.recipients().len());
         if notes.len() > 1 {
             attempt.notes.splice(0..0, notes);
         }
@@ -324,13 +318,28 @@ fn way_key(lease: &Lease, kind: BackendKind) -> (String, MailboxKey, BackendKind
     (lease.route.account.clone(), lease.key(), kind)
 }
 
+/// The hope of an attempt after which the message waits.
+const WAITS: u8 = 1;
+
 /// How much hope an attempt leaves: less is better.
 fn hope(attempt: &Attempt) -> u8 {
     match attempt.outcomes.first() {
         Some(Outcome::Relayed(_) | Outcome::Unknown(_)) => 0,
-        Some(Outcome::Deferred(_)) => 1,
+        Some(Outcome::Deferred(_)) => WAITS,
         Some(Outcome::Held(_)) => 2,
         Some(Outcome::Failed(_)) | None => 3,
+    }
+}
+
+/// What becomes of a message that no way took. A way that rests may take it yet: then no other's hold or failure
+/// decides.
+fn last_word(refused: Option<Attempt>, patience: Option<Failure>, recipients: usize) -> Attempt {
+    let uniform = |failure: Failure| Attempt::uniform(None, recipients, failure.into());
+    match (refused, patience) {
+        (Some(attempt), Some(patience)) if hope(&attempt) > WAITS => uniform(patience),
+        (Some(attempt), _) => attempt,
+        (None, Some(patience)) => uniform(patience),
+        (None, None) => uniform(Failure::new(Reason::NoWayOut, "no backend for the account's ways")),
     }
 }
 
@@ -345,5 +354,31 @@ fn delivery<'a>(lease: &'a Lease, content: &'a LeaseContent, notebook: &'a Lease
         content,
         size: content.size(),
         notebook,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn attempt(reason: Reason) -> Attempt {
+        Attempt::uniform(Some(BackendKind::Smtp), 1, Failure::new(reason, "the remote's words").into())
+    }
+
+    #[test]
+    fn a_way_that_rests_keeps_another_from_deciding_for_the_worse() {
+        let resting = || Some(rests::patience(Duration::from_secs(10)));
+        let table = [
+            (Some(Reason::SmtpAuthDisabled), resting(), Reason::Throttled, "a hold would stop the whole mailbox"),
+            (Some(Reason::MessageTooLarge), resting(), Reason::Throttled, "a failure is for good"),
+            (Some(Reason::Unreachable), resting(), Reason::Unreachable, "it waits anyhow, with the provider's words"),
+            (Some(Reason::SmtpAuthDisabled), None, Reason::SmtpAuthDisabled, "nobody rests"),
+            (None, resting(), Reason::Throttled, "all rest"),
+            (None, None, Reason::NoWayOut, "there is none"),
+        ];
+        for (refused, patience, expected, why) in table {
+            let last = last_word(refused.map(attempt), patience, 1);
+            assert_eq!(last.outcomes[0].failure().map(|failure| failure.reason), Some(expected), "{why}");
+        }
     }
 }

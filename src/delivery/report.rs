@@ -61,7 +61,14 @@ impl Carrier {
         let told: Vec<_> = told.map(|(to, failure)| (to.clone(), Told::Delayed(failure.clone(), *until))).collect();
         let to = lease.route.reports_to.clone().filter(|_| !told.is_empty())?;
         let route = self.route_of_report(lease, *held);
-        if *held && route.key() == lease.key() || !self.reports().allow(&to, self.clock().now()) {
+        if *held && route.key() == lease.key() {
+            return None;
+        }
+        if !self.reports().allow(&to, self.clock().now()) {
+            self.unreported(
+                lease,
+                "it is late, as much else of this sender that was told of within the hour".to_owned(),
+            );
             return None;
         }
         self.render(lease, &told, to, route).await

@@ -206,12 +206,33 @@ impl Worker {
 }
 
 /// Whether the provider refused the message because there were too many over time. Too many at once (432, or Graph's
-/// `MailboxConcurrency`) say nothing about that.
+/// `MailboxConcurrency`), too many logins (454), and our own patience, which comes to no provider, say nothing about that.
 fn is_too_fast(attempt: &Attempt) -> bool {
-    let at_once = |words: &str| words.starts_with("432") || words.contains("MailboxConcurrency");
-    attempt
-        .outcomes
-        .iter()
-        .filter_map(|outcome| outcome.failure())
-        .any(|failure| failure.reason == Reason::Throttled && !at_once(&failure.diagnostic))
+    let another =
+        |words: &str| words.starts_with("432") || words.starts_with("454") || words.contains("MailboxConcurrency");
+    let mut failures = attempt.outcomes.iter().filter_map(|outcome| outcome.failure());
+    attempt.backend.is_some()
+        && failures.any(|failure| failure.reason == Reason::Throttled && !another(&failure.diagnostic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::{BackendKind, Failure};
+
+    #[test]
+    fn what_came_too_fast_is_told_from_what_came_too_often_at_once() {
+        let table = [
+            (Some(BackendKind::Smtp), Reason::Throttled, "421 4.7.28 rate", true, "too many over time"),
+            (Some(BackendKind::Smtp), Reason::Throttled, "432 4.3.2 concurrent connections", false, "at once"),
+            (Some(BackendKind::Smtp), Reason::Throttled, "454 4.7.0 Too many login attempts", false, "logins"),
+            (Some(BackendKind::Graph), Reason::Throttled, "HTTP 429 MailboxConcurrency", false, "at once, too"),
+            (Some(BackendKind::Graph), Reason::ProviderTrouble, "HTTP 503", false, "no refusal of that kind"),
+            (None, Reason::Throttled, "every way out asked for patience", false, "our own words"),
+        ];
+        for (backend, reason, words, expected, why) in table {
+            let attempt = Attempt::uniform(backend, 1, Failure::new(reason, words).into());
+            assert_eq!(is_too_fast(&attempt), expected, "{why}");
+        }
+    }
 }

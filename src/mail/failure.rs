@@ -200,7 +200,7 @@ impl Reason {
             Self::Unexpected => "nothing to do for now; if it stays, report the provider's words".to_owned(),
             Self::SignInNeeded => format!("run `oxpost login {account}`; the mail goes by itself afterwards"),
             Self::ConfigurationRejected => format!("mend the app's settings (client id, secret, tenant) and reload; the mail goes by itself afterwards. If they were mended at the provider, oxpost probes, or run `oxpost queue release {account}`"),
-            Self::AuthenticationRejected => format!("check that the account was signed in as its mailbox and that the mailbox may use SMTP AUTH; then run `oxpost queue release {account}`"),
+            Self::AuthenticationRejected => format!("check that the account was signed in as its mailbox and that the mailbox may use SMTP AUTH (for a smarthost: `login` and `password` in `[smarthost]`, then reload); then run `oxpost queue release {account}`"),
             Self::PermissionMissing => format!("grant the app the permission that the provider names, then run `oxpost queue release {account}`"),
             Self::SmtpAuthDisabled => format!("switch SMTP AUTH on for the mailbox (Set-CASMailbox -SmtpClientAuthenticationDisabled $false), or add \"graph\" to the account's `send`; then run `oxpost queue release {account}`"),
             Self::ReadingDisabled => "switch it on at the provider (Microsoft: Set-CASMailbox -ImapEnabled $true -PopEnabled $true; Google: Gmail's settings, Forwarding and POP/IMAP)".to_owned(),
@@ -340,6 +340,9 @@ pub enum BackendKind {
 }
 
 impl BackendKind {
+    /// Each of them once.
+    pub const ALL: [Self; 5] = [Self::Graph, Self::Smtp, Self::Gmail, Self::Ews, Self::Smarthost];
+
     /// The word in configuration, log and history.
     pub const fn name(self) -> &'static str {
         match self {
@@ -361,8 +364,7 @@ impl std::str::FromStr for BackendKind {
     type Err = NoBackend;
 
     fn from_str(name: &str) -> Result<Self, NoBackend> {
-        let all = [Self::Graph, Self::Smtp, Self::Gmail, Self::Ews];
-        all.into_iter().find(|kind| kind.name() == name).ok_or_else(|| NoBackend(name.to_owned()))
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| NoBackend(name.to_owned()))
     }
 }
 
@@ -426,6 +428,21 @@ mod tests {
         Reason::Expired,
         Reason::HoldExpired,
     ];
+
+    #[test]
+    fn every_way_out_is_known_by_its_name() {
+        for kind in BackendKind::ALL {
+            // A new one makes this incomplete, and ALL with it.
+            match kind {
+                BackendKind::Graph
+                | BackendKind::Smtp
+                | BackendKind::Gmail
+                | BackendKind::Ews
+                | BackendKind::Smarthost => assert_eq!(kind.name().parse(), Ok(kind)),
+            }
+        }
+        assert!("pigeon".parse::<BackendKind>().is_err());
+    }
 
     #[test]
     fn the_status_class_agrees_with_the_disposition() {

@@ -38,7 +38,7 @@ fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>>
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
 }
 
-/// Makes a message due now, whatever wait the remote asked its mailbox for. Recipients that failed are tried again, and
+/// Makes a message due now; a way that asked to be left alone still is. Recipients that failed are tried again, and
 /// its time begins anew.
 pub(super) fn retry(
     connection: &Connection,
@@ -97,6 +97,8 @@ pub(super) fn purge(connection: &Connection, before: Timestamp) -> rusqlite::Res
     for (seq, _) in &old {
         remove_rows(connection, *seq)?;
     }
+    // The numbers of rows that are gone are given out again, so nobody may have looked beyond the last that is there.
+    connection.execute("UPDATE sweep SET seq = min(seq, (SELECT coalesce(max(seq), 0) FROM message))", [])?;
     Ok((old.len(), old.into_iter().filter_map(|(_, spool)| spool).collect()))
 }
 

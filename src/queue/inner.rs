@@ -124,9 +124,9 @@ impl Inner {
             also(connection)?;
             rows.iter().map(|row| row.insert(connection, now)).collect::<rusqlite::Result<Vec<_>>>()
         };
+        messages.iter_mut().for_each(|message| message.body.keep());
         let lanes = self.store.write(insert).await?;
-        for ((message, key), lane) in messages.iter_mut().zip(keys).zip(lanes) {
-            message.body.keep();
+        for ((message, key), lane) in messages.iter().zip(keys).zip(lanes) {
             self.observer.observe(&events::reported(message));
             self.lanes.has_mail(&key, lane);
         }

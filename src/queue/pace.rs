@@ -125,7 +125,11 @@ impl Pace {
 
     /// The limit that counts: the configured one, or a lower one that was learnt.
     fn per_minute(&self) -> u32 {
-        self.learnt.map_or(self.messages_per_minute, |learnt| learnt.per_minute)
+        match (self.messages_per_minute, self.learnt) {
+            (configured, None) => configured,
+            (0, Some(learnt)) => learnt.per_minute,
+            (configured, Some(learnt)) => learnt.per_minute.min(configured),
+        }
     }
 
     /// What was learnt long ago, or in the future of a clock that was set back, counts no more.
@@ -244,6 +248,15 @@ mod tests {
             let sends = sends.into_iter().map(|(seconds, recipients)| (at(seconds), recipients)).collect();
             let mut pace = Pace::new(per_minute, per_day, sends);
             assert_eq!(pace.time_to_drain(at(100), messages, recipients), Duration::from_secs(seconds), "{why}");
+        }
+    }
+
+    #[test]
+    fn the_lower_of_what_was_configured_and_learnt_counts() {
+        let learnt = Some(Learnt { per_minute: 25, since: at(0) });
+        for (configured, expected) in [(30, 25), (10, 10), (0, 25)] {
+            let mut pace = Pace::new(configured, 0, vec![]).knowing(learnt);
+            assert_eq!(pace.room(at(1)), expected, "{configured}");
         }
     }
 

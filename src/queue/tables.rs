@@ -141,7 +141,8 @@ const VERSION_4: &str = "
 ALTER TABLE message ADD COLUMN wishes TEXT;
 ALTER TABLE recipient ADD COLUMN wishes TEXT;
 ALTER TABLE message ADD COLUMN client TEXT NOT NULL DEFAULT '?';
-UPDATE message SET client = coalesce(nullif(json_extract(route, '$.client'), ''), '?') WHERE finished_at IS NULL;
+UPDATE message SET client = coalesce(nullif(json_extract(route, '$.client'), ''), '?')
+    WHERE finished_at IS NULL AND json_valid(route);
 DROP INDEX message_outstanding;
 CREATE INDEX message_outstanding ON message (lane, state, client, next_attempt, expiry_from) WHERE finished_at IS NULL;
 ALTER TABLE hold ADD COLUMN reminders INTEGER NOT NULL DEFAULT 0;

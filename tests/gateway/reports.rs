@@ -125,7 +125,11 @@ async fn a_flood_of_failures_is_not_a_flood_of_reports() {
         let mail = house.arrived(21).await;
         assert_eq!(mail[20].subject(), "5 more of your messages could not be delivered");
     } else {
-        assert_eq!(digests.iter().map(|digest| digest.lines.len()).collect::<Vec<_>>(), [5], "the rest, in one message");
+        assert_eq!(
+            digests.iter().map(|digest| digest.lines.len()).collect::<Vec<_>>(),
+            [5],
+            "the rest, in one message"
+        );
     }
     let failed = house.list(Filter::default()).await.into_iter().filter(|message| message.state == State::Failed);
     assert_eq!(failed.count(), 25, "each can be looked at");

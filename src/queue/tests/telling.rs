@@ -62,6 +62,24 @@ async fn a_history_without_late_mail_is_gone_through_once() {
 }
 
 #[tokio::test]
+async fn mail_is_late_as_before_after_all_history_was_purged() {
+    let desk = Desk::new().await;
+    for _ in 0..3 {
+        desk.accept(&["a@x.example"]).await;
+        desk.attempt(relayed()).await;
+    }
+    desk.clock.advance(5 * HOUR);
+    let found = desk.queue.late().await.unwrap();
+    desk.queue.told(&found, vec![]).await.unwrap();
+    desk.clock.advance(desk.settings.keep);
+    desk.queue.maintain().await.unwrap();
+    let id = desk.accept(&["b@x.example"]).await;
+    desk.clock.advance(5 * HOUR);
+    let found = desk.queue.late().await.unwrap();
+    assert_eq!(found.late.iter().map(|late| late.lease.id).collect::<Vec<_>>(), [id], "its row has a number of before");
+}
+
+#[tokio::test]
 async fn nobody_is_late_where_that_is_switched_off() {
     let desk = Desk::with(|settings| settings.delay_report_after = Duration::ZERO).await;
     desk.accept(&["a@x.example"]).await;
