@@ -225,12 +225,13 @@ impl Counter {
             return Err(ours::TOO_MANY.into());
         }
         self.desk.mail(&request)?;
-        if let Some(mailbox) = self.mailbox.as_ref().filter(|mailbox| self.desk.leaves_from() != Some(*mailbox)) {
-            return Err(ours::not_from(mailbox).into());
-        }
         for address in people.recipients.iter().cloned() {
             let wishes = RecipientWishes::default();
             self.desk.recipient(RcptRequest { target: RcptTarget::Address(address), wishes })?;
+        }
+        // A route of a recipient may have led it to another account.
+        if let Some(mailbox) = self.mailbox.as_ref().filter(|mailbox| self.desk.leaves_from() != Some(*mailbox)) {
+            return Err(ours::not_from(mailbox).into());
         }
         if people.recipients.is_empty() { Err(ours::NOBODY.into()) } else { Ok(()) }
     }

@@ -40,6 +40,7 @@ pub fn for_graph(
     message_id: Option<&str>,
 ) -> Result<ForGraph, Fault> {
     let mut value = parse(octets)?;
+    drop_nulls(&mut value);
     let root = Node::root(&value);
     let (message, save) = microsoft::message(&root)?;
     if let Some(why) = only_as_mime(&message)? {
@@ -77,6 +78,18 @@ pub fn for_graph(
     // Writing a value into memory does not fail.
     let request = serde_json::to_vec(&request).unwrap_or_default();
     Ok(ForGraph::Object { request, notes })
+}
+
+/// Takes out what is `null`: for programs that is what is missing, but Graph refuses it where it wants a collection.
+fn drop_nulls(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            object.retain(|_, value| !value.is_null());
+            object.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
 }
 
 /// Why Graph would not take the object.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::NotCarried;
-use super::json::{Fault, Node, Object};
+use super::json::{Fault, Node, Object, is_line};
 use super::letter::{File, Letter, Part, Person};
 use super::microsoft::{Read, media_type, own_fields, without_brackets};
 use crate::clock::Timestamp;
@@ -137,6 +137,9 @@ fn keywords(node: &Node<'_>) -> Result<String, Fault> {
     if node.value().is_object() {
         let mut words = Vec::new();
         for (word, wanted) in node.any_object()?.entries() {
+            if !is_line(word) {
+                return Err(wanted.fault("write its name without control characters"));
+            }
             if wanted.flag()? {
                 words.push(word.to_owned());
             }

@@ -14,14 +14,41 @@ pub struct Fault {
     pub why: String,
 }
 
+/// Values in one message. In memory each takes many times what it takes as text.
+const MOST_VALUES: usize = 50_000;
+
 /// Reads the text of a request.
 pub(super) fn parse(octets: &[u8]) -> Result<Value, Fault> {
     // Some programs of Windows begin every text with a byte order mark.
     let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
+    if count(octets) > MOST_VALUES {
+        let why = format!("a message has at most {MOST_VALUES} values; hand it in as MIME");
+        return Err(Fault { path: "the message".to_owned(), why });
+    }
     serde_json::from_slice(octets).map_err(|error| Fault {
         path: format!("line {}, column {}", error.line(), error.column()),
         why: "this is not JSON; check quotes, commas and braces".to_owned(),
     })
+}
+
+/// About how many values there are: each but the first stands behind a comma or the beginning of what holds it.
+fn count(octets: &[u8]) -> usize {
+    let (mut in_text, mut escaped, mut found) = (false, false, 0);
+    for octet in octets {
+        match (octet, in_text) {
+            _ if escaped => escaped = false,
+            (b'\\', true) => escaped = true,
+            (b'"', _) => in_text = !in_text,
+            (b',' | b'[' | b'{', false) => found += 1,
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether a text can stand in a header field.
+pub(super) fn is_line(text: &str) -> bool {
+    !text.chars().any(|c| c.is_control() && c != '\t')
 }
 
 /// A value and where it stands.
@@ -56,8 +83,7 @@ impl<'a> Node<'a> {
     /// Text that can stand in a header field.
     pub(super) fn line(&self) -> Result<&'a str, Fault> {
         let text = self.text()?;
-        let breaks = text.chars().any(|c| c.is_control() && c != '\t');
-        if breaks { Err(self.fault("write one line, without control characters")) } else { Ok(text) }
+        if is_line(text) { Ok(text) } else { Err(self.fault("write one line, without control characters")) }
     }
 
     pub(super) fn flag(&self) -> Result<bool, Fault> {

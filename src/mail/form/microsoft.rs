@@ -59,7 +59,9 @@ pub(super) fn message<'a>(root: &Node<'a>) -> Result<(Object<'a>, Option<Node<'a
     let any = root.any_object()?;
     if any.get("message").is_some() {
         let request = root.object(&REQUEST)?;
-        return Ok((request.need("message")?.object(&MESSAGE)?, request.get("saveToSentItems")));
+        let message = request.need("message")?.object(&MESSAGE)?;
+        let save = request.get("saveToSentItems").or_else(|| message.get("saveToSentItems"));
+        return Ok((message, save));
     }
     let message = root.object(&MESSAGE)?;
     let save = message.get("saveToSentItems");

@@ -307,6 +307,30 @@ fn graph_gets_mime_where_it_would_refuse_the_object() {
 }
 
 #[test]
+fn what_is_null_is_missing_for_graph_as_well() {
+    let object = json!({
+        "toRecipients": [{ "emailAddress": { "address": "a@x.example", "name": null } }], "ccRecipients": null,
+        "replyTo": null, "attachments": null, "attachment": [{ "contentBytes": "AAEC", "name": null }],
+        "internetMessageHeaders": null, "flag": null, "body": null,
+    });
+    let asked = request(&object, &["a@x.example"], SenderPolicy::Keep);
+    assert!(!asked.to_string().contains("null"), "{asked}");
+    assert_eq!(asked["message"]["attachments"][0]["contentBytes"], "AAEC");
+}
+
+#[test]
+fn a_message_of_very_many_values_is_refused_before_it_is_read() {
+    let many = |item: &str| format!("{{\"subject\": [{item}]}}", item = vec![item; 50_000].join(","));
+    for item in ["0", "{}", "[]"] {
+        let fault = compose(Form::Microsoft, many(item).as_bytes(), QueueId::fresh(), None).unwrap_err();
+        assert!(fault.why.contains("50000 values"), "{fault}");
+    }
+    let text = json!({ "toRecipients": to("a@x.example"), "subject": "s",
+        "body": { "contentType": "text", "content": "\\\",[{".repeat(50_000) } });
+    composed(Form::Microsoft, &text);
+}
+
+#[test]
 fn the_sender_policy_counts_for_objects_as_for_headers() {
     let mut object = json!({ "toRecipients": to("a@x.example"), "sender": to("s@x.example")[0] });
     object["from"] = json!({ "emailAddress": { "address": "f@x.example", "name": "Ann" } });
@@ -333,6 +357,8 @@ fn both_spellings_and_both_wrappings_are_one_message() {
     let asked = request(&plain, &["a@x.example"], SenderPolicy::Keep);
     assert_eq!(asked, request(&wrapped, &["a@x.example"], SenderPolicy::Keep));
     assert_eq!(asked["saveToSentItems"], false);
+    let inside = json!({ "message": plain });
+    assert_eq!(request(&inside, &["a@x.example"], SenderPolicy::Keep), asked, "wherever it stands");
     let file = &asked["message"]["attachments"][0];
     assert_eq!(file["contentBytes"], "AAEC");
     assert_eq!(file["name"], "attachment-1");

@@ -258,3 +258,25 @@ async fn an_app_alone_sends_from_the_mailbox_that_user_id_names_by_address_or_id
     let (status, answer) = hand_in(&house, "userId=a%40other.example", JSON, nobody.to_string()).await;
     assert_eq!(status, StatusCode::FORBIDDEN, "{answer}");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_of_the_recipients_does_not_lead_past_the_mailbox_that_was_named() {
+    let tables = "[[route]]\nrecipients = [\"@partner.example\"]\naccount = \"bob\"\n".to_owned();
+    let house = House::start(Plan { tables, ..Plan::default() }).await;
+    let to = |recipients: &[&str]| {
+        let people: Vec<Value> = recipients.iter().map(|to| person(to)).collect();
+        with(microsoft(SCANNER, "s"), &json!({ "toRecipients": people }))
+    };
+    let partner = "x@partner.example";
+    let scanner = format!("userId={}", SCANNER.replace('@', "%40"));
+    let rows = [
+        (scanner.as_str(), to(&[partner]), StatusCode::FORBIDDEN, "550 5.7.1", "a route leads it to another account"),
+        ("", to(&[RECIPIENT, partner]), StatusCode::UNPROCESSABLE_ENTITY, "452 4.5.3", "a message of its own"),
+    ];
+    for (query, object, expected, code, words) in rows {
+        let (status, answer) = hand_in(&house, query, JSON, object.to_string()).await;
+        assert_eq!((status, &answer["errors"][0]["errcode"]), (expected, &json!(code)), "{answer}");
+        assert!(answer["statusText"].as_str().unwrap().contains(words), "{answer}");
+    }
+    assert_eq!(house.list(Filter::default()).await, []);
+}

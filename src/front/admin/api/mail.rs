@@ -19,7 +19,7 @@ use crate::account::Client;
 use crate::directory::{DirectoryError, Fault as Wrong};
 use crate::front::submission::{HandIn, NotTaken, Programs, Taken, What};
 use crate::mail::form::{Form, NotCarried};
-use crate::mail::{Address, QueueId};
+use crate::mail::{Address, EnhancedStatusCode, QueueId};
 use crate::smtp::Reply;
 
 /// The longest a program waits for the provider's answer, in seconds, as on a direct listener. After it the message is
@@ -84,7 +84,7 @@ async fn hand_in(
     };
     let mailbox = match how.user_id.as_deref() {
         None | Some("") => None,
-        Some(user) => Some(mailbox(&control, user).await?),
+        Some(user) => Some(mailbox(&control, caller.as_ref(), user).await?),
     };
     let from = request.extensions().get::<ConnectInfo<Peer>>().map(|ConnectInfo(Peer(from))| from.ip());
     let peer = from.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
@@ -170,9 +170,13 @@ fn what(headers: &HeaderMap, mail_type: Option<&str>) -> Result<What, Refusal> {
 }
 
 /// The mailbox that `userId` names: an address itself, or that of a user in the directory.
-async fn mailbox(control: &Control, user: &str) -> Result<Address, Refusal> {
+async fn mailbox(control: &Control, caller: Option<&Caller>, user: &str) -> Result<Address, Refusal> {
     if let Ok(address) = user.trim().parse() {
         return Ok(address);
+    }
+    if !caller.is_some_and(|caller| caller.may(Scope::People)) {
+        let detail = format!("`{user}` is no address, and this key lacks the scope `people` to look its owner up");
+        return Err(refused(StatusCode::FORBIDDEN, &detail, "userId"));
     }
     let select = ["userPrincipalName", "mail"].map(str::to_owned);
     let found = control.directory.get(user.trim(), &select).await.map_err(|error| {
@@ -219,6 +223,8 @@ fn not_taken(error: NotTaken, client: &str) -> Refusal {
 /// What an SMTP client would hear, with the HTTP status that fits.
 fn by_reply(reply: &Reply) -> Refusal {
     let status = match reply.code() {
+        // Recipients of two accounts, or too many: the same request never succeeds.
+        452 if reply.status() == Some(EnhancedStatusCode::new(4, 5, 3)) => StatusCode::UNPROCESSABLE_ENTITY,
         452 => StatusCode::INSUFFICIENT_STORAGE,
         400..=499 => StatusCode::SERVICE_UNAVAILABLE,
         552 => StatusCode::PAYLOAD_TOO_LARGE,

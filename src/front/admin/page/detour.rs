@@ -14,6 +14,7 @@ use http::{HeaderValue, StatusCode};
 use tokio::sync::Mutex;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::net::listen_on_loopback;
@@ -21,7 +22,12 @@ use crate::net::listen_on_loopback;
 /// The ports that are listened on now.
 #[derive(Default)]
 pub(super) struct Detours {
-    open: Mutex<HashMap<u16, JoinHandle<()>>>,
+    open: Mutex<HashMap<u16, Open>>,
+}
+
+struct Open {
+    end: CancellationToken,
+    task: JoinHandle<()>,
 }
 
 impl Detours {
@@ -34,10 +40,10 @@ impl Detours {
         let port = redirect_uri.port_or_known_default().unwrap_or(80);
         let mut open = self.open.lock().await;
         if let Some(before) = open.remove(&port) {
-            before.abort();
-            let _cancelled = before.await;
+            before.end.cancel();
+            let _ended = before.task.await;
         }
-        open.retain(|_, task| !task.is_finished());
+        open.retain(|_, open| !open.task.is_finished());
         let (_, listeners) = listen_on_loopback(port).await?;
         let onward = Router::new().route(redirect_uri.path(), get(send_on)).with_state(callback.to_owned());
         let mut servers = JoinSet::new();
@@ -45,7 +51,14 @@ impl Detours {
             let onward = onward.clone();
             servers.spawn(async move { axum::serve(listener, onward).await });
         }
-        open.insert(port, tokio::spawn(async move { drop(timeout(patience, servers.join_next()).await) }));
+        let end = CancellationToken::new();
+        let ended = end.clone();
+        let task = tokio::spawn(async move {
+            let _first = timeout(patience, ended.run_until_cancelled(servers.join_next())).await;
+            // The port is free again once they are gone.
+            servers.shutdown().await;
+        });
+        open.insert(port, Open { end, task });
         Ok(())
     }
 }
@@ -101,15 +114,17 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(flavor = "multi_thread")]
     async fn the_newest_sign_in_has_the_port_and_it_is_given_back() {
         let (detours, url) = (Detours::default(), free().await);
-        detours.open(&url, "http://old.test/callback", Duration::from_secs(60)).await.unwrap();
+        for _ in 0..20 {
+            detours.open(&url, "http://old.test/callback", Duration::from_secs(60)).await.unwrap();
+        }
         detours.open(&url, CALLBACK, Duration::from_secs(60)).await.unwrap();
         assert_eq!(ask(&url, "?code=1").await.unwrap().1.unwrap(), format!("{CALLBACK}?code=1"));
         detours.open(&url, CALLBACK, Duration::ZERO).await.unwrap();
         let task = detours.open.lock().await.remove(&url.port().unwrap()).unwrap();
-        task.await.unwrap();
+        task.task.await.unwrap();
         assert_eq!(ask(&url, "?code=1").await, None, "nobody listens any more");
     }
 
