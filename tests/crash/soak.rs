@@ -1,7 +1,7 @@
 //! An hour at a steady rate with random faults: nothing is lost, and memory and descriptors stay as they were.
 //!
 //! `OXPOST_SOAK_SECONDS` says how long; without it an hour with `OXPOST_LONG`, else half a minute, which shows no more
-//! than that the test works.
+//! than that the test works: memory still finds its size then, and what it grows by counts with `OXPOST_LONG` only.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// A fault comes after so many seconds.
 const FAULT_AFTER: std::ops::Range<u64> = 1..4;
 /// How long the last mail may take: a token endpoint that lied is left alone for some minutes.
-const LAST_MAIL: Duration = Duration::from_secs(900);
+pub(crate) const LAST_MAIL: Duration = Duration::from_secs(900);
 /// What memory may grow by between the beginning and the end, in kB.
 const GROWTH_KB: u64 = 12_000;
 /// What open descriptors may grow by, once nobody is there.
@@ -49,9 +49,13 @@ fn faults() -> Vec<Fault> {
     ]
 }
 
+fn is_long() -> bool {
+    std::env::var_os("OXPOST_LONG").is_some()
+}
+
 fn length() -> Duration {
     let wanted = std::env::var("OXPOST_SOAK_SECONDS").ok().map(|text| text.parse().unwrap());
-    Duration::from_secs(wanted.unwrap_or(if std::env::var_os("OXPOST_LONG").is_some() { 3_600 } else { 30 }))
+    Duration::from_secs(wanted.unwrap_or(if is_long() { 3_600 } else { 30 }))
 }
 
 /// Resident memory in kB.
@@ -124,16 +128,7 @@ fn a_long_time_at_a_steady_rate_with_random_faults_costs_no_mail_no_memory_and_n
     }
     rig.tenant.switches().clear_faults();
     let acknowledged = load.stop();
-    let deadline = Instant::now() + LAST_MAIL;
-    while !rig.queue().contains("the queue is empty") {
-        assert!(Instant::now() < deadline, "mail is left: {}", rig.queue());
-        for account in ["by-smtp", "by-graph"] {
-            // Nothing may be held.
-            let _released = rig.oxpost(&["queue", "release", account]).output();
-        }
-        rig.retry_all();
-        std::thread::sleep(Duration::from_secs(1));
-    }
+    rig.drain(&["by-smtp", "by-graph"], LAST_MAIL);
     wait_until("the connections are given back", || {
         (descriptors(&gateway) <= at_rest + GROWTH_DESCRIPTORS).then_some(())
     });
@@ -156,5 +151,6 @@ fn a_long_time_at_a_steady_rate_with_random_faults_costs_no_mail_no_memory_and_n
         copies.values().map(|copies| copies - 1).sum::<u64>(),
         descriptors(&gateway)
     );
-    assert!(last <= first + GROWTH_KB, "memory grew from {first} kB to {last} kB");
+    let grew = last.saturating_sub(first);
+    assert!(!is_long() || grew <= GROWTH_KB, "memory grew from {first} kB to {last} kB");
 }

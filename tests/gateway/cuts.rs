@@ -172,7 +172,7 @@ async fn a_connection_that_drips_is_slow_and_nothing_else() {
 /// Rows 31, 32: no answer at all, or none but the end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_black_hole_is_left_and_mail_goes_when_it_is_gone() {
-    let (house, proxy) = behind_a_proxy("[delivery]\nstep_timeout = \"300 ms\"\nidle_timeout = \"0 s\"\n").await;
+    let (house, proxy) = behind_a_proxy("[delivery]\nstep_timeout = \"3 s\"\nidle_timeout = \"0 s\"\n").await;
     for (mood, subject) in [(Mood::Swallow, "swallowed"), (Mood::Close, "closed")] {
         proxy.set(mood);
         let id = send(&house, subject).await;

@@ -296,8 +296,8 @@ fn nullmailer_hands_everything_to_its_smarthost() {
         "run.sh",
         format!(
             "mount --bind {folder}/spool /var/spool\nexport NULLMAILER_TEST_PREFIX={folder}\n\
-             {folder}/sbin/nullmailer-send &\n\
-             {folder}/bin/nullmailer-inject -f erp@contoso.com {TO} <{folder}/message.eml\nwait\n"
+             {folder}/sbin/nullmailer-send &\nsender=$!\ntrap 'kill $sender; wait $sender' TERM\n\
+             {folder}/bin/nullmailer-inject -f erp@contoso.com {TO} <{folder}/message.eml\nwait $sender\n"
         ),
     );
     ground.write("message.eml", MAIL);

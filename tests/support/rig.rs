@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::Command;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use oxpost::practice::{self, APP_CLIENT_ID, APP_CLIENT_SECRET, Tenant};
 use tokio::runtime::Runtime;
@@ -130,6 +130,20 @@ impl Rig {
         for id in list.split_whitespace().filter(is_id) {
             // It may be on its way at this moment, or gone.
             let _retried = self.oxpost(&["queue", "retry", id]).output();
+        }
+    }
+
+    /// Releases these accounts and makes due what waits, again and again until the queue is empty; at most `patience`.
+    pub(crate) fn drain(&self, accounts: &[&str], patience: Duration) {
+        let deadline = Instant::now() + patience;
+        while !self.queue().contains("the queue is empty") {
+            assert!(Instant::now() < deadline, "mail is left: {}", self.queue());
+            for account in accounts {
+                // Nothing may be held.
+                let _released = self.oxpost(&["queue", "release", account]).output();
+            }
+            self.retry_all();
+            std::thread::sleep(Duration::from_millis(500));
         }
     }
 

@@ -181,7 +181,7 @@ async fn a_step_that_fails_leaves_no_draft_behind() {
 async fn a_lost_answer_is_looked_up_before_anything_is_sent_again() {
     for (fault, taken) in [(GraphFault::TakenThenReset, 1), (GraphFault::TakenThenTimeout, 1), (GraphFault::Hang, 0)] {
         let mut bench = Bench::new().await;
-        bench.timeout = Duration::from_secs(3);
+        bench.timeout = Duration::from_secs(10); // a healthy upload has it too
         bench.tenant.switches().inject(Rule::once(Fault::GraphAt(WebStep::Send, fault)));
         let mail = scan(10, &[4 * MIB]);
         let attempt = bench.deliver(&bench.graph(), &mail, &[ALICE]).await;
@@ -198,7 +198,7 @@ async fn a_lost_answer_is_looked_up_before_anything_is_sent_again() {
 async fn a_message_that_is_given_up_leaves_no_draft_and_takes_none_back_that_was_sent() {
     for (fault, taken) in [(GraphFault::Hang, 0), (GraphFault::TakenThenReset, 1)] {
         let mut bench = Bench::new().await;
-        bench.timeout = Duration::from_secs(3);
+        bench.timeout = Duration::from_secs(10); // a healthy upload has it too
         bench.tenant.switches().inject(Rule::once(Fault::GraphAt(WebStep::Send, fault)));
         let mail = scan(10, &[4 * MIB]);
         bench.deliver(&bench.graph(), &mail, &[ALICE]).await;

@@ -9,3 +9,5 @@ mod memory;
 mod program;
 mod promise;
 mod refusals;
+#[path = "../support/mod.rs"]
+mod support;

@@ -9,7 +9,8 @@ use crate::program::Program;
 
 /// Resident octets that the program may have at most, ever.
 const MOST: u64 = 64 << 20;
-/// The same while objects come in JSON: each is held as a whole, several times over. 111 MiB were measured.
+/// The same while objects come in JSON: each is held as a whole, several times over. 111 MiB were measured, with six
+/// at once.
 const MOST_WITH_OBJECTS: u64 = 160 << 20;
 /// Octets of the file that is sent; in base64 the message has close to 150 MB.
 const FILE: usize = 108_000_000;
@@ -94,14 +95,19 @@ fn objects_as_large_as_they_may_be_go_through_in_bounded_memory() {
         std::process::Command::new(env!("CARGO_BIN_EXE_oxpost")).arg("page").arg("--config").arg(config).output();
     let link = String::from_utf8(link.unwrap().stdout).unwrap();
     let page = link.split('/').nth(2).unwrap();
-    // Four go out at once as objects; those beyond what Graph takes in one request go as drafts.
-    let sizes = [4_100_000, 4_100_000, 4_100_000, 4_100_000, 8_300_000, 8_300_000];
-    std::thread::scope(|scope| {
-        for (number, octets) in sizes.into_iter().enumerate() {
-            scope.spawn(move || hand_in_json(page, number, octets));
-        }
-    });
-    let arrived = program.arrived(sizes.len() as u64);
+    // Three are there at once, whoever is quicker: two go as objects, and the one beyond what Graph takes in one request
+    // as a draft.
+    let sizes = [4_100_000, 4_100_000, 8_300_000];
+    let mut arrived = Vec::new();
+    for _ in 0..2 {
+        std::thread::scope(|scope| {
+            for octets in sizes {
+                let number = arrived.len();
+                scope.spawn(move || hand_in_json(page, number, octets));
+            }
+        });
+        arrived = program.arrived((arrived.len() + sizes.len()) as u64);
+    }
     let peak = program.peak();
     assert_eq!(arrived.iter().filter(|mail| mail.object.is_some()).count(), 4);
     for mail in &arrived {

@@ -9,6 +9,8 @@ use std::time::Duration;
 use oxpost::practice::{APP_CLIENT_ID, APP_CLIENT_SECRET, Arrived, Settings, Tenant};
 use tokio::runtime::Runtime;
 
+use crate::support::{free_port, wait_until};
+
 /// A gateway on a port of loopback that sends by Graph as `scanner@practice.example`. It ends with the test.
 pub(crate) struct Program {
     child: Child,
@@ -37,7 +39,7 @@ impl Program {
         let file = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
         file("secret", APP_CLIENT_SECRET);
         file("ca.pem", tenant.ca_pem());
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let config = format!(
             "data = \"data\"\nhostname = \"mx.example\"\nca_file = \"ca.pem\"\n{tables}\n[admin]\nlisten = \"127.0.0.1:0\"\n[provider.p]\nkind = \"microsoft\"\n\
              tenant = \"practice.example\"\nclient_id = \"{APP_CLIENT_ID}\"\nclient_secret = {{ file = \"secret\" }}\n\
@@ -54,13 +56,12 @@ impl Program {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oxpost"));
         command.arg("serve").arg("--config").arg(folder.path().join("oxpost.toml")).stdin(Stdio::null());
         let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().unwrap();
-        for _ in 0..600 {
-            if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        Self { child, tenant, runtime, folder, port }
+        let mut program = Self { child, tenant, runtime, folder, port };
+        wait_until("the gateway takes connections", || {
+            assert_eq!(program.child.try_wait().unwrap(), None, "the gateway ended");
+            TcpStream::connect(("127.0.0.1", port)).ok()
+        });
+        program
     }
 
     /// Most resident octets so far.
