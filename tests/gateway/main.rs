@@ -22,6 +22,8 @@ mod outside;
 mod ownership;
 mod pacing;
 mod page;
+#[path = "../support/port.rs"]
+mod port;
 mod programs;
 mod proxy;
 mod reading;

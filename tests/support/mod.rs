@@ -2,13 +2,15 @@
 #![allow(dead_code, reason = "each of the tests takes what it needs")]
 
 use std::fs::{File, OpenOptions};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
+
+mod port;
+
+pub(crate) use self::port::free_port;
 
 /// The longest a test waits for something that should happen at once; a busy machine needs some of it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,19 +154,6 @@ pub(crate) fn wait_for_port(process: &mut Process, port: u16) {
         process.assert_runs();
         std::net::TcpStream::connect(("127.0.0.1", port)).ok()
     });
-}
-
-/// A port of loopback that nobody uses. It lies below those the system gives to outgoing connections, and no two calls
-/// give the same one.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let offset = u16::try_from(std::process::id() % 100).unwrap_or(0) * 100;
-    loop {
-        let port = 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
 }
 
 /// Runs a program to its end and returns what it printed; panics with all it said if it fails.

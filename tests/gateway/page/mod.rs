@@ -419,7 +419,7 @@ async fn the_owner_of_the_control_socket_gets_a_link() {
 
 /// A gateway whose page is browsed under a public name.
 async fn public_desk() -> Desk {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = crate::port::free_port();
     let tables = format!("[admin]\nlisten = \"127.0.0.1:{port}\"\npublic_url = \"https://mail.contoso.com\"\n");
     Desk::of(House::not_signed_in(Plan { tables, ..Plan::default() }).await, port)
 }

@@ -81,9 +81,13 @@ mod tests {
 
     const CALLBACK: &str = "http://localhost:8025/callback";
 
-    /// A `redirect_uri` with a port that was free a moment ago.
-    async fn free() -> Url {
-        let (port, _) = listen_on_loopback(0).await.unwrap();
+    /// A `redirect_uri` with a port that is free, the first from `first` on: below those that the system gives to
+    /// outgoing connections.
+    async fn free(first: u16) -> Url {
+        let mut port = first;
+        while listen_on_loopback(port).await.is_err() {
+            port += 1;
+        }
         format!("http://127.0.0.1:{port}/authorize/").parse().unwrap()
     }
 
@@ -96,7 +100,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_comes_with_an_answer_is_sent_on_to_the_page() {
-        let (detours, url) = (Detours::default(), free().await);
+        let (detours, url) = (Detours::default(), free(9_000).await);
         detours.open(&url, CALLBACK, Duration::from_secs(60)).await.unwrap();
         let table = [
             ("?code=a%2Fb&state=s", 302, Some("http://localhost:8025/callback?code=a%2Fb&state=s"), "the answer"),
@@ -116,7 +120,7 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn the_newest_sign_in_has_the_port_and_it_is_given_back() {
-        let (detours, url) = (Detours::default(), free().await);
+        let (detours, url) = (Detours::default(), free(10_000).await);
         for _ in 0..20 {
             detours.open(&url, "http://old.test/callback", Duration::from_secs(60)).await.unwrap();
         }
