@@ -1,6 +1,7 @@
 //! SASL: what a client's login looks like (PLAIN, LOGIN), and what ours looks like to a provider (XOAUTH2).
 
 mod exchange;
+pub mod reading;
 
 pub use exchange::{Credentials, Denial, Exchange, Mechanism, Turn};
 

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use oxpost::sasl::reading::Options;
 use oxpost::sasl::{Credentials, Denial};
 use oxpost::{imap, pop3};
 
@@ -73,24 +74,21 @@ pub(crate) struct InMemory<S> {
 
 /// IMAP as the rules say.
 pub(crate) fn imap(rules: &Rules) -> InMemory<imap::Session> {
-    let options = imap::Options {
-        starttls: rules.starttls,
-        clear_logins: rules.auth == "always",
-        own_tokens: rules.own_tokens,
-        max_errors: rules.max_errors,
-    };
-    InMemory::new(imap::Session::new(options, rules.tls), rules)
+    InMemory::new(imap::Session::new(options(rules), rules.tls), rules)
 }
 
 /// POP3 as the rules say.
 pub(crate) fn pop3(rules: &Rules) -> InMemory<pop3::Session> {
-    let options = pop3::Options {
+    InMemory::new(pop3::Session::new(options(rules), rules.tls), rules)
+}
+
+fn options(rules: &Rules) -> Options {
+    Options {
         starttls: rules.starttls,
         clear_logins: rules.auth == "always",
         own_tokens: rules.own_tokens,
         max_errors: rules.max_errors,
-    };
-    InMemory::new(pop3::Session::new(options, rules.tls), rules)
+    }
 }
 
 impl<S: Session> InMemory<S> {

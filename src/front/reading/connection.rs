@@ -1,4 +1,4 @@
-//! One client's connection up to its login: reads octets, feeds the dialogue, carries out what it wishes.
+//! One client's connection up to its login: reads octets, feeds the dialogue, carries out what it wants done.
 
 use std::io;
 use std::net::IpAddr;
@@ -12,12 +12,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::Door;
 use super::desk::{Desk, Inside};
-use super::dialogue::{Front, FrontOptions, Wish, goodbye};
+use super::dialogue::{Front, goodbye};
 use super::enter::keep_alive;
 use super::joined::Joined;
 use crate::front::entrance::NoTls;
 use crate::net::Stream;
 use crate::sasl::Credentials;
+use crate::sasl::reading::{Action, Options};
 
 /// Octets read at once.
 const READ: usize = 4 * 1024;
@@ -60,7 +61,7 @@ pub(super) struct Connection {
     end: Instant,
 }
 
-/// What to do after a wish was carried out.
+/// What to do after an action was carried out.
 enum Next {
     Read,
     Close,
@@ -100,7 +101,7 @@ impl Connection {
         keep_alive(&tcp);
         let desk = Desk::open(&door, peer);
         let stream = door.entrance.greet_with(tcp, peer).await?;
-        let options = FrontOptions {
+        let options = Options {
             starttls: door.entrance.offers_starttls(),
             clear_logins: door.settings.allow_clear_auth,
             own_tokens: desk.takes_own_tokens(),
@@ -116,8 +117,8 @@ impl Connection {
         let mut buffer = [0; READ];
         let mut first = true;
         loop {
-            while let Some(wish) = self.front.next_wish() {
-                match self.carry_out(wish).await? {
+            while let Some(action) = self.front.next_action() {
+                match self.carry_out(action).await? {
                     Next::Read => {}
                     Next::Close => {
                         let _closed = timeout(WRITE, self.stream.shutdown()).await;
@@ -160,18 +161,18 @@ impl Connection {
         }
     }
 
-    async fn carry_out(&mut self, wish: Wish) -> Result<Next, End> {
-        let next = match wish {
-            Wish::Reply(octets) => {
+    async fn carry_out(&mut self, action: Action) -> Result<Next, End> {
+        let next = match action {
+            Action::Reply(octets) => {
                 self.write(&octets).await?;
                 Next::Read
             }
-            Wish::Close => Next::Close,
-            Wish::StartTls => {
+            Action::Close => Next::Close,
+            Action::StartTls => {
                 self.start_tls().await?;
                 Next::Read
             }
-            Wish::LogIn(credentials) => self.try_login(credentials).await,
+            Action::LogIn(credentials) => self.try_login(credentials).await,
         };
         self.deadline = Instant::now() + self.desk.door.settings.command_timeout;
         Ok(next)

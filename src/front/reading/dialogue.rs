@@ -1,7 +1,8 @@
 //! IMAP and POP3 as one: the two values of each protocol behind one face.
 
 use crate::front::settings::Protocol;
-use crate::sasl::{Credentials, Denial, Mechanism};
+use crate::sasl::reading::{Action, Handover, Options};
+use crate::sasl::{Denial, Mechanism};
 use crate::secret::Secret;
 use crate::{imap, pop3};
 
@@ -19,23 +20,6 @@ pub(super) enum Front {
     Pop3(pop3::Session),
 }
 
-/// The rules of a dialogue with a client.
-#[derive(Clone, Copy)]
-pub(super) struct FrontOptions {
-    pub(super) starttls: bool,
-    pub(super) clear_logins: bool,
-    pub(super) own_tokens: bool,
-    pub(super) max_errors: u32,
-}
-
-/// What the dialogue with a client wants done.
-pub(super) enum Wish {
-    Reply(Vec<u8>),
-    StartTls,
-    LogIn(Credentials),
-    Close,
-}
-
 /// What is left of both dialogues: for the client and for the server, in this order of the sides.
 pub(super) struct Leftover {
     pub(super) to_client: Vec<u8>,
@@ -43,15 +27,10 @@ pub(super) struct Leftover {
 }
 
 impl Front {
-    pub(super) fn new(protocol: Protocol, options: FrontOptions, tls: bool) -> Self {
-        let FrontOptions { starttls, clear_logins, own_tokens, max_errors } = options;
+    pub(super) fn new(protocol: Protocol, options: Options, tls: bool) -> Self {
         match protocol {
-            Protocol::Imap => {
-                Self::Imap(imap::Session::new(imap::Options { starttls, clear_logins, own_tokens, max_errors }, tls))
-            }
-            Protocol::Pop3 | Protocol::Smtp => {
-                Self::Pop3(pop3::Session::new(pop3::Options { starttls, clear_logins, own_tokens, max_errors }, tls))
-            }
+            Protocol::Imap => Self::Imap(imap::Session::new(options, tls)),
+            Protocol::Pop3 | Protocol::Smtp => Self::Pop3(pop3::Session::new(options, tls)),
         }
     }
 
@@ -62,21 +41,11 @@ impl Front {
         }
     }
 
-    pub(super) fn next_wish(&mut self) -> Option<Wish> {
-        Some(match self {
-            Self::Imap(session) => match session.next_action()? {
-                imap::Action::Reply(octets) => Wish::Reply(octets),
-                imap::Action::StartTls => Wish::StartTls,
-                imap::Action::LogIn(credentials) => Wish::LogIn(credentials),
-                imap::Action::Close => Wish::Close,
-            },
-            Self::Pop3(session) => match session.next_action()? {
-                pop3::Action::Reply(octets) => Wish::Reply(octets),
-                pop3::Action::StartTls => Wish::StartTls,
-                pop3::Action::LogIn(credentials) => Wish::LogIn(credentials),
-                pop3::Action::Close => Wish::Close,
-            },
-        })
+    pub(super) fn next_action(&mut self) -> Option<Action> {
+        match self {
+            Self::Imap(session) => session.next_action(),
+            Self::Pop3(session) => session.next_action(),
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -102,15 +71,9 @@ impl Front {
 
     /// The upstream let the client in. `None` if the client had not asked, which does not happen.
     pub(super) fn logged_in(self, back: imap::LoggedIn) -> Option<Leftover> {
-        let (mut to_client, to_upstream) = match self {
-            Self::Imap(session) => {
-                let imap::Handover { reply, unread } = session.logged_in(back.capabilities.as_deref())?;
-                (reply, unread)
-            }
-            Self::Pop3(session) => {
-                let pop3::Handover { reply, unread } = session.logged_in()?;
-                (reply, unread)
-            }
+        let Handover { reply: mut to_client, unread: to_upstream } = match self {
+            Self::Imap(session) => session.logged_in(back.capabilities.as_deref())?,
+            Self::Pop3(session) => session.logged_in()?,
         };
         to_client.extend_from_slice(&back.unread);
         Some(Leftover { to_client, to_upstream })

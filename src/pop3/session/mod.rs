@@ -5,51 +5,12 @@ mod commands;
 mod tests;
 
 use crate::octets;
-use crate::sasl::{Credentials, Denial, Exchange, Mechanism};
+use crate::sasl::reading::{MAX_COMMANDS, MAX_JOINED, MAX_LINE, Next, visible};
+use crate::sasl::{Denial, Exchange, Mechanism};
 
-/// Octets a line may have at most: the longest response to a SASL challenge and room for the command that may carry it.
-const MAX_LINE: usize = 12_288 + 64;
-/// Octets of answers that are joined before they are handed out.
-const MAX_JOINED: usize = 16 * 1024;
-/// Commands a client may give without logging in.
-const MAX_COMMANDS: u32 = 200;
+pub use crate::sasl::reading::{Action, Handover, Options};
 
 type Input = octets::Input<MAX_LINE>;
-
-/// The rules of one session.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Options {
-    /// STLS is offered.
-    pub starttls: bool,
-    /// Logins are taken without TLS too.
-    pub clear_logins: bool,
-    /// Clients may bring a token of their own (XOAUTH2, OAUTHBEARER).
-    pub own_tokens: bool,
-    /// Errors a client may make; the next one ends the session.
-    pub max_errors: u32,
-}
-
-/// What the session wants done next.
-#[derive(Debug)]
-pub enum Action {
-    /// Write these octets: one answer, or those to several pipelined commands.
-    Reply(Vec<u8>),
-    /// Do the TLS handshake, then [`Session::tls_started`]. What was read before it is dropped.
-    StartTls,
-    /// Log the client in upstream, then [`Session::logged_in`] or [`Session::denied`].
-    LogIn(Credentials),
-    /// Close the connection. It is the last action.
-    Close,
-}
-
-/// What is left when the client is logged in: from here on nothing is read.
-#[derive(PartialEq, Eq, Debug)]
-pub struct Handover {
-    /// The answer to the client's login.
-    pub reply: Vec<u8>,
-    /// What the client sent behind its login; it belongs to the upstream.
-    pub unread: Vec<u8>,
-}
 
 /// One session before the login. It begins with the greeting. The driver loops as over
 /// [`imap::Session`](crate::imap::Session).
@@ -82,14 +43,6 @@ enum State {
 enum Question {
     Tls,
     LogIn,
-}
-
-/// What one step came to.
-enum Next {
-    Again,
-    Do(Action),
-    Starved,
-    Stopped,
 }
 
 impl Session {
@@ -223,9 +176,4 @@ impl Session {
         self.state = State::Closing;
         Next::Again
     }
-}
-
-/// Words as an answer can carry them: one line of visible ASCII.
-fn visible(words: &str) -> String {
-    words.chars().map(|c| if c == ' ' || c.is_ascii_graphic() { c } else { '?' }).collect()
 }
