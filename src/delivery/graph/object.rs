@@ -38,11 +38,8 @@ impl<'a> Sending<'a> {
         loop {
             let why = match self.object.for_graph(self.asked).await? {
                 ObjectForGraph::Request { size, chunks, notes: told } if size <= MAX_REQUEST => {
-                    for note in told {
-                        if !notes.contains(&note) {
-                            notes.push(note);
-                        }
-                    }
+                    let new: Vec<_> = told.into_iter().filter(|note| !notes.contains(note)).collect();
+                    notes.extend(new);
                     let response = self.caller.stream(url.clone(), "application/json", size, chunks).await?;
                     if response.status == 401 && !refused_before {
                         refused_before = true;
