@@ -3,6 +3,7 @@
 mod accepting;
 mod direct;
 mod fairness;
+mod forms;
 mod handling;
 mod holding;
 mod leasing;
