@@ -115,6 +115,7 @@ impl Carrier {
             Ok(content) => content,
             Err(error) => return failed(error.into()),
         };
+        self.heed(&lease.key());
         let ways = self.ways.load_full();
         let Some(account) = ways.accounts.get(&lease.route.account) else {
             let words = format!("account `{}` is no longer in the configuration", lease.route.account);
@@ -132,6 +133,13 @@ impl Carrier {
         attempt.notes.splice(0..0, choice.reasons(account));
         attempt.notes.extend(loss(&attempt, account, &facts));
         attempt
+    }
+
+    /// If somebody wants mail of the mailbox tried now, what its ways asked for before counts no more.
+    fn heed(&self, key: &MailboxKey) {
+        if self.rests.heed(key, self.queue.insisted(key)) {
+            self.standing.clear_of(key);
+        }
     }
 
     /// One way after the other, until one takes the message or says something about it that another cannot mend. If all

@@ -378,15 +378,30 @@ impl Queue {
         Ok(self.inner.store.read(listing::oldest).await?)
     }
 
-    /// Makes a message due now. If it failed, the failed recipients are tried again and its time begins anew.
+    /// Makes a message due now, and ends every wait that its mailbox or a way of it was asked for. If it failed, the
+    /// failed recipients are tried again and its time begins anew.
     ///
     /// # Errors
     /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`], [`QueueError::NoContent`].
     pub async fn retry(&self, id: QueueId) -> Result<(), QueueError> {
-        let now = self.inner.clock.now();
-        let (key, lane) = self.inner.store.write(move |connection| handling::retry(connection, id, now)).await??;
+        let (now, inner) = (self.inner.clock.now(), Arc::clone(&self.inner));
+        let retry = move |connection: &_| {
+            let retried = handling::retry(connection, id, now)?;
+            if let Ok((key, _)) = &retried {
+                // Before the message can be leased, so that its attempt knows.
+                inner.lanes.lane(key).insist();
+            }
+            Ok(retried)
+        };
+        let (key, lane) = self.inner.store.write(retry).await??;
         self.inner.lanes.has_mail(&key, lane);
         Ok(())
+    }
+
+    /// How often a message of the mailbox was to be tried now ([`Queue::retry`]) since the start: what ways out asked
+    /// for before that counts no more.
+    pub fn insisted(&self, key: &MailboxKey) -> u64 {
+        self.inner.lanes.lane(key).insisted()
     }
 
     /// Drops a message: its content goes at once, its history when its time is over. Nobody is told.

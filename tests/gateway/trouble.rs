@@ -125,6 +125,29 @@ async fn graph_is_asked_for_nothing_before_its_retry_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_by_hand_waits_for_nothing_that_the_provider_asked_for() {
+    let house = House::new().await;
+    let fault = || Fault::Graph(GraphFault::Throttled(600));
+    house.tenant.switches().inject(Rule::once(fault()));
+    let id = send(&house, BILLING, "first").await;
+    assert_eq!(deferred(&house, id).await, Reason::Throttled);
+    let retry = format!("/api/v1/messages/{id}/retry");
+    assert!(house.call("POST", &retry, "").await.0.is_success());
+    house.relayed(id).await;
+    assert_eq!(house.show(id).await.attempts.len(), 2);
+
+    // It asks for patience again, also behind a restart: the retry ends that, too.
+    house.tenant.switches().inject(Rule::once(fault()));
+    let second = send(&house, BILLING, "second").await;
+    assert_eq!(deferred(&house, second).await, Reason::Throttled);
+    let mut house = house;
+    house.restart().await;
+    let retry = format!("/api/v1/messages/{second}/retry");
+    assert!(house.call("POST", &retry, "").await.0.is_success());
+    house.relayed(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_recipient_is_reported_to_the_right_address() {
     let bounces_to = network_client("rewrite") + "bounces_to = \"it@practice.example\"\n";
     let rows = [
