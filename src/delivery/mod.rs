@@ -12,7 +12,6 @@ use crate::token::Purpose;
 mod budget;
 mod by_header;
 pub mod carrier;
-mod clock_watch;
 mod content;
 pub mod ews;
 pub mod gmail;

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::carrier::Carrier;
-use super::clock_watch::ClockWatch;
 use super::lane::Lane;
 use super::turns::{Turn, Turns};
 use crate::clock::{Clock, Timestamp};
@@ -136,15 +134,13 @@ impl Worker {
 
     /// A clock that is set back must not make mail wait for the same hours again.
     async fn watch_the_clock(self) {
-        let mut watch = ClockWatch::new(self.now());
+        let mut turned = self.queue.turned_back();
         while !self.is_stopping() {
-            let since = Instant::now();
-            self.sleep(LOOK_EVERY).await;
-            let Some(by) = watch.look(self.now(), since.elapsed()) else { continue };
-            if let Err(error) = self.queue.clock_was_set_back(by).await {
-                tracing::error!(%error, "the clock was set back, and what waits may wait longer than it should");
+            self.queue.look_at_the_clock();
+            tokio::select! {
+                Ok(()) = turned.changed() => self.carrier.clock_was_set_back().await,
+                () = self.sleep(LOOK_EVERY) => {}
             }
-            self.carrier.clock_was_set_back().await;
         }
     }
 

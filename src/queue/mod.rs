@@ -5,6 +5,7 @@
 
 mod backlog;
 mod backup;
+mod clock_watch;
 mod content;
 mod day;
 mod digest;
@@ -40,10 +41,10 @@ mod turned_back;
 mod verdict;
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
 pub use backlog::Backlog;
 pub use backup::{Copied, CopyError, copy};
@@ -66,6 +67,7 @@ pub use verdict::{Fate, Verdict};
 use crate::clock::{Clock, Timestamp};
 use crate::mail::{Attempt, Observer, QueueId};
 use crate::store::{Store, StoreError};
+use clock_watch::ClockWatch;
 use direct::Clients;
 use inner::Inner;
 use lanes::Lanes;
@@ -102,8 +104,10 @@ impl Queue {
     ) -> Result<Self, QueueError> {
         let spool = Arc::new(Spool::open(&settings)?);
         let room = Room::new(settings.reserve_octets, settings.reserve_percent);
-        let (lanes, clients) = (Lanes::new(), Clients::default());
-        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients };
+        let (lanes, clients) = (Arc::new(Lanes::new()), Clients::default());
+        let (wall, steady) = clock.both();
+        let (watch, turned) = (Mutex::new(ClockWatch::new(wall, steady)), watch::Sender::new(0));
+        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients, watch, turned };
         inner.recover().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -148,7 +152,7 @@ impl Queue {
         let lane = inner.lanes.lane(key);
         let Some(&row) = lane.row.get() else { return Ok(Next::Wait(None)) };
         loop {
-            let (now, lane) = (inner.clock.now(), Arc::clone(&lane));
+            let (now, lane) = (inner.now(), Arc::clone(&lane));
             match inner.store.write(move |connection| lease::next(connection, row, &lane.fair, now)).await? {
                 Offer::Wait(until) => return Ok(Next::Wait(until)),
                 Offer::SetAside { id, why } => inner.set_aside(id, &why),
@@ -167,7 +171,7 @@ impl Queue {
     /// What the store says; nothing is leased then.
     pub async fn lease_expired(&self) -> Result<Vec<Lease>, QueueError> {
         let inner = &self.inner;
-        let (now, settings) = (inner.clock.now(), inner.settings.clone());
+        let (now, settings) = (inner.now(), inner.settings.clone());
         let overdue = move |connection: &_| lease::overdue(connection, &settings, now, OVERDUE_BATCH);
         let overdue = inner.store.read(overdue).await?;
         if overdue.is_empty() {
@@ -189,7 +193,7 @@ impl Queue {
     /// What follows from an attempt. Changes nothing.
     pub fn verdict(&self, lease: &Lease, attempt: &Attempt) -> Verdict {
         let jitter = Jitter::new(rand::random());
-        verdict::judge(lease, attempt, &self.inner.settings, self.inner.clock.now(), jitter)
+        verdict::judge(lease, attempt, &self.inner.settings, self.inner.now(), jitter)
     }
 
     /// Writes down what became of an attempt, with the report about it. On `Ok` it is on the disk and the lease is
@@ -384,7 +388,7 @@ impl Queue {
     /// # Errors
     /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`], [`QueueError::NoContent`].
     pub async fn retry(&self, id: QueueId) -> Result<(), QueueError> {
-        let (now, inner) = (self.inner.clock.now(), Arc::clone(&self.inner));
+        let (now, inner) = (self.inner.now(), Arc::clone(&self.inner));
         let retry = move |connection: &_| {
             let retried = handling::retry(connection, id, now)?;
             if let Ok((key, _)) = &retried {
@@ -410,19 +414,11 @@ impl Queue {
     /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`].
     pub async fn drop_message(&self, id: QueueId) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let now = inner.clock.now();
+        let now = inner.now();
         let spool = inner.store.write(move |connection| handling::drop_message(connection, id, now)).await??;
         inner.spool.recent.forget(id);
         inner.spool.remove(spool.into_iter().collect()).await;
         Ok(())
-    }
-
-    /// The clock was set back by so much: what waits for a moment of the old time waits no longer than it would have.
-    ///
-    /// # Errors
-    /// What the store says; nothing is changed then.
-    pub async fn clock_was_set_back(&self, by: Duration) -> Result<(), QueueError> {
-        self.inner.clock_was_set_back(by).await
     }
 
     /// Removes messages that finished longer ago than they are kept. To be called every minute or so.
@@ -431,7 +427,7 @@ impl Queue {
     /// What the store says; the rest is removed the next time.
     pub async fn maintain(&self) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let before = inner.clock.now().minus(inner.settings.keep);
+        let before = inner.now().minus(inner.settings.keep);
         loop {
             let old = inner.store.read(move |connection| handling::old_messages(connection, before)).await?;
             if old.is_empty() {
