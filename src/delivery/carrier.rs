@@ -209,6 +209,14 @@ impl Carrier {
         }
     }
 
+    /// Reports that were made before the start count.
+    pub(super) async fn remember_reports(&self) {
+        match self.queue.recent_reports(ReportBudget::since(self.clock.now())).await {
+            Ok(reports) => self.reports.remember(reports),
+            Err(error) => tracing::error!(%error, "cannot read which reports were made; they are counted anew"),
+        }
+    }
+
     /// The clock was set back: what is remembered until a moment of the old time is forgotten, or read again.
     pub(super) async fn clock_was_set_back(&self) {
         self.standing.clear_all();

@@ -40,6 +40,7 @@ impl Worker {
     /// Runs the lanes; returns when told to stop and every open attempt is settled.
     pub async fn run(self) {
         self.carrier.remember_rests().await;
+        self.carrier.remember_reports().await;
         let lanes = TaskTracker::new();
         lanes.spawn(self.clone().maintain());
         lanes.spawn(self.clone().watch_the_clock());

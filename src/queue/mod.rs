@@ -26,6 +26,7 @@ mod notes;
 pub mod pace;
 mod recover;
 mod remind;
+mod reported;
 pub mod retry;
 mod room;
 mod rows;
