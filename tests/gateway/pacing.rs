@@ -44,6 +44,9 @@ async fn a_burst_is_taken_at_once_and_goes_just_under_the_limit() {
     let left = waiting(&house).await;
     let drained = Timestamp::from_millis(left["drained"].as_i64().unwrap());
     assert_eq!((left["mailbox"].as_str(), left["messages"].as_u64()), (Some(SCANNER), Some(burst - MINUTE)));
+    let listed = house.command(&["queue", "list"]).await;
+    let words = format!("{} messages wait in {SCANNER}, expected to have gone by {drained}", burst - MINUTE);
+    assert!(listed.text.contains(&words), "no {words:?} in {}", listed.text);
     for step in 1..burst / MINUTE {
         if step == 5 {
             house.restart().await;
