@@ -9,6 +9,7 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+mod allowance;
 mod budget;
 mod by_header;
 pub mod carrier;

@@ -69,9 +69,9 @@ pub(super) fn asked(attempt: &Attempt) -> Option<Duration> {
     waits?.into_iter().max()
 }
 
-/// Every way asked to be left alone.
-pub(super) fn patience(wait: Duration) -> Failure {
-    Failure::new(Reason::Throttled, "every way out asked for patience").retry_after(Some(wait))
+/// No way out may be asked now.
+pub(super) fn patience(wait: Duration, why: &str) -> Failure {
+    Failure::new(Reason::Throttled, format!("no way out may be asked yet: {why}")).retry_after(Some(wait))
 }
 
 #[cfg(test)]

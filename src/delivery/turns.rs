@@ -96,6 +96,11 @@ impl Turn {
         state.pace.sent(now, u32::try_from(recipients).unwrap_or(u32::MAX));
     }
 
+    /// That message did not go after all.
+    pub(super) fn unused(&self, recipients: usize) {
+        self.turns.state().pace.take_back(u32::try_from(recipients).unwrap_or(u32::MAX));
+    }
+
     /// The provider said that there are too many.
     pub(super) fn refused(&self, now: Timestamp) -> Option<Learnt> {
         self.turns.state().pace.refused(now)

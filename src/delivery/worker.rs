@@ -62,6 +62,7 @@ impl Worker {
 
     async fn lane(self, key: MailboxKey) {
         let turns = Turns::new(self.pace_so_far(&key).await);
+        self.carrier.remember_uploads(&key).await;
         Lane::new(self, key, turns).run().await;
     }
 
@@ -74,8 +75,12 @@ impl Worker {
     async fn carry_out(&self, first: Lease, mut turn: Turn) {
         let mut next = Some(first);
         while let Some(lease) = next {
-            turn.used(self.now(), lease.envelope.recipients().len());
+            let recipients = lease.envelope.recipients().len();
+            turn.used(self.now(), recipients);
             let attempt = self.carrier.attempt(&lease).await;
+            if attempt.only_waits() {
+                turn.unused(recipients);
+            }
             if is_too_fast(&attempt)
                 && let Some(learnt) = turn.refused(self.now())
             {

@@ -47,7 +47,7 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::sync::watch;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, Rates};
 pub use backup::{Copied, CopyError, copy};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
@@ -66,7 +66,7 @@ pub use tables::MIGRATIONS;
 pub use verdict::{Fate, Verdict};
 
 use crate::clock::{Clock, Timestamp};
-use crate::mail::{Attempt, Observer, QueueId};
+use crate::mail::{Attempt, BackendKind, Observer, QueueId};
 use crate::store::{Store, StoreError};
 use clock_watch::ClockWatch;
 use direct::Clients;
@@ -275,6 +275,21 @@ impl Queue {
         let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(Vec::new()) };
         let sends = move |connection: &_| listing::recent_sends(connection, lane, since);
         Ok(self.inner.store.read(sends).await?)
+    }
+
+    /// When messages of a mailbox were sent by this way since `since`, how large each was, and to how many recipients it
+    /// went; attempts whose answer was lost count, whatever their way was.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn recent_uploads(
+        &self,
+        key: &MailboxKey,
+        way: BackendKind,
+        since: Timestamp,
+    ) -> Result<Vec<(Timestamp, u64, u32)>, QueueError> {
+        let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(Vec::new()) };
+        Ok(self.inner.store.read(move |connection| listing::recent_uploads(connection, lane, way, since)).await?)
     }
 
     /// The content of a leased message, from its beginning.
