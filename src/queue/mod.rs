@@ -408,7 +408,7 @@ impl Queue {
         let retry = move |connection: &_| {
             let retried = handling::retry(connection, id, now)?;
             if let Ok((key, _)) = &retried {
-                // Before the message can be leased, so that its attempt knows.
+                // Before the message can be leased, so that its attempt knows. Once more than needed does no harm.
                 inner.lanes.lane(key).insist();
             }
             Ok(retried)

@@ -105,7 +105,7 @@ impl Store {
     pub fn submit<T, F>(&self, job: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         let sent = self.shared.health.check().and_then(|()| {
             let (waiting, answer) = oneshot::channel();
