@@ -163,6 +163,16 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_did_not_go_after_all_gives_its_place_in_the_minute_back() {
+        let turns = turns(5, 1);
+        let mut turn = turns.take(at(0)).unwrap();
+        turn.used(at(0), 3);
+        assert!(!turn.renew(at(1)), "the minute is full");
+        turn.unused(3);
+        assert!(turn.renew(at(1)));
+    }
+
+    #[test]
     fn a_turn_is_renewed_only_within_the_pace_and_the_places() {
         let turns = turns(2, 2);
         let mut turn = turns.take(at(0)).unwrap();
