@@ -2,8 +2,8 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -79,44 +79,76 @@ pub struct Clock(Source);
 
 #[derive(Clone)]
 enum Source {
-    System,
-    Manual(Arc<AtomicI64>),
+    /// Since when the steady time runs.
+    System(Instant),
+    Manual(Arc<Manual>),
 }
+
+struct Manual {
+    wall: AtomicI64,
+    /// Milliseconds by which it was moved forward.
+    steady: AtomicU64,
+}
+
+/// The longest that two looks at the clocks of the system may lie apart.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 impl Clock {
     /// The machine's wall clock.
     pub fn system() -> Self {
-        Self(Source::System)
+        Self(Source::System(Instant::now()))
     }
 
     /// A clock that stands still at `start` until [`Clock::advance`] moves it.
     pub fn manual(start: Timestamp) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(start.as_millis()))))
+        Self(Source::Manual(Arc::new(Manual { wall: AtomicI64::new(start.as_millis()), steady: AtomicU64::new(0) })))
     }
 
     /// The time now.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads the wall clock")]
     pub fn now(&self) -> Timestamp {
         match &self.0 {
-            Source::System => {
+            Source::System(_) => {
                 let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
                 Timestamp(millis(since.unwrap_or_default()))
             }
-            Source::Manual(now) => Timestamp(now.load(Ordering::SeqCst)),
+            Source::Manual(manual) => Timestamp(manual.wall.load(Ordering::SeqCst)),
+        }
+    }
+
+    /// The time now, and with it how much time has passed by a clock that nobody sets.
+    pub fn both(&self) -> (Timestamp, Duration) {
+        loop {
+            let before = self.steady();
+            let now = self.now();
+            let steady = self.steady();
+            // The program may have been stopped in between.
+            if steady.saturating_sub(before) < AT_ONCE {
+                return (now, steady);
+            }
+        }
+    }
+
+    fn steady(&self) -> Duration {
+        match &self.0 {
+            Source::System(since) => since.elapsed(),
+            Source::Manual(manual) => Duration::from_millis(manual.steady.load(Ordering::SeqCst)),
         }
     }
 
     /// Sets a manual clock back; the system's clock is not ours to move, so nothing happens there.
     pub fn set_back(&self, by: Duration) {
-        if let Source::Manual(now) = &self.0 {
-            now.fetch_sub(millis(by), Ordering::SeqCst);
+        if let Source::Manual(manual) = &self.0 {
+            manual.wall.fetch_sub(millis(by), Ordering::SeqCst);
         }
     }
 
     /// Moves a manual clock forward; the system's clock is not ours to move, so nothing happens there.
     pub fn advance(&self, by: Duration) {
-        if let Source::Manual(now) = &self.0 {
-            now.fetch_add(millis(by), Ordering::SeqCst);
+        if let Source::Manual(manual) = &self.0 {
+            manual.wall.fetch_add(millis(by), Ordering::SeqCst);
+            let steady = u64::try_from(by.as_millis()).unwrap_or(u64::MAX);
+            manual.steady.fetch_add(steady, Ordering::SeqCst);
         }
     }
 }
@@ -163,5 +195,16 @@ mod tests {
         let shared = clock.clone();
         clock.advance(Duration::from_millis(5));
         assert_eq!(shared.now().as_millis(), 15);
+    }
+
+    #[test]
+    fn the_steady_time_runs_on_when_the_clock_is_set_back() {
+        let clock = Clock::manual(Timestamp::from_millis(10_000));
+        clock.advance(Duration::from_secs(5));
+        clock.set_back(Duration::from_secs(60));
+        assert_eq!(clock.both(), (Timestamp::from_millis(-45_000), Duration::from_secs(5)));
+        let system = Clock::system();
+        let (first, second) = (system.both(), system.both());
+        assert!(second.1 >= first.1, "it never runs backwards");
     }
 }

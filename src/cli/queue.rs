@@ -8,7 +8,7 @@ use http::Method;
 use super::block_on;
 use super::reach::{Reach, load};
 use super::report::{Report, say};
-use crate::front::admin::{BeginHold, Listing, Released};
+use crate::front::admin::{BeginHold, Listing, Overview, Released, Waiting};
 use crate::queue::{AttemptDetail, AttemptResult, Detail, Hold, Selector, Summary};
 
 #[derive(Subcommand, Debug)]
@@ -73,7 +73,12 @@ async fn carry_out(reach: &Reach, command: QueueCommand) -> Result<(), Report> {
     match command {
         QueueCommand::List { account, all, json } => {
             let listing: serde_json::Value = reach.get(&list_path(account.as_deref(), all)).await?;
-            if json { print_json(&listing) } else { print_listing(&understood(listing)?) }
+            if json {
+                print_json(&listing);
+                return Ok(());
+            }
+            let Overview { waiting, .. } = understood(reach.get("/api/v1/overview").await?)?;
+            print_listing(&understood(listing)?, &waiting);
         }
         QueueCommand::Show { id, json } => {
             let detail: serde_json::Value = reach.get(&format!("/api/v1/messages/{id}")).await?;
@@ -128,11 +133,17 @@ fn print_json(value: &serde_json::Value) {
     say(format_args!("{value:#}"));
 }
 
-fn print_listing(listing: &Listing) {
+fn print_listing(listing: &Listing, waiting: &[Waiting]) {
     for hold in &listing.holds {
         print_hold(hold);
     }
-    if !listing.holds.is_empty() {
+    // Those of mailboxes that are listed: the list may be of one account.
+    let is_listed = |waiting: &&Waiting| listing.messages.iter().any(|message| message.mailbox == waiting.mailbox);
+    let lines: Vec<_> = waiting.iter().filter(is_listed).filter_map(waiting_words).collect();
+    for line in &lines {
+        say(line);
+    }
+    if !(listing.holds.is_empty() && lines.is_empty()) {
         say("");
     }
     if listing.messages.is_empty() {
@@ -141,6 +152,13 @@ fn print_listing(listing: &Listing) {
     for message in &listing.messages {
         print_summary(message);
     }
+}
+
+/// How much of a mailbox waits and by when it has gone, if anybody can say.
+fn waiting_words(waiting: &Waiting) -> Option<String> {
+    let Waiting { mailbox, messages, drained, .. } = waiting;
+    let what = if *messages == 1 { "1 message waits".to_owned() } else { format!("{messages} messages wait") };
+    drained.map(|at| format!("{what} in {mailbox}, expected to have gone by {at}"))
 }
 
 fn print_hold(hold: &Hold) {

@@ -365,6 +365,7 @@ impl EffectiveLimits {
         let draft_size = own.draft_size.as_ref().or(common.draft_size.as_ref());
         let ews_size = own.ews_size.as_ref().or(common.ews_size.as_ref());
         let graph_size = own.graph_size.as_ref().or(common.graph_size.as_ref());
+        let upload = own.graph_octets_per_5_minutes.as_ref().or(common.graph_octets_per_5_minutes.as_ref());
         let place = |is_own: bool| if is_own { at.key("limits") } else { KeyPath::root().key("limits") };
         let mut size = |key: &str, typed: Option<&SizeText>, is_own: bool, usual: u64| match typed {
             Some(typed) => reader.size(place(is_own).key(key), typed),
@@ -381,6 +382,17 @@ impl EffectiveLimits {
                 graph_requests: count(number(own.graph_requests, common.graph_requests, usual.graph_requests)),
                 messages_per_minute: number(own.messages_per_minute, common.messages_per_minute, usual.per_minute),
                 recipients_per_day: number(own.recipients_per_day, common.recipients_per_day, usual.per_day),
+                graph_octets_per_5_minutes: size(
+                    "graph_octets_per_5_minutes",
+                    upload,
+                    own.graph_octets_per_5_minutes.is_some(),
+                    usual.uploads,
+                ),
+                graph_requests_per_10_minutes: number(
+                    own.graph_requests_per_10_minutes,
+                    common.graph_requests_per_10_minutes,
+                    usual.requests,
+                ),
             },
             recipients_per_message: count(number(
                 own.recipients_per_message,
@@ -399,6 +411,9 @@ struct Usual {
     per_minute: u32,
     per_day: u32,
     per_message: u32,
+    /// Octets by Graph in 5 minutes, and requests in 10.
+    uploads: u64,
+    requests: u32,
     smtp_octets: u64,
     graph_octets: u64,
     draft_octets: u64,
@@ -418,6 +433,8 @@ impl Usual {
             per_minute,
             per_day,
             per_message,
+            uploads: 150_000_000,
+            requests: 10_000,
             smtp_octets: 35 << 20,
             graph_octets: 3 << 20,
             draft_octets: 35 << 20,

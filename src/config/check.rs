@@ -251,7 +251,7 @@ fn reading_words(servers: &ReadingServers) -> String {
 }
 
 fn limit_words(ways: &AccountWays) -> String {
-    let Limits { smtp_sessions, graph_requests, messages_per_minute, recipients_per_day } = ways.limits;
+    let Limits { smtp_sessions, graph_requests, messages_per_minute, recipients_per_day, .. } = ways.limits;
     let has_smtp = ways.ways.iter().any(|way| matches!(way, Way::Smtp(_)));
     let has_requests = ways.ways.iter().any(|way| !matches!(way, Way::Smtp(_)));
     let mut words: Vec<String> = Vec::new();
@@ -264,6 +264,12 @@ fn limit_words(ways: &AccountWays) -> String {
     say(has_requests, graph_requests as u64, "requests at once");
     say(true, u64::from(messages_per_minute), "messages a minute");
     say(true, u64::from(recipients_per_day), "recipients a day");
+    if ways.ways.iter().any(|way| matches!(way, Way::Graph(_))) {
+        let (octets, requests) = (ways.limits.graph_octets_per_5_minutes, ways.limits.graph_requests_per_10_minutes);
+        let uploads = (octets > 0).then(|| format!("{} by Graph in 5 minutes", size_words(octets)));
+        let requests = (requests > 0).then(|| format!("{requests} requests in 10 minutes"));
+        words.extend(uploads.into_iter().chain(requests));
+    }
     if words.is_empty() { "none".to_owned() } else { words.join(", ") }
 }
 

@@ -294,6 +294,12 @@ pub struct Limits {
     /// Recipients in any 24 hours. Microsoft and Google 10,000, custom without a limit.
     #[schemars(example = 10_000)]
     pub recipients_per_day: Option<u32>,
+    /// Octets that are uploaded by Graph in any 5 minutes, base64 included; `0 B`: no limit. Microsoft 150 MB.
+    #[schemars(example = "150 MB")]
+    pub graph_octets_per_5_minutes: Option<SizeText>,
+    /// Requests by Graph in any 10 minutes. Microsoft 10,000.
+    #[schemars(example = 10_000)]
+    pub graph_requests_per_10_minutes: Option<u32>,
     /// Recipients of one message; with more it is split. Microsoft 500, Google and custom 100.
     #[schemars(example = 500, range(min = 1))]
     pub recipients_per_message: Option<u32>,

@@ -110,6 +110,14 @@ fn limits_are_the_accounts_own_else_the_files_else_those_of_the_kind() {
     assert_eq!(ways.limits.messages_per_minute, 20, "the file's");
     assert_eq!(ways.limits.smtp_sessions, 3, "Microsoft's");
     assert_eq!(ways.ways[0].max_octets(), 3 * 1024 * 1024);
+    assert_eq!(ways.limits.graph_octets_per_5_minutes, 150_000_000, "Microsoft's");
+    assert_eq!(ways.limits.graph_requests_per_10_minutes, 10_000, "Microsoft's");
+    let config = microsoft(
+        "[limits]\ngraph_octets_per_5_minutes = \"20 MB\"\ngraph_requests_per_10_minutes = 7",
+        "limits = { graph_octets_per_5_minutes = \"0 B\" }",
+    );
+    let limits = config.delivery.accounts["a"].limits;
+    assert_eq!((limits.graph_octets_per_5_minutes, limits.graph_requests_per_10_minutes), (0, 7));
 }
 
 #[test]

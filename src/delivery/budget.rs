@@ -16,6 +16,19 @@ const WINDOW: Duration = Duration::from_hours(1);
 pub(super) struct ReportBudget(Mutex<HashMap<String, VecDeque<Timestamp>>>);
 
 impl ReportBudget {
+    /// Counts reports that were made before the start: to whom, and when.
+    pub(super) fn remember(&self, reports: Vec<(Address, Timestamp)>) {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for (to, at) in reports {
+            known.entry(to.key()).or_default().push_back(at);
+        }
+    }
+
+    /// Since when reports count.
+    pub(super) fn since(now: Timestamp) -> Timestamp {
+        now.minus(WINDOW)
+    }
+
     /// Whether one more report may go to the address by itself; if so, it counts.
     pub(super) fn allow(&self, to: &Address, now: Timestamp) -> bool {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,5 +60,17 @@ mod tests {
         assert!(budget.allow(&one, at(60)), "the first has left the hour");
         assert!(!budget.allow(&one, at(60)));
         assert!(budget.allow(&one, at(-600)), "a clock that went back");
+    }
+
+    #[test]
+    fn what_was_told_before_the_start_counts() {
+        let budget = ReportBudget::default();
+        let at = |minutes: i64| Timestamp::from_millis(minutes * 60_000);
+        let one: Address = "A@x.example".parse().unwrap();
+        budget.remember((0..15).map(|minute| (one.clone(), at(minute))).collect());
+        let other: Address = "b@x.example".parse().unwrap();
+        budget.remember(vec![(other, at(0))]);
+        assert_eq!((0..50).filter(|_| budget.allow(&one, at(15))).count(), 5);
+        assert_eq!(ReportBudget::since(at(100)), at(40));
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use backon::{BackoffBuilder, ExponentialBuilder};
 
+use super::allowance::{self, Allowances, Cost, Full, REQUESTS};
 use super::budget::ReportBudget;
 use super::content::LeaseContent;
 use super::notebook::LeaseNotebook;
@@ -14,7 +15,7 @@ use super::rests::{self, Rests};
 use super::route::{self, Choice, Facts};
 use super::standing::{self, Standing, Word};
 use super::{AccountWays, Backend, Delivery, Limits, Way};
-use crate::clock::{Clock, Timestamp};
+use crate::clock::Clock;
 use crate::mail::{Address, Attempt, BackendKind, Event, Failure, Observer, Outcome, Reason, Sender};
 use crate::queue::{Lease, MailboxKey, Queue, QueueError, Unsettled};
 
@@ -63,6 +64,7 @@ pub struct Carrier {
     hostname: String,
     reports: ReportBudget,
     rests: Rests,
+    allowances: Allowances,
     replaced: tokio::sync::Notify,
     standing: Standing,
 }
@@ -78,6 +80,7 @@ impl Carrier {
             hostname,
             reports: ReportBudget::default(),
             rests: Rests::default(),
+            allowances: Allowances::default(),
             replaced: tokio::sync::Notify::new(),
             standing: Standing::default(),
         }
@@ -115,6 +118,7 @@ impl Carrier {
             Ok(content) => content,
             Err(error) => return failed(error.into()),
         };
+        self.heed(&lease.key());
         let ways = self.ways.load_full();
         let Some(account) = ways.accounts.get(&lease.route.account) else {
             let words = format!("account `{}` is no longer in the configuration", lease.route.account);
@@ -134,6 +138,13 @@ impl Carrier {
         attempt
     }
 
+    /// If somebody wants mail of the mailbox tried now, what its ways asked for before counts no more.
+    fn heed(&self, key: &MailboxKey) {
+        if self.rests.heed(key, self.queue.insisted(key)) {
+            self.standing.clear_of(key);
+        }
+    }
+
     /// One way after the other, until one takes the message or says something about it that another cannot mend. If all
     /// refuse, the most hopeful refusal counts: mail must not fail because the last of the ways was too narrow.
     async fn try_ways(
@@ -145,17 +156,24 @@ impl Carrier {
         let notebook = LeaseNotebook::new(&self.queue, lease);
         let mut refused: Option<Attempt> = None;
         let mut notes = Vec::new();
-        let mut resting: Option<Timestamp> = None;
+        let mut closed: Option<Full> = None;
         let has_smarthost = choice.ways.iter().any(|w| w.is_able() && w.way.kind() == BackendKind::Smarthost);
         let has_choice = choice.ways.iter().filter(|weighed| weighed.is_able()).count() > 1;
         for weighed in choice.ways.iter().filter(|weighed| weighed.is_able()) {
             let kind = weighed.way.kind();
             let Some(backend) = ways.backend(&lease.route.account, kind) else { continue };
-            if let Some(until) = self.rests.until(&lease.key(), kind, self.clock.now()) {
-                resting = resting.into_iter().chain([until]).min();
-                continue;
-            }
+            let cost = match self.open(lease, weighed.way, content.size()) {
+                Ok(cost) => cost,
+                Err(full) => {
+                    notes.push(format!("{kind} was passed over: {}", full.why));
+                    closed = closed.into_iter().chain([full]).min_by_key(|full| full.until);
+                    continue;
+                }
+            };
             let mut attempt = backend.deliver(delivery(lease, content, &notebook)).await;
+            if let Some(cost) = cost.filter(|_| allowance::sent_nothing(&attempt)) {
+                self.allowances.give_back(&lease.key(), cost);
+            }
             if let Some(wait) = rests::asked(&attempt) {
                 self.leave_alone(lease, kind, wait).await;
             }
@@ -177,12 +195,44 @@ impl Carrier {
                 refused = Some(attempt);
             }
         }
-        let patience = resting.map(|until| rests::patience(until.since(self.clock.now())));
+        let patience = closed.map(|full| rests::patience(full.until.since(self.clock.now()), &full.why));
         let mut attempt = last_word(refused, patience, lease.envelope.recipients().len());
         if notes.len() > 1 {
             attempt.notes.splice(0..0, notes);
         }
         attempt
+    }
+
+    /// Takes from the allowance of the mailbox what the message costs on this way. Otherwise the way is closed to it: it
+    /// rests, or the allowance is used up.
+    fn open(&self, lease: &Lease, way: &Way, octets: u64) -> Result<Option<Cost>, Full> {
+        let (key, now) = (lease.key(), self.clock.now());
+        if let Some(until) = self.rests.until(&key, way.kind(), now) {
+            return Err(Full { until, why: format!("{} asked for patience", way.kind()) });
+        }
+        let cost = Cost::of(way, octets, lease.envelope.recipients().len());
+        cost.map(|cost| self.allowances.take(&key, &self.rates(&key).limits, cost, now).map(|()| cost)).transpose()
+    }
+
+    /// What a mailbox used of its allowance before the start counts on.
+    pub(super) async fn remember_uploads(&self, key: &MailboxKey) {
+        let ways = self.ways.load_full();
+        let account = AccountWays::of_mailbox(&ways.accounts, key);
+        let Some(way) = account.and_then(|account| account.ways.iter().find(|way| way.kind() == BackendKind::Graph))
+        else {
+            return;
+        };
+        match self.queue.recent_uploads(key, BackendKind::Graph, self.clock.now().minus(REQUESTS)).await {
+            Ok(uploads) => {
+                let cost = |(at, octets, sent)| {
+                    Some((at, Cost::of(way, octets, usize::try_from(sent).unwrap_or(usize::MAX))?))
+                };
+                self.allowances.remember(key, uploads.into_iter().filter_map(cost));
+            }
+            Err(error) => {
+                tracing::error!(%error, mailbox = key.mailbox, "cannot read what was uploaded; it is counted anew");
+            }
+        }
     }
 
     /// Passes a way over for a while, and tells of it once.
@@ -198,6 +248,14 @@ impl Carrier {
         match self.queue.rests().await {
             Ok(rests) => rests.into_iter().for_each(|(key, way, until)| self.rests.note(key, way, until)),
             Err(error) => tracing::error!(%error, "cannot read which ways asked to be left alone; they will ask again"),
+        }
+    }
+
+    /// Reports that were made before the start count.
+    pub(super) async fn remember_reports(&self) {
+        match self.queue.recent_reports(ReportBudget::since(self.clock.now())).await {
+            Ok(reports) => self.reports.remember(reports),
+            Err(error) => tracing::error!(%error, "cannot read which reports were made; they are counted anew"),
         }
     }
 
@@ -367,7 +425,7 @@ mod tests {
 
     #[test]
     fn a_way_that_rests_keeps_another_from_deciding_for_the_worse() {
-        let resting = || Some(rests::patience(Duration::from_secs(10)));
+        let resting = || Some(rests::patience(Duration::from_secs(10), "all rest"));
         let table = [
             (Some(Reason::SmtpAuthDisabled), resting(), Reason::Throttled, "a hold would stop the whole mailbox"),
             (Some(Reason::MessageTooLarge), resting(), Reason::Throttled, "a failure is for good"),

@@ -9,10 +9,10 @@ use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Rea
 use crate::secret::Secret;
 use crate::token::Purpose;
 
+mod allowance;
 mod budget;
 mod by_header;
 pub mod carrier;
-mod clock_watch;
 mod content;
 pub mod ews;
 pub mod gmail;

@@ -13,29 +13,47 @@ const UNTOLD: Duration = Duration::from_secs(10);
 
 /// Until when each way of each mailbox rests.
 #[derive(Default)]
-pub(super) struct Rests(Mutex<HashMap<(MailboxKey, BackendKind), Timestamp>>);
+pub(super) struct Rests(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    rests: HashMap<(MailboxKey, BackendKind), Timestamp>,
+    /// How often somebody had insisted on trying now, as far as it was heeded.
+    insisted: HashMap<MailboxKey, u64>,
+}
 
 impl Rests {
     /// Notes a rest; a longer one stays.
     pub(super) fn note(&self, key: MailboxKey, way: BackendKind, until: Timestamp) {
         let mut known = self.known();
-        let at = known.entry((key, way)).or_insert(until);
+        let at = known.rests.entry((key, way)).or_insert(until);
         *at = until.max(*at);
     }
 
     /// Until when a way rests, if it does.
     pub(super) fn until(&self, key: &MailboxKey, way: BackendKind, now: Timestamp) -> Option<Timestamp> {
         let mut known = self.known();
-        known.retain(|_, until| *until > now);
-        known.get(&(key.clone(), way)).copied()
+        known.rests.retain(|_, until| *until > now);
+        known.rests.get(&(key.clone(), way)).copied()
+    }
+
+    /// Ends the rests of a mailbox if somebody insisted since the last look; `insisted` is how often that was so far.
+    pub(super) fn heed(&self, key: &MailboxKey, insisted: u64) -> bool {
+        let mut known = self.known();
+        if insisted <= known.insisted.get(key).copied().unwrap_or_default() {
+            return false;
+        }
+        known.insisted.insert(key.clone(), insisted);
+        known.rests.retain(|(of, _), _| of != key);
+        true
     }
 
     /// Forgets all, to be told anew.
     pub(super) fn clear(&self) {
-        self.known().clear();
+        self.known().rests.clear();
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<(MailboxKey, BackendKind), Timestamp>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -51,9 +69,9 @@ pub(super) fn asked(attempt: &Attempt) -> Option<Duration> {
     waits?.into_iter().max()
 }
 
-/// Every way asked to be left alone.
-pub(super) fn patience(wait: Duration) -> Failure {
-    Failure::new(Reason::Throttled, "every way out asked for patience").retry_after(Some(wait))
+/// No way out may be asked now.
+pub(super) fn patience(wait: Duration, why: &str) -> Failure {
+    Failure::new(Reason::Throttled, format!("no way out may be asked yet: {why}")).retry_after(Some(wait))
 }
 
 #[cfg(test)]
@@ -71,6 +89,25 @@ mod tests {
         assert_eq!(rests.until(&key, BackendKind::Graph, at(10)), Some(at(60)));
         assert_eq!(rests.until(&key, BackendKind::Smtp, at(10)), None, "another way");
         assert_eq!(rests.until(&key, BackendKind::Graph, at(60)), None);
+    }
+
+    #[test]
+    fn who_insists_ends_the_rests_of_one_mailbox_and_those_that_come_later_stay() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1_000);
+        let of = |mailbox: &str| MailboxKey { provider: "p".to_owned(), mailbox: mailbox.to_owned() };
+        let (one, other, rests) = (of("a@x.example"), of("b@x.example"), Rests::default());
+        for (key, way) in [(&one, BackendKind::Graph), (&one, BackendKind::Smtp), (&other, BackendKind::Graph)] {
+            rests.note(key.clone(), way, at(60));
+        }
+        assert!(!rests.heed(&one, 0), "nobody insisted");
+        assert_eq!(rests.until(&one, BackendKind::Graph, at(0)), Some(at(60)));
+        assert!(rests.heed(&one, 1));
+        assert_eq!(rests.until(&one, BackendKind::Graph, at(0)), None);
+        assert_eq!(rests.until(&one, BackendKind::Smtp, at(0)), None);
+        assert_eq!(rests.until(&other, BackendKind::Graph, at(0)), Some(at(60)), "another mailbox");
+        rests.note(one.clone(), BackendKind::Graph, at(90));
+        assert!(!rests.heed(&one, 1), "that was heeded");
+        assert_eq!(rests.until(&one, BackendKind::Graph, at(0)), Some(at(90)), "asked for after that");
     }
 
     #[test]

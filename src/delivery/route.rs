@@ -245,8 +245,7 @@ mod tests {
     use crate::mail::BackendKind;
 
     fn account(ways: Vec<Way>) -> AccountWays {
-        let limits =
-            Limits { smtp_sessions: 3, graph_requests: 4, messages_per_minute: 30, recipients_per_day: 10_000 };
+        let limits = Limits { smtp_sessions: 3, graph_requests: 4, ..Limits::STRICTEST };
         AccountWays { account: "a".to_owned(), provider: "p".to_owned(), ways, limits, mailbox: None }
     }
 

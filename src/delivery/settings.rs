@@ -6,7 +6,7 @@ use std::time::Duration;
 use url::Url;
 
 use crate::mail::{Address, BackendKind};
-use crate::queue::MailboxKey;
+use crate::queue::{MailboxKey, Rates};
 use crate::secret::Secret;
 
 /// How TLS begins on a connection to an SMTP server.
@@ -174,12 +174,33 @@ pub struct Limits {
     pub messages_per_minute: u32,
     /// Recipients in any 24 hours. Microsoft: 10,000.
     pub recipients_per_day: u32,
+    /// Octets that are uploaded by Graph in any 5 minutes. Microsoft: 150 MB.
+    pub graph_octets_per_5_minutes: u64,
+    /// Requests by Graph in any 10 minutes. Microsoft: 10,000.
+    pub graph_requests_per_10_minutes: u32,
 }
 
 impl Limits {
     /// For a mailbox that no account owns any longer: one at a time.
-    pub const STRICTEST: Self =
-        Self { smtp_sessions: 1, graph_requests: 1, messages_per_minute: 30, recipients_per_day: 10_000 };
+    pub const STRICTEST: Self = Self {
+        smtp_sessions: 1,
+        graph_requests: 1,
+        messages_per_minute: 30,
+        recipients_per_day: 10_000,
+        graph_octets_per_5_minutes: 150_000_000,
+        graph_requests_per_10_minutes: 10_000,
+    };
+
+    /// How fast mail goes within these limits; the octets count if it goes `by_graph`.
+    const fn rates(&self, by_graph: bool) -> Rates {
+        // They are counted in base64.
+        let octets = if by_graph { self.graph_octets_per_5_minutes / 4 * 3 } else { 0 };
+        Rates {
+            messages_per_minute: self.messages_per_minute,
+            recipients_per_day: self.recipients_per_day,
+            octets_per_5_minutes: octets,
+        }
+    }
 
     /// What one way may do at once; `None`: no limit.
     pub(super) const fn of(&self, kind: BackendKind) -> Option<usize> {
@@ -207,6 +228,12 @@ pub struct AccountWays {
 }
 
 impl AccountWays {
+    /// How fast the mail of a mailbox goes by its account's first way. `None`: no account owns it any longer.
+    pub fn rates(account: Option<&Self>) -> Rates {
+        let of = |account: &Self| account.limits.rates(matches!(account.ways.first(), Some(Way::Graph(_))));
+        account.map_or(Limits::STRICTEST.rates(false), of)
+    }
+
     /// Whose limits count for a mailbox: those of the account that owns it, or of one that may use its whole domain.
     pub fn of_mailbox<'a>(accounts: &'a HashMap<String, Self>, key: &MailboxKey) -> Option<&'a Self> {
         let of_provider = || accounts.values().filter(|account| account.provider == key.provider);

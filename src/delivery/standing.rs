@@ -49,6 +49,11 @@ impl Standing {
         self.lock().remove(key);
     }
 
+    /// Forgets what is known of a mailbox: somebody wants its mail tried now.
+    pub(super) fn clear_of(&self, mailbox: &MailboxKey) {
+        self.lock().retain(|(_, of, _), _| of != mailbox);
+    }
+
     /// Forgets all: what was in the way may have been mended.
     pub(super) fn clear_all(&self) {
         self.lock().clear();

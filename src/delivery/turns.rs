@@ -96,6 +96,11 @@ impl Turn {
         state.pace.sent(now, u32::try_from(recipients).unwrap_or(u32::MAX));
     }
 
+    /// That message did not go after all.
+    pub(super) fn unused(&self, recipients: usize) {
+        self.turns.state().pace.take_back(u32::try_from(recipients).unwrap_or(u32::MAX));
+    }
+
     /// The provider said that there are too many.
     pub(super) fn refused(&self, now: Timestamp) -> Option<Learnt> {
         self.turns.state().pace.refused(now)
@@ -155,6 +160,16 @@ mod tests {
         let mut turn = turns.take(at(0)).unwrap();
         turn.used(at(10), 1);
         assert_eq!(turns.take(at(10)).err(), Some(NoTurn::Until(at(71))), "counted from when it went");
+    }
+
+    #[test]
+    fn a_message_that_did_not_go_after_all_gives_its_place_in_the_minute_back() {
+        let turns = turns(5, 1);
+        let mut turn = turns.take(at(0)).unwrap();
+        turn.used(at(0), 3);
+        assert!(!turn.renew(at(1)), "the minute is full");
+        turn.unused(3);
+        assert!(turn.renew(at(1)));
     }
 
     #[test]

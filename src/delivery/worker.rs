@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::carrier::Carrier;
-use super::clock_watch::ClockWatch;
 use super::lane::Lane;
 use super::turns::{Turn, Turns};
 use crate::clock::{Clock, Timestamp};
@@ -42,6 +40,7 @@ impl Worker {
     /// Runs the lanes; returns when told to stop and every open attempt is settled.
     pub async fn run(self) {
         self.carrier.remember_rests().await;
+        self.carrier.remember_reports().await;
         let lanes = TaskTracker::new();
         lanes.spawn(self.clone().maintain());
         lanes.spawn(self.clone().watch_the_clock());
@@ -63,6 +62,7 @@ impl Worker {
 
     async fn lane(self, key: MailboxKey) {
         let turns = Turns::new(self.pace_so_far(&key).await);
+        self.carrier.remember_uploads(&key).await;
         Lane::new(self, key, turns).run().await;
     }
 
@@ -75,8 +75,12 @@ impl Worker {
     async fn carry_out(&self, first: Lease, mut turn: Turn) {
         let mut next = Some(first);
         while let Some(lease) = next {
-            turn.used(self.now(), lease.envelope.recipients().len());
+            let recipients = lease.envelope.recipients().len();
+            turn.used(self.now(), recipients);
             let attempt = self.carrier.attempt(&lease).await;
+            if attempt.only_waits() {
+                turn.unused(recipients);
+            }
             if is_too_fast(&attempt)
                 && let Some(learnt) = turn.refused(self.now())
             {
@@ -136,15 +140,13 @@ impl Worker {
 
     /// A clock that is set back must not make mail wait for the same hours again.
     async fn watch_the_clock(self) {
-        let mut watch = ClockWatch::new(self.now());
+        let mut turned = self.queue.turned_back();
         while !self.is_stopping() {
-            let since = Instant::now();
-            self.sleep(LOOK_EVERY).await;
-            let Some(by) = watch.look(self.now(), since.elapsed()) else { continue };
-            if let Err(error) = self.queue.clock_was_set_back(by).await {
-                tracing::error!(%error, "the clock was set back, and what waits may wait longer than it should");
+            self.queue.look_at_the_clock();
+            tokio::select! {
+                Ok(()) = turned.changed() => self.carrier.clock_was_set_back().await,
+                () = self.sleep(LOOK_EVERY) => {}
             }
-            self.carrier.clock_was_set_back().await;
         }
     }
 

@@ -390,6 +390,14 @@ impl Attempt {
     pub fn uniform(backend: Option<BackendKind>, recipients: usize, outcome: Outcome) -> Self {
         Self { backend, outcomes: vec![outcome; recipients], notes: Vec::new() }
     }
+
+    /// Whether no way out was asked, because each of them waits for its time. That is no attempt in anybody's eyes.
+    pub fn only_waits(&self) -> bool {
+        let waits = |outcome: &Outcome| {
+            matches!(outcome, Outcome::Deferred(Failure { reason: Reason::Throttled, retry_after: Some(_), .. }))
+        };
+        self.backend.is_none() && !self.outcomes.is_empty() && self.outcomes.iter().all(waits)
+    }
 }
 
 #[cfg(test)]
@@ -465,5 +473,21 @@ mod tests {
     fn the_remotes_words_stay_on_one_bounded_line() {
         assert_eq!(Failure::new(Reason::Rejected, "550 no\r\n250 yes\x1b[0m").diagnostic, "550 no 250 yes [0m");
         assert!(one_line(&"word ".repeat(5000)).len() < 1100);
+    }
+
+    #[test]
+    fn only_what_came_to_no_way_out_and_has_a_time_is_mere_waiting() {
+        let failure = |reason, wait| Outcome::from(Failure::new(reason, "").retry_after(wait));
+        let second = Some(Duration::from_secs(1));
+        let table = [
+            (None, vec![failure(Reason::Throttled, second); 2], true, "each way waits for its time"),
+            (Some(BackendKind::Graph), vec![failure(Reason::Throttled, second)], false, "the provider said so"),
+            (None, vec![failure(Reason::Throttled, None)], false, "no time"),
+            (None, vec![failure(Reason::NoWayOut, second)], false, "another reason"),
+            (None, vec![], false, "nobody was to be asked"),
+        ];
+        for (backend, outcomes, expected, why) in table {
+            assert_eq!(Attempt { backend, outcomes, notes: vec![] }.only_waits(), expected, "{why}");
+        }
     }
 }

@@ -23,6 +23,8 @@ pub enum Fault {
     Recipient(String, RecipientFault),
     /// The end of the message: the final dot, or the last BDAT chunk.
     EndOfData(DotFault),
+    /// QUIT: no answer, and the connection stays open until the tenant stops.
+    Quit,
 }
 
 impl Fault {
@@ -43,7 +45,8 @@ impl Fault {
             | Self::Auth(_)
             | Self::MailFrom
             | Self::Recipient(..)
-            | Self::EndOfData(_) => None,
+            | Self::EndOfData(_)
+            | Self::Quit => None,
         }
     }
 

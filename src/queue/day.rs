@@ -41,7 +41,7 @@ pub(super) fn hours(connection: &Connection, since: Timestamp, until: Timestamp)
 }
 
 /// The first row of that time. Rows are in the order of acceptance, so halving finds it without reading history.
-fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
+pub(super) fn first_since(connection: &Connection, since: Timestamp) -> rusqlite::Result<i64> {
     let bounds = "SELECT coalesce(min(seq), 0), coalesce(max(seq), -1) + 1 FROM message";
     let (mut low, mut high): (i64, i64) = connection.query_row(bounds, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let mut at = connection.prepare("SELECT seq, accepted_at FROM message WHERE seq >= ?1 ORDER BY seq LIMIT 1")?;

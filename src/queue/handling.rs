@@ -38,8 +38,8 @@ fn find(connection: &Connection, id: QueueId) -> rusqlite::Result<Option<Found>>
     connection.prepare_cached(sql)?.query_row([id.as_bytes()], read).optional()
 }
 
-/// Makes a message due now; a way that asked to be left alone still is. Recipients that failed are tried again, and
-/// its time begins anew.
+/// Makes a message due now; the waits that its mailbox and its ways were asked for end. Recipients that failed are
+/// tried again, and its time begins anew.
 pub(super) fn retry(
     connection: &Connection,
     id: QueueId,
@@ -69,6 +69,7 @@ pub(super) fn retry(
     connection.prepare_cached(sql)?.execute([found.lane])?;
     let sql = "UPDATE lane SET not_before = 0 WHERE id = ?1 AND not_before > 0";
     connection.prepare_cached(sql)?.execute([found.lane])?;
+    connection.prepare_cached("DELETE FROM rest WHERE lane = ?1")?.execute([found.lane])?;
     Ok(Ok((found.key, found.lane)))
 }
 

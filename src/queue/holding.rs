@@ -35,7 +35,7 @@ impl Queue {
     /// What the store says; then the probes come in their time.
     pub async fn probe_now(&self) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let now = inner.clock.now();
+        let now = inner.now();
         for key in inner.store.write(move |connection| hold::probe_now(connection, now)).await? {
             inner.lanes.wake(&key);
         }
@@ -48,7 +48,7 @@ impl Queue {
     /// What the store says; nothing changes then.
     pub async fn hold(&self, key: &MailboxKey, account: &str, why: &str) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let (owned, name, words, now) = (key.clone(), account.to_owned(), why.to_owned(), inner.clock.now());
+        let (owned, name, words, now) = (key.clone(), account.to_owned(), why.to_owned(), inner.now());
         let write = move |connection: &_| {
             let lane = rows::lane(connection, &owned)?;
             hold::by_hand(connection, lane, &name, &words, now)
@@ -66,7 +66,7 @@ impl Queue {
     /// What the store says; then it is told later.
     pub async fn remind(&self) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let now = inner.clock.now();
+        let now = inner.now();
         let due = inner.store.read(move |connection| remind::due(connection, now)).await?;
         if due.is_empty() {
             return Ok(());
@@ -81,7 +81,7 @@ impl Queue {
 
     async fn end_holds(&self, selector: Selector, by: hold::End, why: &str) -> Result<Vec<MailboxKey>, QueueError> {
         let inner = &self.inner;
-        let now = inner.clock.now();
+        let now = inner.now();
         let released = inner.store.write(move |connection| hold::release(connection, &selector, by, now)).await?;
         let mut keys = Vec::new();
         for (key, account) in released {

@@ -1,10 +1,11 @@
 //! What clones of the queue share, and the work that must come to its end even if its caller goes away.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use rusqlite::Connection;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
+use super::clock_watch::ClockWatch;
 use super::direct::{self, Answer, Clients};
 use super::forms::OneLarge;
 use super::lanes::{Lanes, Standby};
@@ -25,14 +26,17 @@ pub(super) struct Inner {
     pub(super) observer: Arc<dyn Observer>,
     pub(super) spool: Arc<Spool>,
     pub(super) room: Room,
-    pub(super) lanes: Lanes,
+    pub(super) lanes: Arc<Lanes>,
     pub(super) clients: Clients,
     pub(super) one_large: OneLarge,
+    pub(super) watch: Mutex<ClockWatch>,
+    /// How often the clock was set back.
+    pub(super) turned: watch::Sender<u64>,
 }
 
 impl Inner {
     pub(super) async fn recover(&self) -> Result<(), QueueError> {
-        let now = self.clock.now();
+        let now = self.now();
         let next = now.plus(self.settings.unknown_retry);
         let dropped = self.store.write(direct::recover).await?;
         if dropped > 0 {
@@ -68,7 +72,7 @@ impl Inner {
         message: NewMessage,
         client: Option<oneshot::Sender<Answer>>,
     ) -> Result<Option<Failure>, QueueError> {
-        let now = self.clock.now();
+        let now = self.now();
         let row = Row::new(&message);
         let (id, key, mut event) = (message.id, row.key.clone(), Some(accepted(&message)));
         let standby = self.lanes.lane(&key).standby();
@@ -119,7 +123,7 @@ impl Inner {
         mut messages: Vec<NewMessage>,
         also: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), QueueError> {
-        let now = self.clock.now();
+        let now = self.now();
         let rows: Vec<Row> = messages.iter().map(Row::new).collect();
         let keys: Vec<_> = rows.iter().map(|row| row.key.clone()).collect();
         let insert = move |connection: &Connection| {
@@ -145,7 +149,7 @@ impl Inner {
 
     /// Writes a settlement. With `go_on` the same transaction leases the next message of the mailbox.
     pub(super) async fn settle(&self, settlement: Arc<Settlement>, go_on: bool) -> Result<Option<Lease>, QueueError> {
-        let now = self.clock.now();
+        let now = self.now();
         let (work, lane) = (Arc::clone(&settlement), self.lanes.lane(&settlement.lease.key()));
         let write = move |connection: &_| {
             let settled = settle::write(connection, &work, now)?;

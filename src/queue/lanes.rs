@@ -1,6 +1,7 @@
 //! The mailboxes that have mail: who works on them is told of each once, and woken when there is something to do.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Notify;
@@ -33,6 +34,8 @@ pub(super) struct Lane {
     /// Whose message goes next.
     pub(super) fair: Mutex<Fair>,
     standbys: Mutex<Vec<Standby>>,
+    /// How often somebody wanted a message of it tried now.
+    insisted: AtomicU64,
 }
 
 impl Lane {
@@ -48,6 +51,15 @@ impl Lane {
         // Dropped outside the lock: what a standby holds may have ideas of its own about being given back.
         let standbys = std::mem::take(&mut *self.standbys());
         drop(standbys);
+    }
+
+    /// Somebody wants a message tried now.
+    pub(super) fn insist(&self) {
+        self.insisted.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(super) fn insisted(&self) -> u64 {
+        self.insisted.load(Ordering::Acquire)
     }
 
     fn standbys(&self) -> MutexGuard<'_, Vec<Standby>> {

@@ -10,7 +10,7 @@ use super::rows::{optional_json, optional_time, queue_id, time};
 use super::settle::AttemptResult;
 use super::{Hold, hold};
 use crate::clock::Timestamp;
-use crate::mail::{Failure, QueueId};
+use crate::mail::{BackendKind, Failure, QueueId};
 
 /// Messages in one answer, unless the filter wants fewer.
 const MAX_LISTED: u32 = 10_000;
@@ -355,6 +355,23 @@ pub(super) fn recent_sends(
         "SELECT started_at, sent FROM attempt WHERE lane = ?1 AND started_at >= ?2 AND sent > 0 ORDER BY started_at";
     let read = |row: &Row<'_>| Ok((time(row, "started_at")?, row.get("sent")?));
     connection.prepare_cached(sql)?.query_map((lane, since.as_millis()), read)?.collect()
+}
+
+/// When messages of a lane were sent by a way, their octets and recipients.
+pub(super) fn recent_uploads(
+    connection: &Connection,
+    lane: i64,
+    way: BackendKind,
+    since: Timestamp,
+) -> rusqlite::Result<Vec<(Timestamp, u64, u32)>> {
+    // An attempt that a crash cut off has no way.
+    let sql = "SELECT started_at, sent, size FROM attempt JOIN message ON message.seq = attempt.message
+        WHERE attempt.lane = ?1 AND started_at >= ?2 AND sent > 0
+            AND coalesce(json_extract(result, '$.backend'), ?3) = ?3 ORDER BY started_at";
+    let read = |row: &Row<'_>| {
+        Ok((time(row, "started_at")?, row.get::<_, i64>("size")?.cast_unsigned(), row.get::<_, u32>("sent")?))
+    };
+    connection.prepare_cached(sql)?.query_map((lane, since.as_millis(), way.name()), read)?.collect()
 }
 
 /// The content of a message that is in the database.

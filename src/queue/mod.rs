@@ -5,6 +5,7 @@
 
 mod backlog;
 mod backup;
+mod clock_watch;
 mod content;
 mod day;
 mod digest;
@@ -26,6 +27,7 @@ mod notes;
 pub mod pace;
 mod recover;
 mod remind;
+mod reported;
 pub mod retry;
 mod room;
 mod rows;
@@ -41,12 +43,12 @@ mod turned_back;
 mod verdict;
 
 use std::future::Future;
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::watch;
 
-pub use backlog::Backlog;
+pub use backlog::{Backlog, Rates};
 pub use backup::{Copied, CopyError, copy};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
@@ -66,8 +68,9 @@ pub use tables::MIGRATIONS;
 pub use verdict::{Fate, Verdict};
 
 use crate::clock::{Clock, Timestamp};
-use crate::mail::{Attempt, Observer, QueueId};
+use crate::mail::{Attempt, BackendKind, Observer, QueueId};
 use crate::store::{Store, StoreError};
+use clock_watch::ClockWatch;
 use direct::Clients;
 use forms::OneLarge;
 use inner::Inner;
@@ -105,8 +108,10 @@ impl Queue {
     ) -> Result<Self, QueueError> {
         let spool = Arc::new(Spool::open(&settings)?);
         let room = Room::new(settings.reserve_octets, settings.reserve_percent);
-        let (lanes, clients, one_large) = (Lanes::new(), Clients::default(), OneLarge::default());
-        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients, one_large };
+        let (lanes, clients, one_large) = (Arc::new(Lanes::new()), Clients::default(), OneLarge::default());
+        let (wall, steady) = clock.both();
+        let (watch, turned) = (Mutex::new(ClockWatch::new(wall, steady)), watch::Sender::new(0));
+        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients, one_large, watch, turned };
         inner.recover().await?;
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -151,7 +156,7 @@ impl Queue {
         let lane = inner.lanes.lane(key);
         let Some(&row) = lane.row.get() else { return Ok(Next::Wait(None)) };
         loop {
-            let (now, lane) = (inner.clock.now(), Arc::clone(&lane));
+            let (now, lane) = (inner.now(), Arc::clone(&lane));
             match inner.store.write(move |connection| lease::next(connection, row, &lane.fair, now)).await? {
                 Offer::Wait(until) => return Ok(Next::Wait(until)),
                 Offer::SetAside { id, why } => inner.set_aside(id, &why),
@@ -170,7 +175,7 @@ impl Queue {
     /// What the store says; nothing is leased then.
     pub async fn lease_expired(&self) -> Result<Vec<Lease>, QueueError> {
         let inner = &self.inner;
-        let (now, settings) = (inner.clock.now(), inner.settings.clone());
+        let (now, settings) = (inner.now(), inner.settings.clone());
         let overdue = move |connection: &_| lease::overdue(connection, &settings, now, OVERDUE_BATCH);
         let overdue = inner.store.read(overdue).await?;
         if overdue.is_empty() {
@@ -192,7 +197,7 @@ impl Queue {
     /// What follows from an attempt. Changes nothing.
     pub fn verdict(&self, lease: &Lease, attempt: &Attempt) -> Verdict {
         let jitter = Jitter::new(rand::random());
-        verdict::judge(lease, attempt, &self.inner.settings, self.inner.clock.now(), jitter)
+        verdict::judge(lease, attempt, &self.inner.settings, self.inner.now(), jitter)
     }
 
     /// Writes down what became of an attempt, with the report about it. On `Ok` it is on the disk and the lease is
@@ -273,6 +278,21 @@ impl Queue {
         let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(Vec::new()) };
         let sends = move |connection: &_| listing::recent_sends(connection, lane, since);
         Ok(self.inner.store.read(sends).await?)
+    }
+
+    /// When messages of a mailbox were sent by this way since `since`, how large each was, and to how many recipients it
+    /// went; attempts whose answer was lost count, whatever their way was.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn recent_uploads(
+        &self,
+        key: &MailboxKey,
+        way: BackendKind,
+        since: Timestamp,
+    ) -> Result<Vec<(Timestamp, u64, u32)>, QueueError> {
+        let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(Vec::new()) };
+        Ok(self.inner.store.read(move |connection| listing::recent_uploads(connection, lane, way, since)).await?)
     }
 
     /// The content of a leased message, from its beginning.
@@ -381,15 +401,30 @@ impl Queue {
         Ok(self.inner.store.read(listing::oldest).await?)
     }
 
-    /// Makes a message due now. If it failed, the failed recipients are tried again and its time begins anew.
+    /// Makes a message due now, and ends every wait that its mailbox or a way of it was asked for. If it failed, the
+    /// failed recipients are tried again and its time begins anew.
     ///
     /// # Errors
     /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`], [`QueueError::NoContent`].
     pub async fn retry(&self, id: QueueId) -> Result<(), QueueError> {
-        let now = self.inner.clock.now();
-        let (key, lane) = self.inner.store.write(move |connection| handling::retry(connection, id, now)).await??;
+        let (now, inner) = (self.inner.now(), Arc::clone(&self.inner));
+        let retry = move |connection: &_| {
+            let retried = handling::retry(connection, id, now)?;
+            if let Ok((key, _)) = &retried {
+                // Before the message can be leased, so that its attempt knows. Once more than needed does no harm.
+                inner.lanes.lane(key).insist();
+            }
+            Ok(retried)
+        };
+        let (key, lane) = self.inner.store.write(retry).await??;
         self.inner.lanes.has_mail(&key, lane);
         Ok(())
+    }
+
+    /// How often a message of the mailbox was to be tried now ([`Queue::retry`]) since the start: what ways out asked
+    /// for before that counts no more.
+    pub fn insisted(&self, key: &MailboxKey) -> u64 {
+        self.inner.lanes.lane(key).insisted()
     }
 
     /// Drops a message: its content goes at once, its history when its time is over. Nobody is told.
@@ -398,19 +433,11 @@ impl Queue {
     /// [`QueueError::NoSuchMessage`], [`QueueError::InFlight`].
     pub async fn drop_message(&self, id: QueueId) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let now = inner.clock.now();
+        let now = inner.now();
         let spool = inner.store.write(move |connection| handling::drop_message(connection, id, now)).await??;
         inner.spool.recent.forget(id);
         inner.spool.remove(spool.into_iter().collect()).await;
         Ok(())
-    }
-
-    /// The clock was set back by so much: what waits for a moment of the old time waits no longer than it would have.
-    ///
-    /// # Errors
-    /// What the store says; nothing is changed then.
-    pub async fn clock_was_set_back(&self, by: Duration) -> Result<(), QueueError> {
-        self.inner.clock_was_set_back(by).await
     }
 
     /// Removes messages that finished longer ago than they are kept. To be called every minute or so.
@@ -419,7 +446,7 @@ impl Queue {
     /// What the store says; the rest is removed the next time.
     pub async fn maintain(&self) -> Result<(), QueueError> {
         let inner = &self.inner;
-        let before = inner.clock.now().minus(inner.settings.keep);
+        let before = inner.now().minus(inner.settings.keep);
         loop {
             let old = inner.store.read(move |connection| handling::old_messages(connection, before)).await?;
             if old.is_empty() {

@@ -6,6 +6,10 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 
+mod window;
+
+pub use window::Window;
+
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
 /// A message and its neighbours reach the provider's clock sooner or later than ours; so much is left free between one
@@ -145,6 +149,14 @@ impl Pace {
         self.recipients += u64::from(recipients);
     }
 
+    /// A message for so many recipients did not go after all.
+    pub fn take_back(&mut self, recipients: u32) {
+        if let Some(index) = self.sends.iter().rposition(|(_, sent)| *sent == recipients) {
+            self.sends.remove(index);
+            self.recipients -= u64::from(recipients);
+        }
+    }
+
     fn minute_allows(&self) -> Timestamp {
         let limit = usize::try_from(self.per_minute()).unwrap_or(usize::MAX);
         if limit == 0 || self.sends.len() < limit {
@@ -249,6 +261,16 @@ mod tests {
             let mut pace = Pace::new(per_minute, per_day, sends);
             assert_eq!(pace.time_to_drain(at(100), messages, recipients), Duration::from_secs(seconds), "{why}");
         }
+    }
+
+    #[test]
+    fn what_did_not_go_after_all_makes_room_again() {
+        let mut pace = Pace::new(2, 10, vec![(at(98), 4), (at(99), 5)]);
+        assert_eq!(pace.room(at(100)), 0);
+        pace.take_back(4);
+        assert_eq!((pace.room(at(100)), pace.earliest(at(100), 5)), (1, at(100)));
+        pace.take_back(4);
+        assert_eq!(pace.room(at(100)), 1, "there was no other of four");
     }
 
     #[test]

@@ -155,7 +155,7 @@ pub(super) fn write(connection: &Connection, settlement: &Settlement, now: Times
     Ok(settled)
 }
 
-/// An attempt that came to nothing but a hold is given back with its number.
+/// An attempt that does not count is given back with its number.
 fn end_attempt(connection: &Connection, settlement: &Settlement, now: Timestamp) -> rusqlite::Result<()> {
     let Settlement { lease, attempt, verdict, .. } = settlement;
     if !lease.record.recorded {

@@ -9,7 +9,7 @@ impl Queue {
     /// # Errors
     /// What the store says.
     pub async fn late(&self) -> Result<LateMail, QueueError> {
-        let (settings, now) = (self.inner.settings.clone(), self.inner.clock.now());
+        let (settings, now) = (self.inner.settings.clone(), self.inner.now());
         Ok(self.inner.store.read(move |connection| late::find(connection, &settings, now)).await?)
     }
 
@@ -27,7 +27,7 @@ impl Queue {
     /// # Errors
     /// What the store says.
     pub async fn digests(&self) -> Result<Vec<Digest>, QueueError> {
-        let now = self.inner.clock.now();
+        let now = self.inner.now();
         Ok(self.inner.store.read(move |connection| digest::due(connection, now)).await?)
     }
 

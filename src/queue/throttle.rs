@@ -17,6 +17,8 @@ impl Queue {
     /// What the store says.
     pub async fn rest(&self, key: &MailboxKey, way: BackendKind, until: Timestamp) -> Result<(), QueueError> {
         let Some(&lane) = self.inner.lanes.lane(key).row.get() else { return Ok(()) };
+        // The moment is of the time that the clock has now.
+        self.look_at_the_clock();
         let sql = "INSERT INTO rest (lane, backend, until) VALUES (?1, ?2, ?3)
             ON CONFLICT (lane, backend) DO UPDATE SET until = max(until, ?3)";
         let write = move |connection: &Connection| {
@@ -30,7 +32,7 @@ impl Queue {
     /// # Errors
     /// What the store says.
     pub async fn rests(&self) -> Result<Vec<(MailboxKey, BackendKind, Timestamp)>, QueueError> {
-        let now = self.inner.clock.now();
+        let now = self.inner.now();
         Ok(self.inner.store.read(move |connection| rests(connection, now)).await?)
     }
 

@@ -35,14 +35,16 @@ pub struct Verdict {
     pub failed: Vec<(Recipient, Failure)>,
     /// Why the mailbox must be held.
     pub hold: Option<Failure>,
-    /// Whether the attempt counts. It does not if it came to nothing but a hold.
+    /// Whether the attempt counts. It does not if it came to nothing but a hold, or to no way out at all because each waits
+    /// for its time.
     pub counts: bool,
     /// Whether the message is removed without a trace, because nobody took it and its client, which waits, is told so.
     pub removed: bool,
 }
 
 pub(super) fn judge(lease: &Lease, attempt: &Attempt, settings: &Settings, now: Timestamp, jitter: Jitter) -> Verdict {
-    let judge = Judge { lease, settings, now, jitter };
+    let only_waits = attempt.only_waits();
+    let judge = Judge { lease, settings, now, jitter, only_waits };
     let silent = Outcome::Deferred(Failure::new(Reason::Unexpected, "the way out gave no outcome for this recipient"));
     let outcomes = attempt.outcomes.iter().chain(std::iter::repeat(&silent));
     let outcomes: Vec<_> = lease.envelope.recipients().iter().zip(outcomes).collect();
@@ -64,7 +66,7 @@ pub(super) fn judge(lease: &Lease, attempt: &Attempt, settings: &Settings, now: 
         not_before: asked.max(),
         failed: failed.collect(),
         hold: outcomes.iter().find_map(|(_, outcome)| held(outcome)).cloned(),
-        counts: outcomes.iter().any(|(_, outcome)| held(outcome).is_none()),
+        counts: !only_waits && outcomes.iter().any(|(_, outcome)| held(outcome).is_none()),
         removed: false,
         recipients,
     }
@@ -81,6 +83,7 @@ struct Judge<'a> {
     settings: &'a Settings,
     now: Timestamp,
     jitter: Jitter,
+    only_waits: bool,
 }
 
 impl Judge<'_> {
@@ -99,7 +102,7 @@ impl Judge<'_> {
     }
 
     fn next(&self, outcome: &Outcome) -> Timestamp {
-        let Self { lease, settings, now, jitter } = *self;
+        let Self { lease, settings, now, jitter, only_waits } = *self;
         match outcome {
             // Due as soon as the hold ends.
             Outcome::Held(_) => now,
@@ -109,6 +112,9 @@ impl Judge<'_> {
             }
             Outcome::Relayed(_) | Outcome::Failed(_) | Outcome::Deferred(_) => {
                 let asked = outcome.failure().and_then(|failure| failure.retry_after);
+                if let Some(wait) = asked.filter(|_| only_waits) {
+                    return now.plus(wait);
+                }
                 retry::next(lease.attempt, now, jitter, asked)
             }
         }

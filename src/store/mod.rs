@@ -98,11 +98,22 @@ impl Store {
         T: Send + 'static,
         F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.shared.health.check()?;
-        let (waiting, answer) = oneshot::channel();
-        let task = Box::new(Task::new(job, waiting));
-        self.shared.jobs.send(Message::Job(task)).map_err(|_| StoreError::Closed)?;
-        answer.await.map_err(|_| StoreError::Closed)?
+        self.submit(job).await
+    }
+
+    /// As [`Store::write`], but the job is in line when this returns: whatever is written after that comes behind it.
+    pub fn submit<T, F>(&self, job: F) -> impl Future<Output = Result<T, StoreError>> + Send + use<T, F>
+    where
+        T: Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let sent = self.shared.health.check().and_then(|()| {
+            let (waiting, answer) = oneshot::channel();
+            let task = Box::new(Task::new(job, waiting));
+            self.shared.jobs.send(Message::Job(task)).map_err(|_| StoreError::Closed)?;
+            Ok(answer)
+        });
+        async move { sent?.await.map_err(|_| StoreError::Closed)? }
     }
 
     /// Runs `job` on a connection that cannot write. It sees every write that was answered before.

@@ -157,12 +157,13 @@ fn no_acknowledged_message_is_lost_however_often_the_gateway_is_killed() {
     let hit: u64 = stopped.values().sum();
     let (renewed, upgraded) = (rig.log().matches("access token renewed").count(), kills.div_ceil(UPGRADE_EVERY));
     let by_person = acknowledged.iter().filter(|number| load::sender(**number) == PERSON).count();
-    eprintln!(
-        "{} acknowledged ({by_person} of a person), {} arrived, {hit} attempts open at a kill, {doubled} copies; \
-         {renewed} renewals of tokens, {upgraded} upgrades",
+    let figures = format!(
+        "{} acknowledged ({by_person} of a person), 0 lost, {} arrived; {hit} attempts open at a kill, {doubled} second copies, \
+         each of them explained; {renewed} renewals of tokens, {upgraded} upgrades",
         acknowledged.len(),
         copies.len()
     );
+    crate::report(&format!("kills, {kills}"), &figures);
     assert!(by_person > 0 && renewed as u64 > kills / 4, "tokens were hardly renewed");
     assert!(acknowledged.len() as u64 > kills && hit >= kills / 4, "the kills met too little work to prove anything");
     let left = std::fs::read_dir(rig.ground.path("data/spool")).unwrap().count();

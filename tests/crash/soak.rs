@@ -143,14 +143,14 @@ fn a_long_time_at_a_steady_rate_with_random_faults_costs_no_mail_no_memory_and_n
     assert!(unexplained.is_empty(), "(message, copies) that history does not explain: {unexplained:?}");
     let quarter = kilobytes.len() / 4;
     let (first, last) = (median(&kilobytes[quarter..quarter * 2]), median(&kilobytes[quarter * 3..]));
-    eprintln!(
-        "{} s: {} messages, {faults} faults, 0 lost, {} copies that history tells of; {first} kB at the beginning, {last} kB at \
-         the end; {at_rest} descriptors before, {} after",
-        length.as_secs(),
+    let figures = format!(
+        "{} messages, {faults} faults, 0 lost, {} second copies that history tells of; {first} kB of memory at the beginning \
+         and {last} at the end, {at_rest} descriptors before and {} after",
         acknowledged.len(),
         copies.values().map(|copies| copies - 1).sum::<u64>(),
         descriptors(&gateway)
     );
+    crate::report(&format!("the long run, {} s", length.as_secs()), &figures);
     let grew = last.saturating_sub(first);
     assert!(!is_long() || grew <= GROWTH_KB, "memory grew from {first} kB to {last} kB");
 }

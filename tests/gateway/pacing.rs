@@ -9,7 +9,7 @@ use oxpost::queue::{Filter, State};
 use serde_json::Value;
 
 use crate::client::Client;
-use crate::house::{BILLING, House, LOGIN, PASSWORD, Plan, RECIPIENT, SCANNER, letter, queue_id};
+use crate::house::{ALICE, BILLING, House, LOGIN, PASSWORD, Plan, RECIPIENT, SCANNER, letter, queue_id};
 
 /// Messages that the practice tenant takes in a minute.
 const MINUTE: u64 = 30;
@@ -44,6 +44,9 @@ async fn a_burst_is_taken_at_once_and_goes_just_under_the_limit() {
     let left = waiting(&house).await;
     let drained = Timestamp::from_millis(left["drained"].as_i64().unwrap());
     assert_eq!((left["mailbox"].as_str(), left["messages"].as_u64()), (Some(SCANNER), Some(burst - MINUTE)));
+    let listed = house.command(&["queue", "list"]).await;
+    let words = format!("{} messages wait in {SCANNER}, expected to have gone by {drained}", burst - MINUTE);
+    assert!(listed.text.contains(&words), "no {words:?} in {}", listed.text);
     for step in 1..burst / MINUTE {
         if step == 5 {
             house.restart().await;
@@ -89,4 +92,49 @@ async fn a_client_that_hands_in_much_keeps_no_other_client_of_its_mailbox_waitin
     relayed(&house, 5).await;
     let left = house.list(Filter { state: Some(State::Waiting), ..Filter::default() }).await;
     assert_eq!(left.len(), 96, "and the minute allows no more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_graph_takes_in_five_minutes_is_not_exceeded_and_waiting_is_no_attempt() {
+    let tables = "[limits]\ngraph_octets_per_5_minutes = \"20 kB\"\n".to_owned();
+    let mut house = House::start(Plan { tables, ..Plan::default() }).await;
+    // Each has a little more than 6 kB, and 8 kB in base64.
+    let large = |from: &str, subject: &str| letter(from, RECIPIENT, &format!("{subject} {}", "x".repeat(3_000)));
+    for subject in ["one", "two"] {
+        let id = house.send(BILLING, &[RECIPIENT], large(BILLING, subject)).await;
+        house.relayed(id).await;
+    }
+    let third = house.send(BILLING, &[RECIPIENT], large(BILLING, "three")).await;
+    let waits = |event: &Event| {
+        let Event::Deferred { id, failure, .. } = event else { return None };
+        (*id == third).then(|| failure.to_string())
+    };
+    let why = house.events.first("the third waits", waits).await;
+    assert!(why.contains("20000 octets in 5 minutes"), "{why}");
+    let detail = house.show(third).await;
+    assert_eq!((detail.summary.state, detail.attempts.len()), (State::Waiting, 0));
+    assert_eq!(detail.summary.next_attempt, Some(house.clock.now().plus(Duration::from_secs(301))));
+
+    // Another way takes what this one may not.
+    for subject in ["one", "two", "three"] {
+        let id = house.send(ALICE, &[RECIPIENT], large(ALICE, subject)).await;
+        house.relayed(id).await;
+    }
+    house.restart().await;
+    // A retry ends what the provider asked for, and not what we count ourselves.
+    let again = house.events.count(|event| waits(event).is_some());
+    assert!(house.control().queue.retry(third).await.is_ok());
+    let counted = |events: &[Event]| events.iter().filter(|event| waits(event).is_some()).count() > again;
+    house.events.until("it waits again", counted).await;
+    assert_eq!(house.tenant.mail_count(), 5);
+
+    house.clock.advance(Duration::from_secs(301));
+    // A wake; if the message is under way already, nothing needs one.
+    let _ = house.control().queue.retry(third).await;
+    house.relayed(third).await;
+    let by = |way: &str| {
+        let is = |event: &Event| matches!(event, Event::Relayed { backend, .. } if backend.name() == way);
+        house.events.count(is)
+    };
+    assert_eq!((by("graph"), by("smtp")), (5, 1), "the third of the other mailbox left by SMTP");
 }

@@ -108,10 +108,14 @@ async fn dsn_is_not_offered_where_one_way_does_not_keep_it() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_failures_is_not_a_flood_of_reports() {
     let tables = "[limits]\nmessages_per_minute = 0\n".to_owned();
-    let house = House::start(Plan { tables, ..Plan::default() }).await;
+    let mut house = House::start(Plan { tables, ..Plan::default() }).await;
     house.tenant.switches().inject(Rule::always(Fault::Recipient(GONE.into(), RecipientFault::Permanent)));
     house.tenant.switches().set(|knobs| knobs.message_rate = oxpost::practice::MessageRate::Off);
     for number in 0..25 {
+        if number == 12 {
+            house.arrived(12).await;
+            house.restart().await;
+        }
         house.send(SCANNER, &[GONE], letter(SCANNER, GONE, &format!("number {number}"))).await;
     }
     let mail = house.arrived(20).await;

@@ -125,6 +125,51 @@ async fn graph_is_asked_for_nothing_before_its_retry_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_retry_by_hand_waits_for_nothing_that_the_provider_asked_for() {
+    let house = House::new().await;
+    let fault = || Fault::Graph(GraphFault::Throttled(600));
+    house.tenant.switches().inject(Rule::once(fault()));
+    let id = send(&house, BILLING, "first").await;
+    assert_eq!(deferred(&house, id).await, Reason::Throttled);
+    let retry = format!("/api/v1/messages/{id}/retry");
+    assert!(house.call("POST", &retry, "").await.0.is_success());
+    house.relayed(id).await;
+    assert_eq!(house.show(id).await.attempts.len(), 2);
+
+    // It asks for patience again, also behind a restart: the retry ends that, too.
+    house.tenant.switches().inject(Rule::once(fault()));
+    let second = send(&house, BILLING, "second").await;
+    assert_eq!(deferred(&house, second).await, Reason::Throttled);
+    let mut house = house;
+    house.restart().await;
+    let retry = format!("/api/v1/messages/{second}/retry");
+    assert!(house.call("POST", &retry, "").await.0.is_success());
+    house.relayed(second).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_provider_that_never_answers_quit_delays_neither_the_next_mail_nor_the_stop() {
+    // Each session ends after one message, and a wait for an answer would take an hour.
+    let tables = "[delivery]\nidle_timeout = \"0 s\"\nstep_timeout = \"1 h\"\n".to_owned();
+    let mut house = House::start(Plan { tables, ..Plan::default() }).await;
+    house.tenant.switches().set(|knobs| knobs.smtp_sessions = 0);
+    house.tenant.switches().inject(Rule::times(Fault::Quit, 3));
+    let quits_hang = async {
+        while !house.tenant.switches().pending_faults().is_empty() {
+            let id = send(&house, SCANNER, "one of many").await;
+            house.relayed(id).await;
+        }
+    };
+    tokio::time::timeout(4 * PATIENCE, quits_hang).await.expect("three times QUIT gets no answer");
+    let last = send(&house, SCANNER, "the last").await;
+    house.relayed(last).await;
+    assert_eq!(house.show(last).await.attempts.len(), 1);
+    house.tenant.switches().inject(Rule::always(Fault::Quit));
+    // It has its time, and not an hour: nobody's goodbye is waited for.
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_refused_recipient_is_reported_to_the_right_address() {
     let bounces_to = network_client("rewrite") + "bounces_to = \"it@practice.example\"\n";
     let rows = [

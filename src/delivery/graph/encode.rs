@@ -8,7 +8,7 @@ use base64::write::EncoderStringWriter;
 use crate::delivery::{Content, ContentError};
 
 /// Octets that `raw` octets have in base64.
-pub(super) const fn encoded_length(raw: u64) -> u64 {
+pub(in crate::delivery) const fn encoded_length(raw: u64) -> u64 {
     raw.div_ceil(3).saturating_mul(4)
 }
 

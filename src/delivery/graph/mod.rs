@@ -26,6 +26,8 @@ mod object;
 mod tests;
 mod upload;
 
+pub(super) use encode::encoded_length;
+
 /// Octets a request to Graph may have: 4 MiB, counted in base64.
 pub(super) const MAX_REQUEST: u64 = 4 * 1024 * 1024;
 /// How far the provider's clock may be behind ours.

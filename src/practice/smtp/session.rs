@@ -140,6 +140,12 @@ impl Session {
             }
             Command::Noop => self.reply("250 2.0.0 OK"),
             Command::Vrfy => self.reply("252 2.1.5 Cannot VRFY user"),
+            Command::Quit
+                if self.shared.switches.take(None, |fault| (*fault == Fault::Quit).then_some(())).is_some() =>
+            {
+                self.shared.stopping.cancelled().await;
+                Ok(Flow::Cut)
+            }
             Command::Quit => {
                 self.connection.say("221 2.0.0 Service closing transmission channel");
                 Ok(Flow::Close)

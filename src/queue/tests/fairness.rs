@@ -54,6 +54,46 @@ async fn a_client_whose_mail_is_not_due_yet_has_no_turn() {
     assert_eq!(desk.waits().await, next, "until the other's time has come");
 }
 
+fn rates(messages_per_minute: u32, recipients_per_day: u32, octets_per_5_minutes: u64) -> Rates {
+    Rates { messages_per_minute, recipients_per_day, octets_per_5_minutes }
+}
+
+#[tokio::test]
+async fn what_was_uploaded_by_a_way_counts_with_its_size() {
+    let desk = Desk::new().await;
+    let by = |lease: &Lease, way, outcome| Attempt::uniform(Some(way), lease.envelope.recipients().len(), outcome);
+    let table = [
+        (BackendKind::Graph, relayed(), 2, "two recipients"),
+        (BackendKind::Smtp, relayed(), 0, "another way"),
+        (BackendKind::Graph, outcome(Reason::RecipientRefused), 0, "nobody took it"),
+        (BackendKind::Graph, outcome(Reason::AnswerLost), 2, "somebody may have"),
+    ];
+    let (mut expected, mut last) = (Vec::new(), QueueId::fresh());
+    for (way, outcome, sent, why) in table {
+        let content = b"Subject: a\r\n\r\nb\r\n";
+        desk.queue.accept(desk.message(&["a@y.example", "b@y.example"], content).await).await.unwrap();
+        let lease = desk.lease().await;
+        last = lease.id;
+        let attempt = by(&lease, way, outcome);
+        desk.settle(lease, attempt).await;
+        expected.extend((sent > 0).then_some((desk.clock.now(), content.len() as u64, sent)));
+        let since = desk.clock.now().minus(MINUTE);
+        let uploads = desk.queue.recent_uploads(&route().key(), BackendKind::Graph, since).await.unwrap();
+        assert_eq!(uploads, expected, "{why}");
+    }
+    desk.queue.drop_message(last).await.unwrap();
+    desk.accept(&["a@y.example"]).await;
+    let backlog = desk.queue.backlogs().await.unwrap().remove(0);
+    let (now, full) = (desk.clock.now(), backlog.octets * 2);
+    let waits = backlog.drained(&rates(0, 0, full), now);
+    assert_eq!(waits, Some(now.plus(Duration::from_secs(301))), "what was uploaded just now counts");
+    let desk = desk.crash().await;
+    let uploads = desk.queue.recent_uploads(&route().key(), BackendKind::Graph, now.minus(MINUTE)).await.unwrap();
+    assert_eq!(uploads, expected, "a restart remembers");
+    let later = now.plus(MINUTE);
+    assert!(desk.queue.recent_uploads(&route().key(), BackendKind::Graph, later).await.unwrap().is_empty());
+}
+
 #[tokio::test]
 async fn what_waits_is_counted_with_the_time_that_it_takes() {
     let desk = Desk::new().await;
@@ -72,12 +112,16 @@ async fn what_waits_is_counted_with_the_time_that_it_takes() {
         (0, 0, None, "no limit, so nobody can say"),
     ];
     for (per_minute, per_day, expected, why) in table {
-        assert_eq!(backlog.drained(per_minute, per_day, now), expected, "{why}");
+        assert_eq!(backlog.drained(&rates(per_minute, per_day, 0), now), expected, "{why}");
     }
+    assert_eq!(backlog.drained(&rates(0, 0, 1_000), now), None, "so few octets say nothing");
+    let (size, window) = (backlog.octets / 3, Duration::from_secs(301));
+    assert_eq!(backlog.drained(&rates(30, 0, 3 * size), now), Some(now), "none of it went by Graph");
+    assert_eq!(backlog.drained(&rates(30, 0, size), now), Some(now.plus(window * 2)), "one in five minutes");
     desk.queue.learn(&route().key(), pace::Learnt { per_minute: 1, since: now }).await.unwrap();
     let backlog = desk.queue.backlogs().await.unwrap().remove(0);
-    assert_eq!(backlog.drained(30, 0, now), Some(now.plus(minute * 3)), "a limit that was learnt");
+    assert_eq!(backlog.drained(&rates(30, 0, 0), now), Some(now.plus(minute * 3)), "a limit that was learnt");
     desk.queue.hold(&route().key(), "scanner", "a test").await.unwrap();
     let backlog = desk.queue.backlogs().await.unwrap().remove(0);
-    assert_eq!((backlog.held, backlog.drained(30, 0, now)), (true, None));
+    assert_eq!((backlog.held, backlog.drained(&rates(30, 0, 0), now)), (true, None));
 }

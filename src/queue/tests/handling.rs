@@ -16,6 +16,28 @@ async fn a_deferred_message_can_be_retried_at_once() {
 }
 
 #[tokio::test]
+async fn a_retry_ends_the_rests_of_its_mailbox_and_of_no_other() {
+    let desk = Desk::new().await;
+    let id = desk.accept(&["a@x.example"]).await;
+    let mut other = desk.message(&["a@x.example"], b"Subject: a\r\n\r\nb\r\n").await;
+    other.route.mailbox = address("other@contoso.example");
+    let (key, other_key) = (route().key(), other.route.key());
+    desk.queue.accept(other).await.unwrap();
+    let until = desk.clock.now().plus(MINUTE);
+    for (key, way) in [(&key, BackendKind::Graph), (&key, BackendKind::Smtp), (&other_key, BackendKind::Graph)] {
+        desk.queue.rest(key, way, until).await.unwrap();
+    }
+    desk.attempt(outcome(Reason::Throttled)).await;
+    assert_eq!(desk.queue.insisted(&key), 0);
+    desk.queue.retry(id).await.unwrap();
+    assert_eq!((desk.queue.insisted(&key), desk.queue.insisted(&other_key)), (1, 0));
+    assert_eq!(desk.queue.rests().await.unwrap(), [(other_key, BackendKind::Graph, until)]);
+    assert_eq!(desk.lease().await.id, id);
+    assert!(desk.queue.retry(id).await.is_err());
+    assert_eq!(desk.queue.insisted(&key), 1, "one that is refused changes nothing");
+}
+
+#[tokio::test]
 async fn a_failed_message_can_be_retried_and_its_time_begins_anew() {
     let desk = Desk::new().await;
     let id = desk.accept(&["a@x.example", "b@x.example"]).await;

@@ -138,8 +138,6 @@ async fn a_clock_that_was_set_back_makes_nothing_wait_for_the_same_hours_again()
     let due = desk.show(deferred).await.summary.next_attempt.unwrap();
     let wait = due.since(desk.clock.now());
     desk.clock.set_back(DAY);
-    assert_eq!(desk.waits().await, Some(due), "a day and a bit, if nobody noticed");
-    desk.queue.clock_was_set_back(DAY).await.unwrap();
     assert_eq!(desk.waits().await, Some(desk.clock.now().plus(wait)));
     desk.clock.advance(wait);
     assert_eq!(desk.attempt(relayed()).await, deferred);
@@ -153,8 +151,33 @@ async fn a_clock_that_was_set_back_changes_no_hold_and_no_wait_but_their_end() {
     let hold = desk.queue.holds().await.unwrap().remove(0);
     let wait = hold.next_probe.unwrap().since(desk.clock.now());
     desk.clock.set_back(DAY);
-    desk.queue.clock_was_set_back(DAY).await.unwrap();
+    let mut turned = desk.queue.turned_back();
+    desk.queue.look_at_the_clock();
+    turned.changed().await.unwrap();
     let hold = desk.queue.holds().await.unwrap().remove(0);
     assert_eq!(hold.next_probe, Some(desk.clock.now().plus(wait)));
     assert_eq!(hold.since, desk.clock.now(), "nothing began in the future");
+}
+
+#[tokio::test]
+async fn what_is_written_after_the_clock_was_set_back_is_of_the_new_time_and_stays() {
+    let desk = Desk::new().await;
+    let patience = |wait| Outcome::from(Failure::new(Reason::ProviderTrouble, "").retry_after(Some(wait)));
+    let (before, hours) = (desk.accept(&["a@x.example"]).await, Duration::from_hours(3));
+    let lease = desk.lease().await;
+    let mut turned = desk.queue.turned_back();
+    desk.clock.set_back(DAY);
+    let now = desk.clock.now();
+    desk.queue.rest(&route().key(), BackendKind::Graph, now.plus(hours)).await.unwrap();
+    let attempt = all(&lease, patience(hours));
+    desk.settle(lease, attempt).await;
+    let after = desk.accept(&["b@x.example"]).await;
+    desk.clock.advance(MINUTE);
+    desk.queue.look_at_the_clock();
+    turned.changed().await.unwrap();
+    let next = desk.show(before).await.summary.next_attempt;
+    assert_eq!(next, Some(now.plus(hours)), "as the provider asked, counted from the time as it is");
+    assert_eq!(desk.queue.rests().await.unwrap()[0].2, now.plus(hours));
+    assert_eq!(desk.show(after).await.summary.accepted_at, now);
+    assert_eq!(*turned.borrow(), 1, "it was set back once");
 }

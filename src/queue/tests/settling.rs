@@ -54,6 +54,23 @@ async fn the_next_attempt_follows_what_was_said() {
 }
 
 #[tokio::test]
+async fn waiting_for_a_way_out_is_no_attempt_and_no_longer_than_it_takes() {
+    let desk = Desk::new().await;
+    let id = desk.accept(&["a@x.example", "b@x.example"]).await;
+    let lease = desk.lease().await;
+    let wait = Duration::from_secs(7);
+    let patience = Failure::new(Reason::Throttled, "all is used up").retry_after(Some(wait));
+    let attempt = Attempt::uniform(None, 2, patience.into());
+    desk.settle(lease, attempt).await;
+    assert_eq!(desk.waits().await, Some(desk.clock.now().plus(wait)));
+    let detail = desk.show(id).await;
+    assert_eq!((detail.summary.attempts, detail.attempts.len()), (0, 0));
+    assert!(detail.summary.failure.unwrap().to_string().contains("all is used up"), "it says why it waits");
+    desk.clock.advance(wait);
+    assert_eq!(desk.lease().await.attempt, 1);
+}
+
+#[tokio::test]
 async fn a_missing_outcome_is_not_taken_for_success() {
     let desk = Desk::new().await;
     desk.accept(&["a@x.example", "b@x.example"]).await;

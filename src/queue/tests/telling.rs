@@ -112,3 +112,22 @@ async fn what_goes_into_a_digest_is_collected_and_told_once() {
     assert_eq!(desk.queue.digests().await.unwrap(), []);
     assert_eq!(desk.read(&desk.lease().await).await.unwrap(), b"Subject: digest\r\n\r\n");
 }
+
+#[tokio::test]
+async fn reports_that_were_made_lately_are_known_after_a_restart() {
+    let desk = Desk::new().await;
+    let begun = desk.clock.now();
+    desk.accept(&["a@x.example"]).await;
+    for to in ["app@x.example", "other@x.example"] {
+        desk.clock.advance(MINUTE);
+        let id = desk.accept(&["a@x.example"]).await;
+        let mut report = desk.message(&[to], b"Subject: report\r\n\r\n").await;
+        report.report_about = Some(id);
+        desk.queue.accept(report).await.unwrap();
+    }
+    let desk = desk.crash().await;
+    let (first, second) = (begun.plus(MINUTE), begun.plus(2 * MINUTE));
+    let both = [(address("app@x.example"), first), (address("other@x.example"), second)];
+    assert_eq!(desk.queue.recent_reports(begun).await.unwrap(), both, "and no other mail");
+    assert_eq!(desk.queue.recent_reports(second).await.unwrap(), both[1..]);
+}

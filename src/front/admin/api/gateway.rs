@@ -13,7 +13,7 @@ use super::super::Control;
 use super::access::{for_the_owner, needs};
 use super::{Problem, Query, Scope};
 use crate::clock::Timestamp;
-use crate::delivery::{AccountWays, Limits};
+use crate::delivery::AccountWays;
 use crate::queue::{Backlog, MailboxKey, Totals};
 use crate::telemetry::{Entry, Hour};
 
@@ -67,8 +67,7 @@ impl Waiting {
     }
 
     fn of(backlog: Backlog, ways: &HashMap<String, AccountWays>, now: Timestamp) -> Self {
-        let limits = AccountWays::of_mailbox(ways, &backlog.key).map_or(Limits::STRICTEST, |account| account.limits);
-        let drained = backlog.drained(limits.messages_per_minute, limits.recipients_per_day, now);
+        let drained = backlog.drained(&AccountWays::rates(AccountWays::of_mailbox(ways, &backlog.key)), now);
         let Backlog { key: MailboxKey { provider, mailbox }, messages, recipients, held, .. } = backlog;
         Self { provider, mailbox, messages, recipients, held, drained }
     }
