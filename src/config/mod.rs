@@ -25,9 +25,9 @@ mod routing;
 mod shape;
 mod smarthost;
 mod suggest;
-mod watching;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};

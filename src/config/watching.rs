@@ -33,7 +33,8 @@ pub(super) fn of_account(
     let provider = typed.provider.clone().unwrap_or_default();
     let Some(base) = service.graph_url.clone() else {
         if !reader.is_faulty(&KeyPath::root().key("provider").key(&provider).key("graph_url")) {
-            let cause = format!("mailboxes are watched by Microsoft Graph alone, and the provider `{provider}` has none");
+            let cause =
+                format!("mailboxes are watched by Microsoft Graph alone, and the provider `{provider}` has none");
             reader.fault(key, cause, "take it out; reports lie in the mailbox itself");
         }
         return None;

@@ -31,7 +31,9 @@ mod turns;
 mod web;
 pub mod worker;
 
-pub use settings::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, WatchedInbox, Way};
+pub use settings::{
+    AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, WatchedInbox, Way,
+};
 
 /// A future behind a pointer, so that the traits below can be made into objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

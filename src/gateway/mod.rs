@@ -222,7 +222,7 @@ impl Running {
             observer,
             clock: clock.clone(),
         };
-        let watcher = Arc::new(Watcher::new(wiring.watch(parts, &config, &clock), config.delivery.inboxes.clone()));
+        let watcher = Arc::new(Watcher::new(wiring.watch(parts, &clock), &config.delivery));
         let config = ArcSwap::from_pointee(config);
         let (submission, reading) = (Arc::new(submission), Arc::new(reading));
         Ok(Self { submission, reading, carrier: Arc::new(carrier), watcher, config, clock, wiring, tls, shown })
@@ -246,7 +246,7 @@ impl Running {
                 this.submission.rules.store(Arc::new(rules));
                 this.reading.replace(reading_rules);
                 this.carrier.replace(this.wiring.ways(&new));
-                this.watcher.replace(new.delivery.inboxes.clone());
+                this.watcher.replace(&new.delivery);
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
                 this.shown.swap(control::setup(&new));

@@ -42,14 +42,13 @@ impl Wiring {
     }
 
     /// What mailboxes are watched with.
-    pub(super) fn watch(&self, parts: &Parts, config: &Config, clock: &Clock) -> WatchParts {
+    pub(super) fn watch(&self, parts: &Parts, clock: &Clock) -> WatchParts {
         WatchParts {
             queue: parts.queue.clone(),
             http: self.http.clone(),
             tokens: Arc::clone(&self.tokens),
             standing: parts.tokens.clone(),
             clock: clock.clone(),
-            timeout: config.delivery.step_timeout,
         }
     }
 

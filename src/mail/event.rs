@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
-use super::failure::BackendKind;
 use super::dsn::BounceAction;
+use super::failure::BackendKind;
 use super::{EnhancedStatusCode, Failure, QueueId};
 use crate::clock::Timestamp;
 

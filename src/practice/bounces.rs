@@ -18,9 +18,8 @@ pub(super) fn report(original: &[u8], mailbox: &str, recipients: &[&String], (id
     let header = letter::header_text(original);
     let domain = mailbox.rsplit('@').next().unwrap_or_default();
     let date = at.rfc5322();
-    let answers = letter::message_id(original)
-        .map(|id| format!("In-Reply-To: {id}\r\nReferences: {id}\r\n"))
-        .unwrap_or_default();
+    let answers =
+        letter::message_id(original).map(|id| format!("In-Reply-To: {id}\r\nReferences: {id}\r\n")).unwrap_or_default();
     let subject = letter::show(original).subject;
     let subject: String = subject.chars().filter(|c| (' '..='~').contains(c)).collect();
     let names = recipients.iter().map(|to| to.as_str()).collect::<Vec<_>>().join(", ");
@@ -75,9 +74,9 @@ mod tests {
         assert_eq!(parsed.subject(), Some("Undeliverable: scan"));
         let original = parsed.parts.iter().find_map(|part| part.message()).expect("the message comes back");
         assert_eq!(original.message_id(), Some("1@c.example"));
-        let status = parsed.parts.iter().find_map(|part| match &part.body {
-            mail_parser::PartType::Binary(octets) => Some(String::from_utf8_lossy(octets).into_owned()),
-            _ => None,
+        let status = parsed.parts.iter().find_map(|part| {
+            let mail_parser::PartType::Binary(octets) = &part.body else { return None };
+            Some(String::from_utf8_lossy(octets).into_owned())
         });
         assert!(status.unwrap().contains("Final-Recipient: rfc822;nobody@x.example\r\nAction: failed"));
     }

@@ -141,7 +141,11 @@ fn one(row: &Row<'_>, lines: Vec<(i64, String, Bounced)>, at: Timestamp) -> rusq
 
 /// What the report says of the message's own recipients. What is said of the only recipient of a message may be said
 /// under another name: the address that its mail is passed on to.
-fn lines(connection: &Connection, row: &Row<'_>, report: &BounceReport) -> rusqlite::Result<Vec<(i64, String, Bounced)>> {
+fn lines(
+    connection: &Connection,
+    row: &Row<'_>,
+    report: &BounceReport,
+) -> rusqlite::Result<Vec<(i64, String, Bounced)>> {
     let seq: i64 = row.get("seq")?;
     let sql = "SELECT position, address FROM recipient WHERE message = ?1 ORDER BY position";
     let recipients: Vec<(i64, String)> = connection
@@ -158,7 +162,8 @@ fn lines(connection: &Connection, row: &Row<'_>, report: &BounceReport) -> rusql
         }
     }
     let names = |bounced: &Bounced| [bounced.original.clone(), bounced.address.clone()];
-    let own = |bounced: &Bounced| names(bounced).into_iter().flatten().find_map(|name| by_key.get(&name.key()).cloned());
+    let own =
+        |bounced: &Bounced| names(bounced).into_iter().flatten().find_map(|name| by_key.get(&name.key()).cloned());
     let found = report.recipients.iter().filter_map(|bounced| {
         let (position, address) = own(bounced)?;
         Some((position, address, bounced.clone()))
@@ -167,12 +172,7 @@ fn lines(connection: &Connection, row: &Row<'_>, report: &BounceReport) -> rusql
 }
 
 /// Writes the lines that are new, and how far the mailbox has been looked through. Gives what is new.
-fn write(
-    connection: &Connection,
-    key: &MailboxKey,
-    matches: &[Match],
-    place: &str,
-) -> rusqlite::Result<Vec<Event>> {
+fn write(connection: &Connection, key: &MailboxKey, matches: &[Match], place: &str) -> rusqlite::Result<Vec<Event>> {
     let mut events = Vec::new();
     for Match { seq, id, account, at, lines } in matches {
         for (position, recipient, bounced) in lines {

@@ -47,8 +47,8 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 pub use backlog::Backlog;
-pub use bounces::{Bounce, FoundReport};
 pub use backup::{Copied, CopyError, copy};
+pub use bounces::{Bounce, FoundReport};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
 pub use digest::{Digest, DigestLine};

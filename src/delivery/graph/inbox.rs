@@ -145,7 +145,10 @@ fn refused(response: &Response) -> Failure {
     if failure.reason != Reason::PermissionMissing {
         return failure;
     }
-    Failure { diagnostic: format!("{}; looking into the inbox needs the permission Mail.Read", failure.diagnostic), ..failure }
+    Failure {
+        diagnostic: format!("{}; looking into the inbox needs the permission Mail.Read", failure.diagnostic),
+        ..failure
+    }
 }
 
 impl From<Shown> for Item {

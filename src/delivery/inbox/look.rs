@@ -34,6 +34,7 @@ pub(super) struct Stubborn {
 pub(super) struct Look<'a> {
     pub(super) parts: &'a WatchParts,
     pub(super) inbox: &'a WatchedInbox,
+    pub(super) timeout: Duration,
     pub(super) stubborn: Option<Stubborn>,
 }
 
@@ -51,13 +52,13 @@ impl Look<'_> {
     /// # Errors
     /// Why it could not go on; what it found before is written down.
     pub(super) async fn run(&mut self) -> Result<bool, Failure> {
-        let WatchParts { queue, http, tokens, clock, timeout, .. } = self.parts;
+        let WatchParts { queue, http, tokens, clock, .. } = self.parts;
         let key = MailboxKey { provider: self.inbox.provider.clone(), mailbox: self.inbox.mailbox.key() };
         let place = queue.inbox_place(&key).await.map_err(|error| stored(&error))?;
         let begin = || Cursor::beginning(clock.now().minus(FIRST));
         let cursor = place.as_deref().and_then(Cursor::read).unwrap_or_else(begin);
         let account = &self.inbox.account;
-        let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout: *timeout };
+        let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout: self.timeout };
         let inbox = GraphInbox::new(caller, self.inbox)?;
 
         let mut found = Found::default();
@@ -71,39 +72,30 @@ impl Look<'_> {
         ended.map(|end| end == End::Whole)
     }
 
-    async fn go_through(
-        &mut self,
-        inbox: &GraphInbox<'_>,
-        cursor: &Cursor,
-        found: &mut Found,
-    ) -> Result<End, Failure> {
+    async fn go_through(&mut self, inbox: &GraphInbox<'_>, cursor: &Cursor, found: &mut Found) -> Result<End, Failure> {
         let mut listed = 0;
         for _ in 0..MAX_PAGES {
             let page = inbox.list(cursor.since(), listed).await?;
             listed += page.items.len();
-            for item in page.items {
-                if item.is_report && !cursor.knows(&item.id) && !self.is_misdated(&item) {
-                    if found.read == MAX_READ {
-                        return Ok(End::Bound);
-                    }
+            // It would lead the next look past everything that comes before that day.
+            let latest = self.parts.clock.now().plus(AHEAD);
+            for item in page.items.into_iter().filter(|item| item.at <= latest) {
+                let is_news = item.is_report && !cursor.knows(&item.id);
+                if is_news && found.read == MAX_READ {
+                    return Ok(End::Bound);
+                }
+                if is_news {
                     found.read += 1;
                     let report = self.read(inbox, &item).await?;
                     found.reports.extend(report.map(|report| FoundReport { report, at: item.at }));
                 }
-                if !self.is_misdated(&item) {
-                    found.looked_at.push(Seen::new(&item.id, item.at));
-                }
+                found.looked_at.push(Seen::new(&item.id, item.at));
             }
             if !page.is_full {
                 return Ok(End::Whole);
             }
         }
         Ok(End::Bound)
-    }
-
-    /// It would lead the next look past everything that comes before that day.
-    fn is_misdated(&self, item: &Item) -> bool {
-        item.at > self.parts.clock.now().plus(AHEAD)
     }
 
     /// What a message says, if it is a report. One that the provider does not give is tried a few times and then passed

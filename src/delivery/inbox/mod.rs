@@ -13,7 +13,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
 
-use super::{Tokens, WatchedInbox};
+use super::{Settings, Tokens, WatchedInbox};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::Disposition;
@@ -34,7 +34,7 @@ const ABOUT: &str = "inbox";
 /// What the watch works with.
 pub struct Watcher {
     parts: WatchParts,
-    inboxes: ArcSwap<Vec<WatchedInbox>>,
+    watched: ArcSwap<Watched>,
     changed: Notify,
 }
 
@@ -51,8 +51,19 @@ pub struct WatchParts {
     pub standing: TokenManager,
     /// The time.
     pub clock: Clock,
+}
+
+/// What is watched.
+struct Watched {
+    inboxes: Vec<WatchedInbox>,
     /// For each request, from its start to the end of its answer.
-    pub timeout: Duration,
+    timeout: Duration,
+}
+
+impl From<&Settings> for Watched {
+    fn from(settings: &Settings) -> Self {
+        Self { inboxes: settings.inboxes.clone(), timeout: settings.step_timeout }
+    }
 }
 
 /// When a mailbox is looked into next.
@@ -70,14 +81,14 @@ impl Plan {
 }
 
 impl Watcher {
-    /// A watch over these.
-    pub fn new(parts: WatchParts, inboxes: Vec<WatchedInbox>) -> Self {
-        Self { parts, inboxes: ArcSwap::from_pointee(inboxes), changed: Notify::new() }
+    /// A watch over what the settings name.
+    pub fn new(parts: WatchParts, settings: &Settings) -> Self {
+        Self { parts, watched: ArcSwap::from_pointee(settings.into()), changed: Notify::new() }
     }
 
-    /// Watches others from now on.
-    pub fn replace(&self, inboxes: Vec<WatchedInbox>) {
-        self.inboxes.store(Arc::new(inboxes));
+    /// Takes new settings.
+    pub fn replace(&self, settings: &Settings) {
+        self.watched.store(Arc::new(settings.into()));
         self.changed.notify_one();
     }
 
@@ -88,8 +99,9 @@ impl Watcher {
         let mut looks: JoinSet<(String, Plan)> = JoinSet::new();
         let mut open: HashMap<Id, String> = HashMap::new();
         loop {
-            let inboxes = self.inboxes.load_full();
-            self.forget(&mut plans, &inboxes);
+            let watched = self.watched.load_full();
+            let inboxes = &watched.inboxes;
+            self.forget(&mut plans, inboxes);
             let now = self.parts.clock.now();
             let busy: HashSet<String> = open.values().cloned().collect();
             for inbox in inboxes.iter().filter(|inbox| !busy.contains(&inbox.account)) {
@@ -97,7 +109,7 @@ impl Watcher {
                     continue;
                 }
                 let stubborn = plans.remove(&inbox.account).and_then(|plan| plan.stubborn);
-                let look = look(self.parts.clone(), inbox.clone(), stubborn, Arc::clone(&permits));
+                let look = look(self.parts.clone(), (inbox.clone(), watched.timeout), stubborn, Arc::clone(&permits));
                 open.insert(looks.spawn(look).id(), inbox.account.clone());
             }
             tokio::select! {
@@ -142,55 +154,52 @@ impl Watcher {
 /// One look into one mailbox, and when the next one is.
 async fn look(
     parts: WatchParts,
-    inbox: WatchedInbox,
+    (inbox, timeout): (WatchedInbox, Duration),
     stubborn: Option<Stubborn>,
     permits: Arc<Semaphore>,
 ) -> (String, Plan) {
     // The semaphore is never closed.
     let _permit = permits.acquire_owned().await.ok();
-    let mut look = Look { parts: &parts, inbox: &inbox, stubborn };
+    let made = parts.clock.now();
+    let mut look = Look { parts: &parts, inbox: &inbox, timeout, stubborn };
     let looked = look.run().await;
     let stubborn = look.stubborn;
-    let wait = match looked {
+    let due = match looked {
         Ok(is_whole) => {
             parts.standing.found_out(&inbox.account, ABOUT, None);
-            if is_whole { inbox.every } else { inbox.every.min(GO_ON) }
+            made.plus(if is_whole { inbox.every } else { inbox.every.min(GO_ON) })
         }
         Err(failure) => {
             tell(&parts, &inbox, &failure);
-            after(&failure, inbox.every)
+            after(&failure, made.plus(inbox.every), parts.clock.now())
         }
     };
-    let made = parts.clock.now();
-    (inbox.account, Plan { due: made.plus(wait), made, stubborn })
+    (inbox.account, Plan { due, made, stubborn })
 }
 
-/// How long to stay away after a failure: never less than the provider asked for.
-fn after(failure: &Failure, every: Duration) -> Duration {
-    failure.retry_after.unwrap_or_default().max(every)
+/// When to try again after a failure: as planned, and never before the provider asked for it.
+fn after(failure: &Failure, planned: Timestamp, now: Timestamp) -> Timestamp {
+    failure.retry_after.map_or(planned, |wait| planned.max(now.plus(wait)))
 }
 
 /// What passes by itself is for the log; the rest is for people.
 fn tell(parts: &WatchParts, inbox: &WatchedInbox, failure: &Failure) {
     let WatchedInbox { account, mailbox, .. } = inbox;
     tracing::info!(account, %mailbox, why = %failure, "cannot look into the mailbox for reports; trying again");
-    let hint = match failure.reason {
-        Reason::PermissionMissing if inbox.app_only => {
-            "grant the app the application permission `Mail.Read` with admin consent, or take `watch_inbox` out of the \
-             account; its mail goes out all the same"
-                .to_owned()
-        }
-        Reason::PermissionMissing => format!(
+    // The sign-in tells of its own trouble.
+    let is_told = matches!(failure.reason, Reason::SignInNeeded | Reason::ConfigurationRejected);
+    if is_told || failure.reason.disposition() != Disposition::Hold {
+        return;
+    }
+    let mend = match (failure.reason == Reason::PermissionMissing, inbox.app_only) {
+        (true, true) => "grant the app the application permission `Mail.Read` with admin consent".to_owned(),
+        (true, false) => format!(
             "add the delegated permission `Mail.Read` (`Mail.Read.Shared` for somebody else's mailbox) to the app, then \
-             run `oxpost login {account}`; or take `watch_inbox` out of the account; its mail goes out all the same"
+             run `oxpost login {account}`"
         ),
-        // The sign-in tells of these itself.
-        Reason::SignInNeeded | Reason::ConfigurationRejected => return,
-        reason if reason.disposition() == Disposition::Hold => {
-            format!("run `oxpost doctor {account}`, or take `watch_inbox` out of the account; its mail goes out all the same")
-        }
-        _ => return,
+        (false, _) => format!("run `oxpost doctor {account}`"),
     };
+    let hint = format!("{mend}; or take `watch_inbox` out of the account; its mail goes out all the same");
     let what = format!("`{mailbox}` cannot be looked into for reports about mail that did not arrive: {failure}");
     parts.standing.found_out(account, ABOUT, Some(Warning { what, hint, due: None }));
 }
@@ -201,11 +210,11 @@ mod tests {
 
     #[test]
     fn the_provider_is_left_alone_as_long_as_it_asked() {
-        let minutes = Duration::from_mins;
-        let table = [(None, 5, "as ever"), (Some(1), 5, "no sooner than ever"), (Some(60), 60, "as it asked")];
-        for (asked, waited, why) in table {
-            let failure = Failure::new(Reason::Throttled, "HTTP 429").retry_after(asked.map(minutes));
-            assert_eq!(after(&failure, minutes(5)), minutes(waited), "{why}");
+        let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
+        let table = [(None, 5, "as planned"), (Some(1), 5, "no sooner than planned"), (Some(60), 62, "as it asked")];
+        for (asked, due, why) in table {
+            let failure = Failure::new(Reason::Throttled, "HTTP 429").retry_after(asked.map(Duration::from_mins));
+            assert_eq!(after(&failure, at(5), at(2)), at(due), "{why}");
         }
     }
 
@@ -213,7 +222,9 @@ mod tests {
     fn a_look_is_due_at_its_time_and_when_the_clock_was_set_back() {
         let at = |second: i64| Timestamp::from_millis(second * 1000);
         let plan = Plan { due: at(400), made: at(100), stubborn: None };
-        for (now, due, why) in [(100, false, "just looked"), (399, false, "soon"), (400, true, "now"), (99, true, "set back")] {
+        for (now, due, why) in
+            [(100, false, "just looked"), (399, false, "soon"), (400, true, "now"), (99, true, "set back")]
+        {
             assert_eq!(plan.is_due(at(now)), due, "{why}");
         }
     }

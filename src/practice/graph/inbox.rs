@@ -43,8 +43,10 @@ pub(super) async fn list(
         }
         let query = Query::parse(query.as_deref().unwrap_or_default())?;
         let (items, now) = (desk.shared.items(), desk.shared.clock.now());
-        let mut lying: Vec<&Lying> =
-            items.inbox(&desk.mailbox.address, now).filter(|lying| query.since.is_none_or(|at| second(lying) >= at)).collect();
+        let mut lying: Vec<&Lying> = items
+            .inbox(&desk.mailbox.address, now)
+            .filter(|lying| query.since.is_none_or(|at| second(lying) >= at))
+            .collect();
         lying.sort_by_key(|lying| lying.at);
         let page: Vec<Value> = lying.iter().skip(query.skip).take(query.top).map(|lying| query.shown(lying)).collect();
         let mut answer = json!({ "value": page });
@@ -91,20 +93,16 @@ struct Query {
 
 impl Query {
     fn parse(text: &str) -> Result<Self, Problem> {
-        let mut query = Self {
-            since: None,
-            top: DEFAULT_TOP,
-            skip: 0,
-            select: Vec::new(),
-            class: false,
-            options: Vec::new(),
-        };
+        let mut query =
+            Self { since: None, top: DEFAULT_TOP, skip: 0, select: Vec::new(), class: false, options: Vec::new() };
         let mut ordered = false;
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match &*name {
                 "$filter" => query.since = Some(since(&value)?),
                 "$orderby" if matches!(&*value, "receivedDateTime" | "receivedDateTime asc") => ordered = true,
-                "$top" => query.top = value.parse().ok().filter(|top| (1..=MAX_TOP).contains(top)).ok_or_else(invalid)?,
+                "$top" => {
+                    query.top = value.parse().ok().filter(|top| (1..=MAX_TOP).contains(top)).ok_or_else(invalid)?
+                }
                 "$skip" => query.skip = value.parse().map_err(|_| invalid())?,
                 "$select" => query.select = value.split(',').map(str::to_owned).collect(),
                 "$expand" if value == format!("singleValueExtendedProperties($filter=id eq '{CLASS}')") => {
@@ -152,5 +150,8 @@ fn since(filter: &str) -> Result<Timestamp, Problem> {
 }
 
 fn invalid() -> Problem {
-    Problem::bad_request("ErrorInvalidUrlQuery", "The query option is invalid, or the practice tenant does not know it.")
+    Problem::bad_request(
+        "ErrorInvalidUrlQuery",
+        "The query option is invalid, or the practice tenant does not know it.",
+    )
 }

@@ -70,7 +70,8 @@ async fn a_list_goes_by_pages_from_the_oldest_on() {
     for skip in [0, 2, 4] {
         let page = get(&tenant, &token, inbox, &format!("{LIST}&$top=2&$skip={skip}")).await.json();
         assert_eq!(page["@odata.nextLink"].is_string(), skip < 4, "{page}");
-        subjects.extend(page["value"].as_array().unwrap().iter().map(|one| one["subject"].as_str().unwrap().to_owned()));
+        subjects
+            .extend(page["value"].as_array().unwrap().iter().map(|one| one["subject"].as_str().unwrap().to_owned()));
     }
     assert_eq!(subjects, ["0", "1", "2", "3", "4"]);
     for wrong in ["$orderby=receivedDateTime%20desc", "$filter=isRead%20eq%20false&$orderby=receivedDateTime", ""] {

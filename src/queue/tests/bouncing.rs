@@ -111,7 +111,8 @@ async fn lines_go_with_their_message() {
     assert_eq!(failed(&desk, ID, "ann@x.example").await, 1);
     desk.clock.advance(desk.settings.keep + DAY);
     desk.queue.maintain().await.unwrap();
-    let count = |connection: &rusqlite::Connection| connection.query_row("SELECT count(*) FROM bounce", [], |row| row.get(0));
+    let count =
+        |connection: &rusqlite::Connection| connection.query_row("SELECT count(*) FROM bounce", [], |row| row.get(0));
     let left: i64 = desk.store.read(count).await.unwrap();
     assert_eq!(left, 0);
     assert_eq!(failed(&desk, ID, "ann@x.example").await, 0, "what is forgotten cannot be told of");

@@ -42,7 +42,8 @@ fn address(text: &str) -> Option<Address> {
 fn the_report_of_exchange_is_read() {
     let report = BounceReport::read(EXCHANGE.as_bytes()).expect("a report");
     assert_eq!(report.message_ids, ["<1@client.example>"]);
-    let words = "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient nobody@contoso.example not found by SMTP address lookup";
+    let words =
+        "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient nobody@contoso.example not found by SMTP address lookup";
     assert_eq!(
         report.recipients,
         [Bounced {
@@ -92,7 +93,10 @@ fn our_own_report_is_read() {
         original: Original::Header(b"Message-ID: <1@client.example>\r\nSubject: s\r\n\r\n"),
     });
     let report = BounceReport::read(&text).expect("a report");
-    assert_eq!((report.message_ids, report.recipients[0].address.clone()), (vec!["<1@client.example>".to_owned()], Some(to)));
+    assert_eq!(
+        (report.message_ids, report.recipients[0].address.clone()),
+        (vec!["<1@client.example>".to_owned()], Some(to))
+    );
 }
 
 #[test]
@@ -130,7 +134,11 @@ fn what_is_missing_or_odd_does_not_hide_the_rest() {
         ("Status: 5.1.10\r\n", "", "no status"),
         ("Status: 5.1.10", "Status: nonsense", "a status that is none"),
         ("Action: failed", "action :  FAILED (permanently)", "letters and comments"),
-        ("Reporting-MTA: dns;AM0PR01MB1234.eurprd01.prod.exchangelabs.com", "not a field at all", "a broken first group"),
+        (
+            "Reporting-MTA: dns;AM0PR01MB1234.eurprd01.prod.exchangelabs.com",
+            "not a field at all",
+            "a broken first group",
+        ),
         ("rfc822;nobody@contoso.example\r\n", "rfc822; <nobody@contoso.example>\r\n", "angle brackets"),
         ("Message-ID: <1@client.example>\r\nFrom", "From", "the id is told by In-Reply-To"),
     ];
@@ -162,10 +170,14 @@ fn a_huge_or_deep_message_is_read_in_bounds() {
     assert!(report.is_none_or(|report| report.message_ids.len() <= MAX_IDS));
 
     let deep = |opening: &str| opening.repeat(MAX_REPORT / opening.len());
-    for opening in ["Content-Type: message/rfc822\r\n\r\n", "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n"] {
+    for opening in ["Content-Type: message/rfc822\r\n\r\n", "Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n"]
+    {
         assert_eq!(BounceReport::read(deep(opening).as_bytes()), None, "{opening}");
     }
-    assert_eq!(BounceReport::read(deep("Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n--b\r\n").as_bytes()), None);
+    assert_eq!(
+        BounceReport::read(deep("Content-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\n--b\r\n").as_bytes()),
+        None
+    );
 }
 
 #[test]
