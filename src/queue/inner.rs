@@ -115,7 +115,7 @@ impl Inner {
     pub(super) async fn accept_all(
         &self,
         mut messages: Vec<NewMessage>,
-        also: impl FnOnce(&Connection) -> rusqlite::Result<()> + Send + 'static,
+        also: impl Fn(&Connection) -> rusqlite::Result<()> + Send + 'static,
     ) -> Result<(), QueueError> {
         let now = self.clock.now();
         let rows: Vec<Row> = messages.iter().map(Row::new).collect();

@@ -88,14 +88,15 @@ impl Store {
     }
 
     /// Runs `job` in a transaction that it may share with others; if it fails, its changes alone are undone. On `Ok`
-    /// the changes are on the disk. The job runs even if nobody waits for the answer any longer.
+    /// the changes are on the disk. The job runs even if nobody waits for the answer any longer, and runs again if its
+    /// changes had to be undone because of another job: it must change nothing but the database.
     ///
     /// # Errors
     /// The job's own error, [`StoreError::NoSpace`], or [`StoreError::Suspect`] once the disk has failed.
     pub async fn write<T, F>(&self, job: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
         self.shared.health.check()?;
         let (waiting, answer) = oneshot::channel();

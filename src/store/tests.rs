@@ -16,7 +16,7 @@ fn open(folder: &TempDir) -> Store {
 
 async fn note(store: &Store, text: impl Into<String>) -> Result<usize, StoreError> {
     let text = text.into();
-    store.write(move |c| c.prepare_cached("INSERT INTO note (text) VALUES (?1)")?.execute([text])).await
+    store.write(move |c| c.prepare_cached("INSERT INTO note (text) VALUES (?1)")?.execute([&text])).await
 }
 
 async fn count(store: &Store) -> i64 {

@@ -1,5 +1,7 @@
 //! The one thread that writes. It takes what has queued up while the last commit was on its way to the disk, and puts
-//! it into one transaction: many messages share one flush.
+//! it into one transaction: many messages share one flush. Where a job of it fails, everything is undone and done
+//! again with each job in a savepoint of its own. Savepoints for all would cost every page a copy, and jobs hardly ever
+//! fail.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -25,7 +27,7 @@ pub(super) enum Message {
 
 /// A change to the database, and somebody who waits for it to be durable.
 pub(super) trait Job: Send {
-    /// Makes the change. Called once.
+    /// Makes the change. Called again if it was undone on account of another job.
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()>;
     /// Hands out the result. Called once, after the commit or instead of it.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -33,26 +35,24 @@ pub(super) trait Job: Send {
 
 /// The job of a caller who expects a `T`.
 pub(super) struct Task<F, T> {
-    work: Option<F>,
+    work: F,
     result: Option<T>,
     waiting: oneshot::Sender<Result<T, StoreError>>,
 }
 
 impl<F, T> Task<F, T> {
     pub(super) fn new(work: F, waiting: oneshot::Sender<Result<T, StoreError>>) -> Self {
-        Self { work: Some(work), result: None, waiting }
+        Self { work, result: None, waiting }
     }
 }
 
 impl<F, T> Job for Task<F, T>
 where
     T: Send,
-    F: FnOnce(&Connection) -> rusqlite::Result<T> + Send,
+    F: Fn(&Connection) -> rusqlite::Result<T> + Send,
 {
     fn run(&mut self, connection: &Connection) -> rusqlite::Result<()> {
-        if let Some(work) = self.work.take() {
-            self.result = Some(work(connection)?);
-        }
+        self.result = Some((self.work)(connection)?);
         Ok(())
     }
 
@@ -67,9 +67,11 @@ where
 
 /// When the last transaction had this many jobs, more are on their way: waiting for them for a moment saves flushes,
 /// which cost far more than the moment. A single client never waits.
-const SIBLINGS: usize = 4;
-/// How long that moment is.
-const GATHER: Duration = Duration::from_micros(500);
+const SIBLINGS: u32 = 4;
+/// How long that moment is for each job of the last transaction. The more there are, the more are to come.
+const GATHER: Duration = Duration::from_micros(125);
+/// How long it is at most.
+const GATHER_AT_MOST: Duration = Duration::from_millis(2);
 
 pub(super) struct Writer {
     pub(super) connection: Connection,
@@ -88,12 +90,12 @@ impl Writer {
     /// Works until it is told to close, or until nobody is left who could ask.
     pub(super) fn run(mut self) {
         let mut open = true;
-        let mut siblings = 0;
+        let mut siblings = 0_u32;
         while open && let Ok(first) = self.jobs.recv() {
             let mut batch = Vec::new();
             open = collect(first, &mut batch);
             if siblings >= SIBLINGS {
-                std::thread::sleep(GATHER);
+                std::thread::sleep(GATHER_AT_MOST.min(GATHER * siblings));
             }
             while open
                 && batch.len() < MAX_BATCH
@@ -101,7 +103,7 @@ impl Writer {
             {
                 open = collect(next, &mut batch);
             }
-            siblings = batch.len();
+            siblings = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             self.write(batch);
             self.bound_the_wal();
         }
@@ -112,17 +114,45 @@ impl Writer {
         }
     }
 
-    fn write(&mut self, batch: Vec<Box<dyn Job>>) {
+    fn write(&mut self, mut batch: Vec<Box<dyn Job>>) {
         if batch.is_empty() {
             return;
         }
         if let Err(error) = self.health.check() {
             return refuse(batch, &error);
         }
-        if let Err(error) = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([])) {
-            let error = self.health.judge(error);
+        if let Err(error) = self.begin() {
             return refuse(batch, &error);
         }
+        let done = match self.together(&mut batch) {
+            Ok(()) => batch,
+            Err(InDoubt) => self.apart(batch),
+        };
+        let outcome = self.commit();
+        for job in done {
+            job.answer(outcome.clone());
+        }
+    }
+
+    fn begin(&self) -> Result<(), StoreError> {
+        let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute([]));
+        begun.map(|_| ()).map_err(|error| self.health.judge(error))
+    }
+
+    /// Runs all jobs in the transaction. If one of them fails, nothing is changed.
+    fn together(&self, batch: &mut [Box<dyn Job>]) -> Result<(), InDoubt> {
+        for job in batch {
+            let ran = catch_unwind(AssertUnwindSafe(|| job.run(&self.connection)));
+            if !matches!(ran, Ok(Ok(()))) || self.connection.is_autocommit() {
+                self.roll_back();
+                return Err(InDoubt);
+            }
+        }
+        Ok(())
+    }
+
+    /// Runs each job for itself. Whoever asked for one that fails hears of it; those that are done are returned.
+    fn apart(&self, batch: Vec<Box<dyn Job>>) -> Vec<Box<dyn Job>> {
         let mut done = Vec::with_capacity(batch.len());
         for mut job in batch {
             match self.run_apart(job.as_mut()) {
@@ -134,16 +164,13 @@ impl Writer {
                 }
             }
         }
-        let outcome = self.commit();
-        for job in done {
-            job.answer(outcome.clone());
-        }
+        done
     }
 
     /// Runs a job in a savepoint of its own, so that its failure undoes nobody else's work.
     fn run_apart(&self, job: &mut dyn Job) -> Result<(), Aborted> {
         if self.connection.is_autocommit() {
-            // An earlier job lost the whole transaction (a full disk does that); the rest of the batch starts afresh.
+            // A job lost the whole transaction (a full disk does that), or all was undone; the rest starts afresh.
             self.statement("BEGIN IMMEDIATE")?;
         }
         self.statement("SAVEPOINT job")?;
@@ -203,6 +230,9 @@ impl Writer {
         }
     }
 }
+
+/// A job of a batch failed, and all of them were undone.
+struct InDoubt;
 
 /// How far the failure of one job reaches.
 enum Aborted {

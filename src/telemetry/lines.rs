@@ -4,13 +4,18 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, channel, sync_channel};
 use std::time::Duration;
 
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Lines that wait to be written at most: a burst, and no more memory than a few megabytes.
 const ROOM: usize = 4_096;
+/// Lines of one moment leave together: under load a wake and a write for each would cost more than the mail's own
+/// bookkeeping.
+const MOMENT: Duration = Duration::from_millis(5);
+/// Octets that leave in one write, give or take a line.
+const AT_ONCE: usize = 64 * 1024;
 /// How long the end of the program waits for the last lines.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -49,14 +54,31 @@ pub(super) fn lines(out: impl Write + Send + 'static) -> io::Result<(Lines, Logg
 }
 
 fn write(mut out: impl Write, waiting: &Receiver<Message>, lost: &AtomicU64) {
-    while let Ok(Message::Line(line)) = waiting.recv() {
+    while let Ok(Message::Line(mut lines)) = waiting.recv() {
+        let ended = gather(waiting, &mut lines);
         // There is no other place to tell of it.
-        let _written = out.write_all(&line).and_then(|()| out.flush());
+        let _written = out.write_all(&lines).and_then(|()| out.flush());
         let lines = lost.swap(0, Ordering::Relaxed);
         if lines > 0 {
             tracing::warn!(lines, "log lines were lost: whoever reads the log did not keep up");
         }
+        if ended {
+            return;
+        }
     }
+}
+
+/// Adds what is said in the next moment; `true`: it was the last.
+fn gather(waiting: &Receiver<Message>, lines: &mut Vec<u8>) -> bool {
+    std::thread::sleep(MOMENT);
+    while lines.len() < AT_ONCE {
+        match waiting.try_recv() {
+            Ok(Message::Line(line)) => lines.extend_from_slice(&line),
+            Ok(Message::End) | Err(TryRecvError::Disconnected) => return true,
+            Err(TryRecvError::Empty) => return false,
+        }
+    }
+    false
 }
 
 impl<'a> MakeWriter<'a> for Lines {
@@ -120,6 +142,32 @@ mod tests {
         drop(logging);
         let written = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         assert!(written.lines().eq((0..1_000).map(|number| number.to_string())), "{written}");
+    }
+
+    #[test]
+    fn lines_of_one_moment_leave_together() {
+        #[derive(Clone, Default)]
+        struct Counted(Page, Arc<AtomicU64>);
+        impl Write for Counted {
+            fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+                self.1.fetch_add(1, Ordering::Relaxed);
+                self.0.write(octets)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let counted = Counted::default();
+        let busy = counted.0.0.lock().unwrap();
+        let (lines, logging) = lines(counted.clone()).unwrap();
+        for _ in 0..1_000 {
+            (&lines).write_all(b"line\n").unwrap();
+        }
+        drop(busy);
+        drop(logging);
+        assert_eq!(counted.0.0.lock().unwrap().len(), 5_000);
+        assert!(counted.1.load(Ordering::Relaxed) <= 2, "what waits behind a write leaves in one");
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub use decode::{Decoder, Encoding};
 pub use plan::{Cut, NotSplit, Plan};
 pub use scan::Scanner;
 
+use super::header::{Field, HeaderBlock};
+
 /// A message as the tree of its parts.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Structure {
@@ -78,6 +80,8 @@ pub enum Disposition {
 /// Whether the header at the start of a message says that the message as a whole is signed or encrypted, so that it must
 /// stay as it is. Returns the media type.
 pub fn sealed_header(header: &[u8]) -> Option<String> {
-    let media_type = entity::Entity::read(header).media_type;
+    // The other fields need not be understood.
+    let fields: Vec<&[u8]> = HeaderBlock::parse(header).named("Content-Type").map(Field::raw).collect();
+    let media_type = entity::Entity::read(&fields.concat()).media_type;
     entity::is_sealed(&media_type).then_some(media_type)
 }

@@ -126,9 +126,9 @@ async fn a_session_with_answers_left_over_is_not_used_again() {
 }
 
 #[tokio::test]
-async fn a_session_ends_after_a_hundred_messages() {
-    let bench = Bench::start([format!("{HELLO}{LOGIN}{}", MAIL.repeat(100)), format!("{HELLO}{LOGIN}{MAIL}")]).await;
-    for _ in 0..101 {
+async fn a_session_ends_after_a_thousand_messages() {
+    let bench = Bench::start([format!("{HELLO}{LOGIN}{}", MAIL.repeat(1_000)), format!("{HELLO}{LOGIN}{MAIL}")]).await;
+    for _ in 0..1_001 {
         assert_eq!(shown(&bench.send(&["b@x.example"]).await), ["relayed"]);
     }
     assert_eq!(bench.server.connections(), 2);
