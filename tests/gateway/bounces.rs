@@ -169,9 +169,7 @@ async fn trouble_of_the_provider_delays_the_news_and_loses_none() {
     let house = House::start(plan(true)).await;
     let lost = send(&house, NOBODY, "lost").await;
     let faults = [
-        (WebStep::Inbox, GraphFault::Unavailable),
         (WebStep::Inbox, GraphFault::Html),
-        (WebStep::Inbox, GraphFault::Reset),
         (WebStep::Inbox, GraphFault::Throttled(1)),
         (WebStep::Value, GraphFault::Reset),
         (WebStep::Value, GraphFault::Unavailable),
