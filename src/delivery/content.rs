@@ -2,10 +2,10 @@
 //! object becomes MIME here, and is there as it was for the way out that takes it.
 
 use super::route::ObjectFacts;
-use super::{BoxFuture, Chunks, Content, ContentError};
-use crate::mail::form::{Form, compose};
+use super::{AsObject, Asked, BoxFuture, Chunks, Content, ContentError, ObjectForGraph};
+use crate::mail::form::{Assembly, Composed, Fault, ForGraph, Form, compose, for_graph};
 use crate::mail::header::{MAX_HEADER, header_octets};
-use crate::queue::{BodyReader, ContentKind, Lease, Queue, QueueError};
+use crate::queue::{Alone, BodyReader, ContentKind, Lease, Outlined, Queue, QueueError};
 
 /// The content of a lease. Its first part, which holds the header, is in memory.
 pub(super) struct LeaseContent<'a> {
@@ -18,7 +18,8 @@ pub(super) struct LeaseContent<'a> {
 
 /// A message that was handed in as an object.
 struct Object {
-    octets: Vec<u8>,
+    /// Octets of it.
+    size: u64,
     /// What MIME cannot carry of it.
     not_in_mime: Vec<String>,
 }
@@ -26,11 +27,10 @@ struct Object {
 impl<'a> LeaseContent<'a> {
     /// Reads the first part.
     pub(super) async fn open(queue: &'a Queue, lease: &'a Lease) -> Result<Self, ContentError> {
-        let mut reader = queue.body(lease).await.map_err(unreadable)?;
         if lease.kind == ContentKind::Microsoft {
-            let octets = reader.whole().await.map_err(unreadable)?;
-            return Self::of_object(queue, lease, octets);
+            return Self::open_object(queue, lease).await;
         }
+        let mut reader = queue.body(lease).await.map_err(unreadable)?;
         let size = lease.prefix.len() as u64 + reader.size();
         let mut head = lease.prefix.clone();
         while head.len() < lease.prefix.len() + MAX_HEADER {
@@ -44,17 +44,21 @@ impl<'a> LeaseContent<'a> {
     }
 
     /// The whole message is kept nowhere: whoever reads it has it made anew, and most send the object itself.
-    fn of_object(queue: &'a Queue, lease: &'a Lease, octets: Vec<u8>) -> Result<Self, ContentError> {
-        let (mut head, lost) = in_mime(lease, &octets)?;
-        let size = head.len() as u64;
+    async fn open_object(queue: &'a Queue, lease: &'a Lease) -> Result<Self, ContentError> {
+        let (composed, _alone) = composed(queue, lease).await?;
+        let head = composed.mime.head();
+        let mut head = [&lease.prefix, &head[..header_octets(head).unwrap_or(head.len())]].concat();
         head.truncate(header_octets(&head).unwrap_or(head.len()));
-        Ok(Self { queue, lease, head, size, object: Some(Object { octets, not_in_mime: lost }) })
+        let size = lease.prefix.len() as u64 + composed.mime.size();
+        let not_in_mime = composed.not_in_mime.into_iter().map(|lost| lost.property).collect();
+        let object = Some(Object { size: lease.size, not_in_mime });
+        Ok(Self { queue, lease, head, size, object })
     }
 
     /// What the choice of a way has to know of the object that it was handed in as.
     pub(super) fn object_facts(&self) -> Option<ObjectFacts> {
         let object = self.object.as_ref()?;
-        Some(ObjectFacts { octets: object.octets.len() as u64, not_in_mime: object.not_in_mime.clone() })
+        Some(ObjectFacts { octets: object.size, not_in_mime: object.not_in_mime.clone() })
     }
 
     /// The first part: holds the whole header block.
@@ -73,21 +77,36 @@ impl<'a> LeaseContent<'a> {
     }
 }
 
-/// The message in MIME with our own header lines, and what is lost so.
-fn in_mime(lease: &Lease, object: &[u8]) -> Result<(Vec<u8>, Vec<String>), ContentError> {
-    let composed = compose(Form::Microsoft, object, lease.id, Some(&lease.route.mailbox))
-        .map_err(|fault| ContentError::Damaged(fault.to_string()))?;
-    let mut octets = lease.prefix.clone();
-    octets.extend_from_slice(&composed.mime);
-    Ok((octets, composed.not_in_mime.into_iter().map(|lost| lost.property).collect()))
+/// The object of a lease in MIME, and the leave to have it in memory.
+async fn composed(queue: &Queue, lease: &Lease) -> Result<(Composed, Alone), ContentError> {
+    let Outlined { outline, alone } = outline(queue, lease).await?;
+    let composed = compose(Form::Microsoft, outline, lease.id, Some(&lease.route.mailbox)).map_err(damaged)?;
+    Ok((composed, alone))
+}
+
+async fn outline(queue: &Queue, lease: &Lease) -> Result<Outlined, ContentError> {
+    let reader = queue.body(lease).await.map_err(unreadable)?;
+    queue.outline(Form::Microsoft, reader).await.map_err(unreadable)
+}
+
+/// What was made of the object of a lease.
+async fn assembled(queue: &Queue, lease: &Lease, assembly: Assembly) -> Result<BodyReader, ContentError> {
+    let reader = queue.body(lease).await.map_err(unreadable)?;
+    queue.assembled(assembly, reader).await.map_err(unreadable)
+}
+
+fn damaged(fault: Fault) -> ContentError {
+    ContentError::Damaged(format!("the stored object: {fault}"))
 }
 
 impl Content for LeaseContent<'_> {
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Chunks>, ContentError>> {
         Box::pin(async {
-            if let Some(object) = &self.object {
-                let (octets, _) = in_mime(self.lease, &object.octets)?;
-                return Ok(Box::new(Pieces { first: Some(octets), reader: None }) as Box<dyn Chunks>);
+            if self.object.is_some() {
+                let (composed, _alone) = composed(self.queue, self.lease).await?;
+                let reader = assembled(self.queue, self.lease, composed.mime).await?;
+                let first = Some(self.lease.prefix.clone()).filter(|octets| !octets.is_empty());
+                return Ok(Box::new(Pieces { first, reader: Some(reader) }) as Box<dyn Chunks>);
             }
             let whole = self.head.len() as u64 == self.size;
             let reader = if whole { None } else { Some(self.queue.body(self.lease).await.map_err(unreadable)?) };
@@ -96,8 +115,29 @@ impl Content for LeaseContent<'_> {
         })
     }
 
-    fn object(&self) -> Option<&[u8]> {
-        self.object.as_ref().map(|object| &object.octets[..])
+    fn object(&self) -> Option<&dyn AsObject> {
+        self.object.is_some().then_some(self)
+    }
+}
+
+impl AsObject for LeaseContent<'_> {
+    fn for_graph<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<ObjectForGraph, ContentError>> {
+        Box::pin(async move {
+            let Outlined { outline, alone: _alone } = outline(self.queue, self.lease).await?;
+            let made = for_graph(outline, asked.envelope, &asked.sender, asked.message_id).map_err(damaged)?;
+            Ok(match made {
+                ForGraph::AsMime(why) => ObjectForGraph::AsMime(why),
+                ForGraph::Object { request, notes } => {
+                    let reader = assembled(self.queue, self.lease, request).await?;
+                    let size = reader.size();
+                    ObjectForGraph::Request {
+                        size,
+                        chunks: Box::new(Pieces { first: None, reader: Some(reader) }),
+                        notes,
+                    }
+                }
+            })
+        })
     }
 }
 

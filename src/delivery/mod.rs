@@ -5,7 +5,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 use crate::clock::Timestamp;
-use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Reason, SenderPolicy};
+use crate::mail::{Address, Attempt, BackendKind, Envelope, Failure, QueueId, Reason, Sender, SenderPolicy};
 use crate::secret::Secret;
 use crate::token::Purpose;
 
@@ -80,10 +80,42 @@ pub trait Content: Send + Sync {
     /// Starts reading: first our own header lines, then what the client sent.
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Chunks>, ContentError>>;
 
-    /// Microsoft's mail object, if the message was handed in as one. What [`Content::open`] reads is the same in MIME.
-    fn object(&self) -> Option<&[u8]> {
+    /// The message as the object that it was handed in as, if it was. What [`Content::open`] reads is the same in MIME.
+    fn object(&self) -> Option<&dyn AsObject> {
         None
     }
+}
+
+/// A message that was handed in as Microsoft's mail object.
+pub trait AsObject: Send + Sync {
+    /// Starts reading what Graph is asked.
+    fn for_graph<'a>(&'a self, asked: Asked<'a>) -> BoxFuture<'a, Result<ObjectForGraph, ContentError>>;
+}
+
+/// What Graph is to do with an object.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// Who gets it.
+    pub envelope: &'a Envelope,
+    /// What the client may say of its sender.
+    pub sender: Sender<'a>,
+    /// The `Message-ID` that it has had from us, with its angle brackets.
+    pub message_id: Option<&'a str>,
+}
+
+/// What becomes of an object that is to leave by Graph.
+pub enum ObjectForGraph {
+    /// It leaves as this request of `sendMail`.
+    Request {
+        /// Octets of the request's JSON.
+        size: u64,
+        /// These octets.
+        chunks: Box<dyn Chunks>,
+        /// What history should say.
+        notes: Vec<String>,
+    },
+    /// It leaves as MIME, because of this.
+    AsMime(String),
 }
 
 /// A message that is being read.

@@ -1,11 +1,15 @@
 //! Requests to the web interfaces of providers, with a token and a name for their logs.
 
+use std::future::ready;
+use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
+use tokio::sync::mpsc;
 use url::Url;
 
-use super::Tokens;
+use super::{Chunks, ContentError, Tokens};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::mail::failure::one_line;
 use crate::mail::{Failure, Reason};
@@ -13,6 +17,10 @@ use crate::token::Purpose;
 
 /// Characters of an answer that a diagnostic quotes.
 const MAX_QUOTE: usize = 200;
+/// Octets of a request that are handed over at a time.
+const PIECE: usize = 32 * 1024;
+/// Pieces that wait for the connection.
+const AHEAD: usize = 2;
 
 /// What one account asks with.
 #[derive(Clone, Copy)]
@@ -32,26 +40,55 @@ impl Caller<'_> {
     /// # Errors
     /// No token, or no answer. Any other status than a second 401 is an answer.
     pub(super) async fn call(&self, request: impl Fn() -> Request + Send + Sync) -> Result<Response, Failure> {
-        let mut refused_before = false;
-        loop {
-            let token = self.tokens.access_token(self.account, self.purpose).await?;
-            // A name for the provider's logs, new for each call.
-            let call = header_value(&uuid::Uuid::new_v4().to_string())?;
-            let request = request()
-                .timeout(self.timeout)
-                .header(HeaderName::from_static("client-request-id"), call)
-                .bearer(&token.secret)
-                .map_err(|error| transport(&error))?;
-            let response = self.http.send(request).await.map_err(|error| transport(&error))?;
-            if response.status != 401 {
-                return Ok(response);
-            }
-            self.tokens.invalidate(self.account, self.purpose, &token).await;
-            if refused_before {
-                return Ok(response);
-            }
-            refused_before = true;
+        let response = self.once(request(), ready(Ok(()))).await?;
+        if response.status != 401 {
+            return Ok(response);
         }
+        self.once(request(), ready(Ok(()))).await
+    }
+
+    /// Posts `size` octets that are read while they are sent, once. If the token is refused, the next call has another.
+    ///
+    /// # Errors
+    /// No token, no answer, or `chunks` cannot be read.
+    pub(super) async fn stream(
+        &self,
+        url: Url,
+        content_type: &'static str,
+        size: u64,
+        chunks: Box<dyn Chunks>,
+    ) -> Result<Response, Failure> {
+        let (pieces, octets) = mpsc::channel(AHEAD);
+        self.once(Request::post_streamed(url, content_type, size, octets), feed(chunks, pieces)).await
+    }
+
+    async fn once(
+        &self,
+        request: Request,
+        feeding: impl Future<Output = Result<(), ContentError>> + Send,
+    ) -> Result<Response, Failure> {
+        let token = self.tokens.access_token(self.account, self.purpose).await?;
+        // A name for the provider's logs, new for each call.
+        let call = header_value(&uuid::Uuid::new_v4().to_string())?;
+        let request = request
+            .timeout(self.timeout)
+            .header(HeaderName::from_static("client-request-id"), call)
+            .bearer(&token.secret)
+            .map_err(|error| transport(&error))?;
+        let (mut sending, mut feeding) = (pin!(self.http.send(request)), pin!(feeding));
+        let answer = tokio::select! {
+            // An answer counts even if the whole was not wanted.
+            answer = &mut sending => answer,
+            fed = &mut feeding => {
+                fed?;
+                sending.await
+            }
+        };
+        let response = answer.map_err(|error| transport(&error))?;
+        if response.status == 401 {
+            self.tokens.invalidate(self.account, self.purpose, &token).await;
+        }
+        Ok(response)
     }
 
     /// The same without a token, for addresses that carry their right in themselves.
@@ -59,6 +96,20 @@ impl Caller<'_> {
         let sending = self.http.send(request.timeout(self.timeout));
         sending.await.map_err(|error| transport(&error))
     }
+}
+
+/// Hands a request over piece by piece, until it is whole or nobody takes it any longer.
+async fn feed(mut chunks: Box<dyn Chunks>, pieces: mpsc::Sender<Bytes>) -> Result<(), ContentError> {
+    while let Some(chunk) = chunks.next().await? {
+        let mut chunk = Bytes::from(chunk);
+        while !chunk.is_empty() {
+            // Whoever does not take it has hung up, and says why.
+            if pieces.send(chunk.split_to(chunk.len().min(PIECE))).await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
 }
 
 /// `root` with `segments` behind it, each one segment whatever it holds.

@@ -1,7 +1,11 @@
 //! The content of any message that still has it, for people: to look at or to keep a copy.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+
 use rusqlite::{Connection, OptionalExtension, Row};
 
+use super::forms::Outlined;
 use super::inner::Inner;
 use super::rows::{self, from_json};
 use super::spool::{BodyReader, Checksum, ContentKind, Expected};
@@ -54,25 +58,32 @@ impl Inner {
             return Err(QueueError::NoContent(id));
         };
         let expected = checksum.map(|checksum| Expected { checksum, prefix: prefix.clone() });
-        let body = match spool {
-            Some(name) => BodyReader::file(self.spool.path(&name), size, expected).await?,
+        let stored = match spool {
+            Some(name) => Stored::File(self.spool.path(&name)),
             None => {
                 let octets = self.store.read(move |connection| listing::content(connection, seq)).await?;
-                BodyReader::memory(octets.ok_or(QueueError::NoContent(id))?, size, expected)?
+                Stored::Octets(octets.ok_or(QueueError::NoContent(id))?)
             }
         };
+        let reader = async || match &stored {
+            Stored::File(path) => BodyReader::file(path.clone(), size, expected.clone()).await,
+            Stored::Octets(octets) => BodyReader::memory(Arc::clone(octets), size, expected.clone()),
+        };
         let body = match kind {
-            ContentKind::Mime => body,
-            ContentKind::Microsoft => in_mime(body, id, &route).await?,
+            ContentKind::Mime => reader().await?,
+            ContentKind::Microsoft => {
+                let Outlined { outline, alone: _alone } = self.outline(Form::Microsoft, reader().await?).await?;
+                let composed = compose(Form::Microsoft, outline, id, Some(&route.mailbox));
+                let composed = composed.map_err(|fault| QueueError::BodyDamaged(fault.to_string()))?;
+                self.assembled(composed.mime, reader().await?).await?
+            }
         };
         Ok(MessageCopy { prefix, body })
     }
 }
 
-async fn in_mime(body: BodyReader, id: QueueId, route: &Route) -> Result<BodyReader, QueueError> {
-    let object = body.whole().await?;
-    let composed = compose(Form::Microsoft, &object, id, Some(&route.mailbox));
-    let composed = composed.map_err(|fault| QueueError::BodyDamaged(fault.to_string()))?;
-    let size = composed.mime.len() as u64;
-    BodyReader::memory(composed.mime.into(), size, None)
+/// Where content lies.
+enum Stored {
+    File(PathBuf),
+    Octets(Arc<[u8]>),
 }

@@ -6,6 +6,7 @@ use rusqlite::Connection;
 use tokio::sync::oneshot;
 
 use super::direct::{self, Answer, Clients};
+use super::forms::OneLarge;
 use super::lanes::{Lanes, Standby};
 use super::lease::{self, Offer, Taken};
 use super::room::Room;
@@ -26,6 +27,7 @@ pub(super) struct Inner {
     pub(super) room: Room,
     pub(super) lanes: Lanes,
     pub(super) clients: Clients,
+    pub(super) one_large: OneLarge,
 }
 
 impl Inner {

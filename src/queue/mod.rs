@@ -13,6 +13,7 @@ mod direct;
 mod error;
 mod events;
 pub mod fair;
+mod forms;
 mod handling;
 mod hold;
 mod holding;
@@ -54,6 +55,7 @@ pub use day::HourOfMail;
 pub use digest::{Digest, DigestLine};
 pub use direct::{Answer, Refusal};
 pub use error::QueueError;
+pub use forms::{Alone, Outlined};
 pub use hold::{Hold, Selector, is_probed};
 pub use lanes::Standby;
 pub use late::{Late, LateMail};
@@ -69,6 +71,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::mail::{Attempt, Observer, QueueId};
 use crate::store::{Store, StoreError};
 use direct::Clients;
+use forms::OneLarge;
 use inner::Inner;
 use lanes::Lanes;
 use lease::Offer;
@@ -104,8 +107,8 @@ impl Queue {
     ) -> Result<Self, QueueError> {
         let spool = Arc::new(Spool::open(&settings)?);
         let room = Room::new(settings.reserve_octets, settings.reserve_percent);
-        let (lanes, clients) = (Lanes::new(), Clients::default());
-        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients };
+        let (lanes, clients, one_large) = (Lanes::new(), Clients::default(), OneLarge::default());
+        let inner = Inner { store, settings, clock, observer, spool, room, lanes, clients, one_large };
         inner.recover().await?;
         Ok(Self { inner: Arc::new(inner) })
     }

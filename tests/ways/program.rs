@@ -66,8 +66,17 @@ impl Program {
 
     /// Most resident octets so far.
     pub(crate) fn peak(&self) -> u64 {
+        self.resident("VmHWM:")
+    }
+
+    /// The same without what is mapped of files, which is the program's own code.
+    pub(crate) fn peak_of_data(&self) -> u64 {
+        self.peak() - self.resident("RssFile:")
+    }
+
+    fn resident(&self, what: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 

@@ -82,14 +82,10 @@ impl GraphBackend {
         {
             return Ok(receipt);
         }
-        if let Some(object) = delivery.content.object() {
-            match object::request(&letter, object, message_id.as_deref())? {
-                object::Request::Object(body, told) => {
-                    notes.extend(told);
-                    return object::post(&caller, &root, body).await;
-                }
-                object::Request::AsMime(why) => notes.push(why),
-            }
+        if let Some(object) = object::Sending::new(caller, &root, &letter, message_id.as_deref())
+            && let Some(receipt) = object.send(notes).await?
+        {
+            return Ok(receipt);
         }
         match self.way.drafts {
             _ if octets <= limit => post(&caller, &root, delivery, outgoing).await,

@@ -1,43 +1,61 @@
 //! `sendMail` with Microsoft's mail object in JSON, for messages that were handed in as one.
 
-use bytes::Bytes;
 use url::Url;
 
 use super::{MAX_REQUEST, classify};
 use crate::delivery::by_header::Letter;
 use crate::delivery::web::{Caller, below};
-use crate::http::Request as HttpRequest;
-use crate::mail::form::{ForGraph, for_graph};
-use crate::mail::{Failure, Reason, Receipt, Sender};
+use crate::delivery::{AsObject, Asked, ObjectForGraph};
+use crate::mail::{Failure, Receipt, Sender};
 
-/// How a message that was handed in as an object leaves.
-pub(super) enum Request {
-    /// As the object: the request's JSON, and what history should say.
-    Object(Bytes, Vec<String>),
-    /// As MIME, because of this.
-    AsMime(String),
+/// A message that is sent as the object it was handed in as.
+pub(super) struct Sending<'a> {
+    pub(super) caller: Caller<'a>,
+    /// `{base}/me` or `{base}/users/{mailbox}`.
+    pub(super) root: &'a Url,
+    pub(super) object: &'a dyn AsObject,
+    pub(super) asked: Asked<'a>,
 }
 
-/// What Graph is asked to send to the recipients of the letter.
-pub(super) fn request(letter: &Letter<'_>, object: &[u8], message_id: Option<&str>) -> Result<Request, Failure> {
-    let sender = Sender { policy: letter.delivery.sender, mailbox: letter.delivery.mailbox };
-    let made = for_graph(object, letter.part, &sender, message_id);
-    let made = made.map_err(|fault| Failure::new(Reason::BodyDamaged, format!("the stored object: {fault}")))?;
-    Ok(match made {
-        ForGraph::Object { request, notes } if request.len() as u64 <= MAX_REQUEST => {
-            Request::Object(request.into(), notes)
-        }
-        ForGraph::Object { request, .. } => {
-            Request::AsMime(format!("sent as MIME: the object has {} octets, Graph takes {MAX_REQUEST}", request.len()))
-        }
-        ForGraph::AsMime(why) => Request::AsMime(format!("sent as MIME: {why}")),
-    })
-}
+impl<'a> Sending<'a> {
+    /// To the recipients of the letter; `None` if it was not handed in as an object.
+    pub(super) fn new(
+        caller: Caller<'a>,
+        root: &'a Url,
+        letter: &Letter<'a>,
+        message_id: Option<&'a str>,
+    ) -> Option<Self> {
+        let object = letter.delivery.content.object()?;
+        let sender = Sender { policy: letter.delivery.sender, mailbox: letter.delivery.mailbox };
+        Some(Self { caller, root, object, asked: Asked { envelope: letter.part, sender, message_id } })
+    }
 
-/// Sends it.
-pub(super) async fn post(caller: &Caller<'_>, root: &Url, body: Bytes) -> Result<Receipt, Failure> {
-    let url = below(root, &["sendMail"])?;
-    let make = || HttpRequest::post(url.clone(), "application/json", body.clone());
-    let response = caller.call(make).await?;
-    classify::receipt(&response).ok_or_else(|| classify::classify(&response, body.len()))
+    /// Sends it, if Graph takes it as it is, and once more with a fresh token if the first is refused. What history
+    /// should say goes to `notes`.
+    pub(super) async fn send(&self, notes: &mut Vec<String>) -> Result<Option<Receipt>, Failure> {
+        let url = below(self.root, &["sendMail"])?;
+        let mut refused_before = false;
+        loop {
+            let why = match self.object.for_graph(self.asked).await? {
+                ObjectForGraph::Request { size, chunks, notes: told } if size <= MAX_REQUEST => {
+                    let new: Vec<_> = told.into_iter().filter(|note| !notes.contains(note)).collect();
+                    notes.extend(new);
+                    let response = self.caller.stream(url.clone(), "application/json", size, chunks).await?;
+                    if response.status == 401 && !refused_before {
+                        refused_before = true;
+                        continue;
+                    }
+                    let octets = usize::try_from(size).unwrap_or(usize::MAX);
+                    let receipt = classify::receipt(&response);
+                    return receipt.map(Some).ok_or_else(|| classify::classify(&response, octets));
+                }
+                ObjectForGraph::Request { size, .. } => {
+                    format!("the object has {size} octets, Graph takes {MAX_REQUEST}")
+                }
+                ObjectForGraph::AsMime(why) => why,
+            };
+            notes.push(format!("sent as MIME: {why}"));
+            return Ok(None);
+        }
+    }
 }

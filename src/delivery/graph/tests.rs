@@ -14,7 +14,7 @@ use tokio::net::TcpListener;
 
 use super::*;
 use crate::clock::Timestamp;
-use crate::delivery::{Chunks, Content, ContentError, Token};
+use crate::delivery::{AsObject, Asked, Chunks, Content, ContentError, ObjectForGraph, Token};
 use crate::http::HttpSettings;
 use crate::mail::{Outcome, QueueId, ReversePath, SenderPolicy};
 use crate::secret::Secret;
@@ -92,20 +92,34 @@ impl Tokens for Wallet {
 }
 
 /// A message in pieces of seven octets, so that no piece ends where base64 or the header does.
-struct Stored(Vec<u8>);
+struct Stored(Vec<u8>, Option<Object>);
 
 impl Content for Stored {
     fn open(&self) -> BoxFuture<'_, Result<Box<dyn Chunks>, ContentError>> {
-        let pieces: VecDeque<Vec<u8>> = self.0.chunks(7).map(<[u8]>::to_vec).collect();
+        let pieces: VecDeque<_> = self.0.chunks(7).map(|piece| Ok(piece.to_vec())).collect();
         Box::pin(async move { Ok(Box::new(Pieces(pieces)) as Box<dyn Chunks>) })
+    }
+
+    fn object(&self) -> Option<&dyn AsObject> {
+        self.1.as_ref().map(|object| object as &dyn AsObject)
     }
 }
 
-struct Pieces(VecDeque<Vec<u8>>);
+struct Pieces(VecDeque<Result<Vec<u8>, ContentError>>);
 
 impl Chunks for Pieces {
     fn next(&mut self) -> BoxFuture<'_, Result<Option<Vec<u8>>, ContentError>> {
-        Box::pin(async { Ok(self.0.pop_front()) })
+        Box::pin(async { self.0.pop_front().transpose() })
+    }
+}
+
+/// The request that an object makes: its size, and its pieces.
+struct Object(u64, Vec<Result<Vec<u8>, ContentError>>);
+
+impl AsObject for Object {
+    fn for_graph<'a>(&'a self, _: Asked<'a>) -> BoxFuture<'a, Result<ObjectForGraph, ContentError>> {
+        let chunks = Box::new(Pieces(self.1.iter().cloned().collect()));
+        Box::pin(async move { Ok(ObjectForGraph::Request { size: self.0, chunks, notes: vec!["told".to_owned()] }) })
     }
 }
 
@@ -117,6 +131,7 @@ struct Case {
     recipients: Vec<String>,
     message: Vec<u8>,
     size: u64,
+    object: Option<Object>,
 }
 
 impl Case {
@@ -128,6 +143,7 @@ impl Case {
             recipients: recipients.iter().map(|&to| to.to_owned()).collect(),
             message: message.as_bytes().to_vec(),
             size: message.len() as u64,
+            object: None,
         }
     }
 
@@ -137,7 +153,7 @@ impl Case {
         let envelope = Envelope::new(ReversePath::Mailbox(mailbox.clone()), recipients).unwrap();
         let http = Http::new(HttpSettings::default()).unwrap();
         let head = self.message[..self.message.len().min(crate::mail::header::MAX_HEADER)].to_vec();
-        let content = Stored(self.message);
+        let content = Stored(self.message, self.object);
         let backend = GraphBackend::new(self.way, http, Arc::new(self.wallet), self.timeout);
         assert_eq!(backend.kind(), BackendKind::Graph);
         let delivery = Delivery {
@@ -272,6 +288,56 @@ async fn damaged_content_is_not_sent() {
         assert_eq!(reasons(&case.deliver().await), [Some(Reason::BodyDamaged)]);
     }
     assert!(graph.seen.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_object_is_streamed_and_once_more_where_its_token_is_refused() {
+    let refused = answer(401, r#"{"error":{"code":"InvalidAuthenticationToken","message":"expired"}}"#);
+    let object = || Some(Object(100_002, vec![Ok(b"{".to_vec()), Ok(vec![b' '; 100_000]), Ok(b"}".to_vec())]));
+    let (graph, base) = Graph::start([refused]).await;
+    let mut case = Case::new(base, &["a@x.example"], HEADER);
+    case.object = object();
+    let attempt = case.deliver().await;
+    assert_eq!((reasons(&attempt), &attempt.notes[..]), (vec![None], &["told".to_owned()][..]));
+    {
+        let seen = graph.seen.lock().unwrap();
+        let tokens: Vec<_> = seen.iter().map(|request| request.headers["authorization"].to_str().unwrap()).collect();
+        assert_eq!(tokens, ["Bearer token-1", "Bearer token-2"]);
+        assert_eq!(seen[0].headers["content-type"], "application/json");
+        assert!(seen.iter().all(|request| request.body == [b"{", &[b' '; 100_000][..], b"}"].concat()));
+    }
+    let (graph, base) = Graph::start([refused, refused, TAKEN]).await;
+    let mut case = Case::new(base, &["a@x.example"], HEADER);
+    case.object = object();
+    assert_eq!(reasons(&case.deliver().await), [Some(Reason::AuthenticationRejected)]);
+    assert_eq!(graph.seen.lock().unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn an_object_that_cannot_be_read_to_its_end_is_not_sent() {
+    let damaged = Err(ContentError::Damaged("rotten".to_owned()));
+    let rows = [
+        (vec![Ok(vec![b' '; 5_000]), damaged.clone()], Reason::BodyDamaged, "in its middle"),
+        (vec![damaged], Reason::BodyDamaged, "at once"),
+    ];
+    for (pieces, reason, why) in rows {
+        let (graph, base) = Graph::start([]).await;
+        let mut case = Case::new(base, &["a@x.example"], HEADER);
+        case.object = Some(Object(10_000, pieces));
+        assert_eq!(reasons(&case.deliver().await), [Some(reason)], "{why}");
+        assert!(graph.seen.lock().unwrap().is_empty(), "{why}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_is_too_large_for_a_request_leaves_as_mime() {
+    let (graph, base) = Graph::start([]).await;
+    let mut case = Case::new(base, &["a@x.example"], HEADER);
+    case.object = Some(Object(MAX_REQUEST + 1, Vec::new()));
+    let attempt = case.deliver().await;
+    assert_eq!(reasons(&attempt), [None]);
+    assert_eq!(attempt.notes, ["sent as MIME: the object has 4194305 octets, Graph takes 4194304"]);
+    assert_eq!(graph.seen.lock().unwrap()[0].headers["content-type"], "text/plain");
 }
 
 #[tokio::test]

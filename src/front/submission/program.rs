@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http_body::Body;
-use tokio::sync::Semaphore;
 
 use super::desk::Desk;
 use super::intake::{Intake, Received, SizeLimits, storing_failed};
@@ -20,13 +19,13 @@ use crate::front::settings::ListenerSettings;
 use crate::mail::address_list::AddressList;
 use crate::mail::dsn::{MessageWishes, RecipientWishes};
 use crate::mail::form::{Composed, Fault, Form, NotCarried, People, compose};
-use crate::mail::header::{HeaderBlock, inspect};
+use crate::mail::header::{HeaderBlock, header_octets, inspect};
 use crate::mail::{Address, BodyType, Failure, QueueId, ReversePath, Sender};
-use crate::queue::{Answer, NewMessage, SpooledBody};
+use crate::queue::{Answer, BodyReader, NewMessage, Outlined, SpooledBody};
 use crate::smtp::data::LineEnds;
 use crate::smtp::{MailRequest, RcptRequest, RcptTarget, Reply};
 
-/// Octets of a message in JSON: it is held in memory as a whole. MIME may be as large as the account can send.
+/// Octets of a message in JSON: its texts are held in memory as a whole. MIME may be as large as the account can send.
 const MAX_JSON: u64 = 8 * 1024 * 1024;
 /// Octets of an object that is kept as it is. A larger one fits into no request of the way out that takes objects.
 const MAX_OBJECT: u64 = 4 * 1024 * 1024;
@@ -99,15 +98,13 @@ impl From<Fault> for NotTaken {
 #[derive(Clone)]
 pub struct Programs {
     door: Arc<Door>,
-    /// JSON is read by one at a time: it takes several times its size in memory.
-    reading: Arc<Semaphore>,
 }
 
 impl Programs {
     /// Beside the listeners of `submission`.
     pub fn new(submission: Arc<Submission>) -> Self {
         let door = Arc::new(Door::new(submission, ListenerSettings::for_programs(), None));
-        Self { door, reading: Arc::new(Semaphore::new(1)) }
+        Self { door }
     }
 
     /// The clients there are.
@@ -148,18 +145,15 @@ impl Programs {
         B::Error: std::fmt::Display,
     {
         let spooled = self.spool(body).await?;
-        let _turn = self.reading.acquire().await;
-        let reading = async { spooled.reader().await?.whole().await };
-        let octets = reading.await.map_err(|error| storing_failed(&error))?;
+        let reading = async { self.door.submission.queue.outline(form, spooled.reader().await?).await };
+        let Outlined { outline, alone: _alone } = reading.await.map_err(|error| storing_failed(&error))?;
         let mailbox = counter.own_mailbox();
-        let composed = compose(form, &octets, counter.id, mailbox.as_ref())?;
-        drop(octets);
+        let composed = compose(form, outline, counter.id, mailbox.as_ref())?;
         counter.announce(&composed.people)?;
         if form == Form::Microsoft && spooled.size() <= MAX_OBJECT {
             return counter.object(spooled, &composed);
         }
-        drop(spooled);
-        counter.composed(&self.door, composed).await
+        counter.composed(&self.door, composed, &spooled).await
     }
 
     /// The whole of a message in JSON, in bounded memory.
@@ -258,10 +252,19 @@ impl Counter {
     }
 
     /// A message that was made out of JSON, as MIME.
-    async fn composed(&mut self, door: &Door, composed: Composed) -> Result<NewMessage, NotTaken> {
+    async fn composed(
+        &mut self,
+        door: &Door,
+        composed: Composed,
+        source: &SpooledBody,
+    ) -> Result<NewMessage, NotTaken> {
         let most = self.desk.max_octets();
         let mut intake = Intake::new(door.submission.queue.body_writer(), SizeLimits { any: most, sealed: most });
-        intake.push(&composed.mime).await?;
+        let source = source.reader().await.map_err(|error| storing_failed(&error))?;
+        let mut mime = BodyReader::assembled(composed.mime, source);
+        while let Some(piece) = mime.chunk().await.map_err(|error| storing_failed(&error))? {
+            intake.push(&piece).await?;
+        }
         self.lost = [composed.ignored, composed.not_in_mime].concat();
         self.received(intake).await
     }
@@ -279,7 +282,7 @@ impl Counter {
         let not_in_mime = composed.not_in_mime.iter().map(|lost| lost.property.clone()).collect();
         let facts = ObjectFacts { octets: spooled.size(), not_in_mime };
         let body = spooled.as_microsoft_object();
-        let received = Received { body, found: inspect(&composed.mime) };
+        let received = Received { body, found: inspect(header(composed)) };
         let message = self.desk.take(received, self.id, (&self.client.name, "HTTP"))?;
         self.lost.clone_from(&composed.ignored);
         self.choose(&message, Some((facts, composed)))?;
@@ -290,9 +293,10 @@ impl Counter {
     fn choose(&mut self, message: &NewMessage, object: Option<(ObjectFacts, &Composed)>) -> Result<(), NotTaken> {
         let Some(ways) = self.desk.ways(&message.route.account) else { return Err(ours::no_way_out().into()) };
         let sender = Sender { policy: message.route.sender, mailbox: &message.route.mailbox };
-        let mime: &[u8] = object.as_ref().map_or(&[], |(_, composed)| &composed.mime);
-        let size = if object.is_some() { mime.len() as u64 } else { message.body.size() } + message.prefix.len() as u64;
-        let facts = Facts::read(&[&message.prefix, mime].concat(), &message.envelope, &sender, size);
+        let header = object.as_ref().map_or(&[][..], |(_, composed)| header(composed));
+        let size = object.as_ref().map_or(message.body.size(), |(_, composed)| composed.mime.size());
+        let size = size + message.prefix.len() as u64;
+        let facts = Facts::read(&[&message.prefix, header].concat(), &message.envelope, &sender, size);
         let choice = choose(&ways, &facts.with_object(object.as_ref().map(|(facts, _)| facts.clone())), |_| None);
         if let Some(failure) = choice.failure(&ways) {
             return Err(Reply::from(&failure).into());
@@ -302,6 +306,12 @@ impl Counter {
         }
         Ok(())
     }
+}
+
+/// The header of a message that was made of an object.
+fn header(composed: &Composed) -> &[u8] {
+    let head = composed.mime.head();
+    &head[..header_octets(head).unwrap_or(head.len())]
 }
 
 /// What is lost of an object on the way that comes first.

@@ -6,9 +6,11 @@ use std::collections::HashMap;
 
 use serde_json::{Map, Value, json};
 
-use super::json::{Fault, Node, parse};
+use super::assembly::Assembly;
+use super::json::{Fault, Node};
 use super::letter::Person;
 use super::microsoft;
+use super::outline::Outline;
 use crate::mail::{Address, Envelope, Sender, SenderPolicy};
 
 /// Own header fields that Graph takes in JSON, each with a name that begins with `x-`.
@@ -20,7 +22,7 @@ pub enum ForGraph {
     /// It leaves as this request of `sendMail`.
     Object {
         /// The request's JSON.
-        request: Vec<u8>,
+        request: Assembly,
         /// What history should say.
         notes: Vec<String>,
     },
@@ -28,20 +30,20 @@ pub enum ForGraph {
     AsMime(String),
 }
 
-/// Makes the request that sends the object in `octets` to all recipients of `envelope`. `message_id` is the one it has
+/// Makes the request that sends the object in `outline` to all recipients of `envelope`. `message_id` is the one it has
 /// had from us, with its angle brackets.
 ///
 /// # Errors
 /// It is no Microsoft object.
 pub fn for_graph(
-    octets: &[u8],
+    outline: Outline,
     envelope: &Envelope,
     sender: &Sender<'_>,
     message_id: Option<&str>,
 ) -> Result<ForGraph, Fault> {
-    let mut value = parse(octets)?;
+    let (mut value, files) = outline.read()?;
     drop_nulls(&mut value);
-    let root = Node::root(&value);
+    let root = Node::root(&value, &files);
     let (message, save) = microsoft::message(&root)?;
     if let Some(why) = only_as_mime(&message)? {
         return Ok(ForGraph::AsMime(why));
@@ -77,7 +79,7 @@ pub fn for_graph(
     }
     // Writing a value into memory does not fail.
     let request = serde_json::to_vec(&request).unwrap_or_default();
-    Ok(ForGraph::Object { request, notes })
+    Ok(ForGraph::Object { request: Assembly::new(request, &files, false), notes })
 }
 
 /// Takes out what is `null`: for programs that is what is missing, but Graph refuses it where it wants a collection.
@@ -113,13 +115,10 @@ fn take_message(value: &mut Value) -> Option<Map<String, Value>> {
     }
 }
 
-/// The attachments with what Graph wants of each: its kind, a name, base64 without breaks.
+/// The attachments with what Graph wants of each: its kind and a name.
 fn attachments(message: &super::json::Object<'_>) -> Result<Vec<Value>, Fault> {
     let one = |(node, file): (Node<'_>, super::letter::File)| {
         let mut object = node.value().as_object().cloned().unwrap_or_default();
-        if let Some(Value::String(bytes)) = object.get_mut("contentBytes") {
-            bytes.retain(|c| !c.is_ascii_whitespace());
-        }
         object.insert("@odata.type".to_owned(), microsoft::FILE.into());
         object.insert("name".to_owned(), file.name.into());
         object.insert("contentType".to_owned(), file.media_type.into());

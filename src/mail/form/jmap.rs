@@ -228,7 +228,7 @@ fn files(mail: &Object<'_>) -> Result<Vec<File>, Fault> {
             media_type,
             inline: place == Some("inline"),
             content_id,
-            octets: file.need("content")?.base64()?,
+            mark: file.need("content")?.file()?.to_owned(),
         })
     };
     list.list()?.iter().enumerate().map(one).collect()

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::outline::{FileText, Files};
 use crate::mail::Address;
 
 /// What is wrong with a message, and where.
@@ -14,38 +15,6 @@ pub struct Fault {
     pub why: String,
 }
 
-/// Values in one message. In memory each takes many times what it takes as text.
-const MOST_VALUES: usize = 50_000;
-
-/// Reads the text of a request.
-pub(super) fn parse(octets: &[u8]) -> Result<Value, Fault> {
-    // Some programs of Windows begin every text with a byte order mark.
-    let octets = octets.strip_prefix(b"\xef\xbb\xbf").unwrap_or(octets);
-    if count(octets) > MOST_VALUES {
-        let why = format!("a message has at most {MOST_VALUES} values; hand it in as MIME");
-        return Err(Fault { path: "the message".to_owned(), why });
-    }
-    serde_json::from_slice(octets).map_err(|error| Fault {
-        path: format!("line {}, column {}", error.line(), error.column()),
-        why: "this is not JSON; check quotes, commas and braces".to_owned(),
-    })
-}
-
-/// About how many values there are: each but the first stands behind a comma or the beginning of what holds it.
-fn count(octets: &[u8]) -> usize {
-    let (mut in_text, mut escaped, mut found) = (false, false, 0);
-    for octet in octets {
-        match (octet, in_text) {
-            _ if escaped => escaped = false,
-            (b'\\', true) => escaped = true,
-            (b'"', _) => in_text = !in_text,
-            (b',' | b'[' | b'{', false) => found += 1,
-            _ => {}
-        }
-    }
-    found
-}
-
 /// Whether a text can stand in a header field.
 pub(super) fn is_line(text: &str) -> bool {
     !text.chars().any(|c| c.is_control() && c != '\t')
@@ -56,11 +25,12 @@ pub(super) fn is_line(text: &str) -> bool {
 pub(super) struct Node<'a> {
     path: String,
     value: &'a Value,
+    files: &'a Files,
 }
 
 impl<'a> Node<'a> {
-    pub(super) fn root(value: &'a Value) -> Self {
-        Self { path: String::new(), value }
+    pub(super) fn root(value: &'a Value, files: &'a Files) -> Self {
+        Self { path: String::new(), value, files }
     }
 
     pub(super) const fn value(&self) -> &'a Value {
@@ -108,24 +78,20 @@ impl<'a> Node<'a> {
         text.parse().map_err(|error| self.fault(format!("`{text}` is no address: {error}")))
     }
 
-    /// Octets in base64; blanks and line breaks between are passed over.
-    pub(super) fn base64(&self) -> Result<Vec<u8>, Fault> {
-        use base64::Engine;
-        use base64::engine::general_purpose::STANDARD;
-        let text = self.text()?;
-        let has_blanks = text.bytes().any(|octet| octet.is_ascii_whitespace());
-        let decoded = if has_blanks {
-            STANDARD.decode(text.bytes().filter(|octet| !octet.is_ascii_whitespace()).collect::<Vec<u8>>())
-        } else {
-            STANDARD.decode(text)
-        };
-        decoded.map_err(|error| self.fault(format!("this is not base64: {}", error.to_string().to_lowercase())))
+    /// The mark of a file in base64; blanks and line breaks between are passed over.
+    pub(super) fn file(&self) -> Result<&'a str, Fault> {
+        let mark = self.text()?;
+        match self.files.marked(mark) {
+            Some(FileText { flaw: None, .. }) => Ok(mark),
+            Some(FileText { flaw: Some(flaw), .. }) => Err(self.fault(format!("this is not base64: {flaw}"))),
+            None => Err(self.fault("write the file's content in base64")),
+        }
     }
 
     pub(super) fn list(&self) -> Result<Vec<Node<'a>>, Fault> {
         let items = self.value.as_array();
         let items = items.ok_or_else(|| self.fault(format!("write a collection, not {}", kind(self.value))))?;
-        let item = |(number, value)| Node { path: format!("{}[{number}]", self.path), value };
+        let item = |(number, value)| Node { path: format!("{}[{number}]", self.path), value, files: self.files };
         Ok(items.iter().enumerate().map(item).collect())
     }
 
@@ -133,7 +99,7 @@ impl<'a> Node<'a> {
     pub(super) fn object(&self, known: &[&str]) -> Result<Object<'a>, Fault> {
         let object = self.any_object()?;
         let Some(stranger) = object.map.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(object) };
-        let at = Node { path: object.below(stranger), value: self.value };
+        let at = Node { path: object.below(stranger), ..self.clone() };
         let meant = known.iter().find(|name| name.eq_ignore_ascii_case(stranger));
         Err(at.fault(match meant {
             Some(name) => format!("there is no such property; write `{name}`"),
@@ -145,7 +111,7 @@ impl<'a> Node<'a> {
     pub(super) fn any_object(&self) -> Result<Object<'a>, Fault> {
         let map = self.value.as_object();
         let map = map.ok_or_else(|| self.fault(format!("write an object, not {}", kind(self.value))))?;
-        Ok(Object { path: self.path.clone(), map })
+        Ok(Object { path: self.path.clone(), map, files: self.files })
     }
 }
 
@@ -153,13 +119,14 @@ impl<'a> Node<'a> {
 pub(super) struct Object<'a> {
     path: String,
     map: &'a Map<String, Value>,
+    files: &'a Files,
 }
 
 impl<'a> Object<'a> {
     /// A property; `null` counts as missing.
     pub(super) fn get(&self, name: &str) -> Option<Node<'a>> {
         let value = self.map.get(name).filter(|value| !value.is_null())?;
-        Some(Node { path: self.below(name), value })
+        Some(Node { path: self.below(name), value, files: self.files })
     }
 
     /// A property that must be there.
@@ -169,7 +136,7 @@ impl<'a> Object<'a> {
 
     /// All properties.
     pub(super) fn entries(&self) -> impl Iterator<Item = (&'a str, Node<'a>)> {
-        self.map.iter().map(|(name, value)| (name.as_str(), Node { path: self.below(name), value }))
+        self.map.iter().map(|(name, value)| (name.as_str(), Node { path: self.below(name), value, files: self.files }))
     }
 
     fn below(&self, name: &str) -> String {

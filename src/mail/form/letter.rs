@@ -2,8 +2,6 @@
 
 use std::borrow::Cow;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use mail_builder::headers::address::Address as Written;
 use mail_builder::headers::content_type::ContentType;
 use mail_builder::headers::raw::Raw;
@@ -12,9 +10,6 @@ use mail_builder::headers::{Header, HeaderType};
 use mail_builder::mime::{BodyPart, MimePart};
 
 use crate::mail::{Address, QueueId};
-
-/// Characters of base64 on a line (RFC 2045 section 6.8).
-const LINE: usize = 76;
 
 /// Somebody, with the name shown for them.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,7 +43,8 @@ pub(super) struct File {
     pub(super) media_type: String,
     pub(super) content_id: Option<String>,
     pub(super) inline: bool,
-    pub(super) octets: Vec<u8>,
+    /// What stands for its content until it is put together.
+    pub(super) mark: String,
 }
 
 /// A message that is being written.
@@ -77,7 +73,7 @@ impl Letter<'_> {
         }
     }
 
-    /// The message in MIME.
+    /// The message in MIME, with the marks of its files.
     pub(super) fn write(self, id: QueueId) -> Vec<u8> {
         let mut out = Vec::new();
         let people = [
@@ -175,27 +171,27 @@ fn lines(text: &str) -> Cow<'_, str> {
     if !text.contains(['\r', '\n']) {
         return Cow::Borrowed(text);
     }
-    Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n").replace('\n', "\r\n"))
+    let mut out = String::with_capacity(text.len() + text.len() / 32);
+    let mut rest = text;
+    while let Some(at) = rest.find(['\r', '\n']) {
+        out.push_str(&rest[..at]);
+        out.push_str("\r\n");
+        rest = &rest[at..];
+        rest = rest.strip_prefix("\r\n").unwrap_or(&rest[1..]);
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
 }
 
 fn attached<'a>(file: File) -> MimePart<'a> {
-    let File { name, media_type, content_id, inline, octets } = file;
+    let File { name, media_type, content_id, inline, mark } = file;
     let place = ContentType::new(if inline { "inline" } else { "attachment" }).attribute("filename", name.clone());
     let kind = ContentType::new(media_type).attribute("name", name);
-    let part = MimePart::new(kind, BodyPart::Binary(in_base64(&octets).into()));
+    // A file must come out as it went in, a text too, so all files leave in base64.
+    let part = MimePart::new(kind, BodyPart::Binary(mark.into_bytes().into()));
     let part = part.header("Content-Disposition", place).transfer_encoding("base64");
     match content_id {
         Some(id) => part.cid(id),
         None => part,
     }
-}
-
-/// A file must come out as it went in, a text too, so all files leave in base64.
-fn in_base64(octets: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(octets.len().div_ceil(57) * (LINE + 2));
-    for line in octets.chunks(LINE / 4 * 3) {
-        out.extend_from_slice(STANDARD.encode(line).as_bytes());
-        out.extend_from_slice(b"\r\n");
-    }
-    out
 }

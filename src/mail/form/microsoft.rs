@@ -206,7 +206,7 @@ fn file(node: &Node<'_>, number: usize) -> Result<File, Fault> {
         media_type,
         content_id: content_id.filter(|id| !id.is_empty()),
         inline,
-        octets: file.need("contentBytes")?.base64()?,
+        mark: file.need("contentBytes")?.file()?.to_owned(),
     })
 }
 

@@ -2,17 +2,22 @@
 //! Here they become MIME, with the people they name; and the Microsoft object becomes what Graph is asked to send. What
 //! cannot be understood is a [`Fault`] with the path of the property.
 
+mod assembly;
+mod file;
 mod for_graph;
 mod jmap;
 mod json;
 mod letter;
 mod microsoft;
+mod outline;
 #[cfg(test)]
 mod tests;
 
+pub use assembly::{Assembly, Filling, Piece};
 pub use for_graph::{ForGraph, for_graph};
 pub use json::Fault;
 pub use letter::People;
+pub use outline::{Outline, Outliner};
 
 use super::{Address, QueueId};
 
@@ -39,7 +44,7 @@ pub struct NotCarried {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Composed {
     /// The message in MIME. `Date`, `Message-ID` and `From` are there only if the program gave them.
-    pub mime: Vec<u8>,
+    pub mime: Assembly,
     /// Whom it names.
     pub people: People,
     /// What MIME cannot carry of it.
@@ -53,14 +58,14 @@ pub struct Composed {
 ///
 /// # Errors
 /// The first property that cannot be understood.
-pub fn compose(form: Form, octets: &[u8], id: QueueId, mailbox: Option<&Address>) -> Result<Composed, Fault> {
-    let value = json::parse(octets)?;
-    let root = json::Node::root(&value);
+pub fn compose(form: Form, outline: Outline, id: QueueId, mailbox: Option<&Address>) -> Result<Composed, Fault> {
+    let (value, files) = outline.read()?;
+    let root = json::Node::root(&value, &files);
     let read = match form {
         Form::Microsoft => microsoft::read(&root, mailbox)?,
         Form::Jmap => jmap::read(&root)?,
     };
     let microsoft::Read { letter, not_in_mime, ignored } = read;
     let people = letter.people();
-    Ok(Composed { mime: letter.write(id), people, not_in_mime, ignored })
+    Ok(Composed { mime: Assembly::new(letter.write(id), &files, true), people, not_in_mime, ignored })
 }

@@ -1,6 +1,7 @@
 //! Content on its way into the queue: small content in memory and then in the database, large content in files of the
 //! folder `spool`. A file is whole and durable, name and all, before the row that names it is committed.
 
+mod assembled;
 mod budget;
 mod checksum;
 mod file;

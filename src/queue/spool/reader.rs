@@ -1,11 +1,14 @@
 //! Content being sent.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::assembled::Assembled;
 use super::{Expected, Summing, file};
+use crate::mail::form::Assembly;
 use crate::queue::QueueError;
 
 /// Octets that are read from a file at once.
@@ -21,8 +24,10 @@ pub struct BodyReader {
 
 #[derive(Debug)]
 enum Source {
-    Memory(Arc<[u8]>),
+    /// Octets, and what of them is still to be given out.
+    Memory(Arc<[u8]>, Range<usize>),
     File(Open),
+    Assembled(Box<Assembled>),
     Done,
 }
 
@@ -50,7 +55,8 @@ impl BodyReader {
             summing.add(&octets);
             compare(summing, &expected, "the content in the database")?;
         }
-        Ok(Self { source: Source::Memory(octets), size })
+        let left = 0..octets.len();
+        Ok(Self { source: Source::Memory(octets, left), size })
     }
 
     /// Content in a file. Rows of before checksums have none `expected`.
@@ -65,6 +71,12 @@ impl BodyReader {
         Ok(Self { source: Source::File(Open { file: Arc::new(file), path, left: size, check }), size })
     }
 
+    /// What `assembly` is when its gaps are filled from `source`, the message that it was made of.
+    pub fn assembled(assembly: Assembly, source: Self) -> Self {
+        let size = assembly.size();
+        Self { source: Source::Assembled(Box::new(Assembled::new(assembly, source))), size }
+    }
+
     /// Octets of the whole content.
     pub fn size(&self) -> u64 {
         self.size
@@ -75,29 +87,43 @@ impl BodyReader {
     /// # Errors
     /// [`QueueError::BodyDamaged`] if the file is not what was accepted, [`QueueError::Spool`] if it cannot be read.
     pub async fn chunk(&mut self) -> Result<Option<Vec<u8>>, QueueError> {
-        match std::mem::replace(&mut self.source, Source::Done) {
-            Source::Memory(octets) if !octets.is_empty() => Ok(Some(octets.to_vec())),
-            Source::File(open) if open.left > 0 => {
-                let (piece, open) = open.next().await?;
-                self.source = Source::File(open);
-                Ok(Some(piece))
+        match &mut self.source {
+            Source::Memory(octets, left) => {
+                let piece = octets[std::mem::take(left)].to_vec();
+                return Ok(Some(piece).filter(|piece| !piece.is_empty()));
             }
-            Source::Memory(_) | Source::File(_) | Source::Done => Ok(None),
+            Source::Assembled(assembled) => return assembled.chunk().await,
+            Source::File(open) if open.left == 0 => return Ok(None),
+            Source::File(_) | Source::Done => {}
         }
+        let Source::File(open) = std::mem::replace(&mut self.source, Source::Done) else { return Ok(None) };
+        let (piece, open) = open.next().await?;
+        self.source = Source::File(open);
+        Ok(Some(piece))
     }
-}
 
-impl BodyReader {
-    /// All that is left, in memory: for what is known to be small.
+    /// Goes on at `place` and ends there. From then on the content is not compared with its checksum.
     ///
     /// # Errors
     /// As [`BodyReader::chunk`].
-    pub async fn whole(mut self) -> Result<Vec<u8>, QueueError> {
-        let mut octets = Vec::with_capacity(usize::try_from(self.size).unwrap_or_default());
-        while let Some(piece) = self.chunk().await? {
-            octets.extend_from_slice(&piece);
+    pub(super) fn go_to(&mut self, place: Range<u64>) -> Result<(), QueueError> {
+        let beyond = || damaged(format!("it ends before octet {}", place.end));
+        if place.end > self.size {
+            return Err(beyond());
         }
-        Ok(octets)
+        match &mut self.source {
+            Source::Memory(_, left) => {
+                let at = |place: u64| usize::try_from(place).map_err(|_| beyond());
+                *left = at(place.start)?..at(place.end)?;
+            }
+            Source::File(Open { file, path, left, check }) => {
+                let mut file = &**file;
+                file.seek(SeekFrom::Start(place.start)).map_err(|error| QueueError::spool(path, error))?;
+                (*left, *check) = (place.end - place.start, None);
+            }
+            Source::Assembled(_) | Source::Done => return Err(damaged("it cannot be read again".to_owned())),
+        }
+        Ok(())
     }
 }
 
@@ -156,6 +182,6 @@ fn missing(path: &Path, size: u64) -> QueueError {
     damaged(format!("`{}` is missing, or is not the file of {size} octets that was accepted", path.display()))
 }
 
-fn damaged(what: String) -> QueueError {
+pub(super) fn damaged(what: String) -> QueueError {
     QueueError::BodyDamaged(what)
 }

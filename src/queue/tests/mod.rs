@@ -4,6 +4,7 @@ mod accepting;
 mod bouncing;
 mod direct;
 mod fairness;
+mod forms;
 mod handling;
 mod holding;
 mod leasing;

@@ -1,3 +1,5 @@
+mod files;
+
 use mail_parser::{MessageParser, MimeHeaders};
 use serde_json::{Value, json};
 
@@ -12,12 +14,43 @@ fn mailbox() -> Address {
     "box@x.example".parse().unwrap()
 }
 
+/// The outline of a message that comes in pieces of so many octets.
+fn outline(form: Form, octets: &[u8], pieces: usize) -> Outline {
+    let mut outliner = Outliner::new(form);
+    octets.chunks(pieces).for_each(|piece| outliner.push(piece));
+    outliner.finish()
+}
+
+fn read(form: Form, octets: &[u8]) -> Result<Composed, Fault> {
+    compose(form, outline(form, octets, 1_000), id(), Some(&mailbox()))
+}
+
+/// The whole of an assembly, whose files come in pieces of so many octets.
+fn whole(assembly: &Assembly, source: &[u8], pieces: usize) -> Vec<u8> {
+    let mut out = Vec::new();
+    for piece in (0..).map_while(|number| assembly.piece(number)) {
+        match piece {
+            Piece::Octets(octets) => out.extend_from_slice(octets),
+            Piece::File(place, mut filling) => {
+                let text = &source[place.start as usize..place.end as usize];
+                text.chunks(pieces).for_each(|text| out.extend(filling.fill(text)));
+            }
+        }
+    }
+    assert_eq!(out.len() as u64, assembly.size());
+    out
+}
+
 fn composed(form: Form, value: &Value) -> Composed {
-    compose(form, value.to_string().as_bytes(), id(), Some(&mailbox())).unwrap()
+    read(form, value.to_string().as_bytes()).unwrap()
+}
+
+fn mime(form: Form, value: &Value) -> Vec<u8> {
+    whole(&composed(form, value).mime, value.to_string().as_bytes(), 100)
 }
 
 fn fault(form: Form, value: &Value) -> Fault {
-    compose(form, value.to_string().as_bytes(), id(), Some(&mailbox())).unwrap_err()
+    read(form, value.to_string().as_bytes()).unwrap_err()
 }
 
 fn header(mime: &[u8], name: &str) -> String {
@@ -96,7 +129,7 @@ fn what_is_wrong_with_a_microsoft_object_is_named_by_its_path() {
     for (form, value, path, why) in rows {
         assert_eq!(fault(form, &value).path, path, "{why}: {}", fault(form, &value));
     }
-    let told = compose(Microsoft, b"{\n \"subject\": }", id(), None).unwrap_err();
+    let told = read(Microsoft, b"{\n \"subject\": }").unwrap_err();
     assert_eq!(told.path, "line 2, column 13");
     assert!(fault(Microsoft, &json!({ "Subject": "s" })).why.contains("write `subject`"));
 }
@@ -141,8 +174,8 @@ fn the_same_octets_come_out_each_time() {
             { "name": "i.png", "contentBytes": "AAEC", "isInline": true, "contentId": "i" },
         ],
     });
-    let first = composed(Form::Microsoft, &value).mime;
-    assert_eq!(first, composed(Form::Microsoft, &value).mime, "an attempt after a restart sends the same message");
+    let first = mime(Form::Microsoft, &value);
+    assert_eq!(first, mime(Form::Microsoft, &value), "an attempt after a restart sends the same message");
     let text = String::from_utf8(first).unwrap();
     assert!(!text.contains("Date:") && !text.contains("Message-ID:"), "those stand in our own lines: {text}");
 }
@@ -164,7 +197,7 @@ fn every_file_and_text_arrives_as_it_was() {
                 "attachments": [{ "name": "Gr\u{fc}\u{df}e \"x\".txt", "type": "text/plain", "content": in_base64(&octets) }] }),
         ),
     ] {
-        let mime = composed(form, &value).mime;
+        let mime = mime(form, &value);
         assert!(
             mime.split(|&octet| octet == b'\n').all(|line| line.len() < 999),
             "{form:?}: lines that every server takes"
@@ -203,10 +236,12 @@ fn people_are_written_in_each_way_that_4d_knows() {
         (json!(["a@x.example", { "email": "b@x.example" }]), "a@x.example b@x.example", "a collection of both"),
     ];
     for (people, expected, why) in rows {
-        let made = composed(Form::Jmap, &json!({ "to": people, "from": "f@x.example" }));
+        let value = json!({ "to": people, "from": "f@x.example" });
+        let made = composed(Form::Jmap, &value);
         let addresses: Vec<_> = made.people.recipients.iter().map(ToString::to_string).collect();
         assert_eq!(addresses.join(" "), expected, "{why}");
-        let message = MessageParser::default().parse(&made.mime).unwrap();
+        let mime = mime(Form::Jmap, &value);
+        let message = MessageParser::default().parse(&mime).unwrap();
         let read: Vec<_> = message.to().unwrap().iter().filter_map(|to| to.address()).collect();
         assert_eq!(read.join(" "), expected, "{why}: another reader sees them too");
     }
@@ -215,7 +250,7 @@ fn people_are_written_in_each_way_that_4d_knows() {
 #[test]
 fn texts_are_alternatives_and_trees_stay_trees() {
     let kinds = |value: &Value| {
-        let mime = composed(Form::Jmap, value).mime;
+        let mime = mime(Form::Jmap, value);
         let message = MessageParser::default().parse(&mime).unwrap();
         let kind = |part: &mail_parser::MessagePart<'_>| {
             let kind = part.content_type().unwrap();
@@ -241,24 +276,27 @@ fn texts_are_alternatives_and_trees_stay_trees() {
 #[test]
 fn receipts_go_to_whom_the_message_is_from() {
     let asked = json!({ "toRecipients": to("a@x.example"), "isDeliveryReceiptRequested": true, "isReadReceiptRequested": true });
-    let mime = composed(Form::Microsoft, &asked).mime;
-    assert_eq!(header(&mime, "Return-Receipt-To"), "<box@x.example>");
-    assert_eq!(header(&mime, "Disposition-Notification-To"), "<box@x.example>");
+    let sent = mime(Form::Microsoft, &asked);
+    assert_eq!(header(&sent, "Return-Receipt-To"), "<box@x.example>");
+    assert_eq!(header(&sent, "Disposition-Notification-To"), "<box@x.example>");
     let mut from = asked;
     from["from"] = to("f@x.example")[0].clone();
-    assert_eq!(header(&composed(Form::Microsoft, &from).mime, "Disposition-Notification-To"), "<f@x.example>");
+    assert_eq!(header(&mime(Form::Microsoft, &from), "Disposition-Notification-To"), "<f@x.example>");
 }
 
 fn graph(object: &Value, recipients: &[&str], policy: SenderPolicy) -> ForGraph {
     let recipients = recipients.iter().map(|to| Recipient::from(to.parse::<Address>().unwrap())).collect();
     let envelope = Envelope::new(ReversePath::Mailbox(mailbox()), recipients).unwrap();
     let sender = Sender { policy, mailbox: &mailbox() };
-    for_graph(object.to_string().as_bytes(), &envelope, &sender, Some("<1@x>")).unwrap()
+    let outline = outline(Form::Microsoft, object.to_string().as_bytes(), 1_000);
+    for_graph(outline, &envelope, &sender, Some("<1@x>")).unwrap()
 }
 
 fn request(object: &Value, recipients: &[&str], policy: SenderPolicy) -> Value {
     match graph(object, recipients, policy) {
-        ForGraph::Object { request, .. } => serde_json::from_slice(&request).unwrap(),
+        ForGraph::Object { request, .. } => {
+            serde_json::from_slice(&whole(&request, object.to_string().as_bytes(), 100)).unwrap()
+        }
         ForGraph::AsMime(why) => panic!("{why}"),
     }
 }
@@ -322,7 +360,7 @@ fn what_is_null_is_missing_for_graph_as_well() {
 fn a_message_of_very_many_values_is_refused_before_it_is_read() {
     let many = |item: &str| format!("{{\"subject\": [{item}]}}", item = vec![item; 50_000].join(","));
     for item in ["0", "{}", "[]"] {
-        let fault = compose(Form::Microsoft, many(item).as_bytes(), QueueId::fresh(), None).unwrap_err();
+        let fault = read(Form::Microsoft, many(item).as_bytes()).unwrap_err();
         assert!(fault.why.contains("50000 values"), "{fault}");
     }
     let text = json!({ "toRecipients": to("a@x.example"), "subject": "s",
@@ -353,7 +391,7 @@ fn both_spellings_and_both_wrappings_are_one_message() {
     let plain = json!({ "toRecipients": to("a@x.example"), "attachment": file, "saveToSentItems": false });
     let wrapped =
         json!({ "message": { "toRecipients": to("a@x.example"), "attachments": file }, "saveToSentItems": false });
-    assert_eq!(composed(Form::Microsoft, &plain).mime, composed(Form::Microsoft, &wrapped).mime);
+    assert_eq!(mime(Form::Microsoft, &plain), mime(Form::Microsoft, &wrapped));
     let asked = request(&plain, &["a@x.example"], SenderPolicy::Keep);
     assert_eq!(asked, request(&wrapped, &["a@x.example"], SenderPolicy::Keep));
     assert_eq!(asked["saveToSentItems"], false);
