@@ -1,7 +1,9 @@
-//! A message from a client, made ready for each kind of way out: its header is read and edited, its parts are found.
+//! A message from a client, made ready for each kind of way out: its header is read and edited, its parts are found. Or one
+//! out of a watched mailbox, read as a report.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use oxpost::mail::dsn::BounceReport;
 use oxpost::mail::header::{HeaderBlock, inspect};
 use oxpost::mail::outgoing::{for_envelope, for_headers, header_only_recipients};
 use oxpost::mail::parts::{Scanner, sealed_header};
@@ -30,4 +32,7 @@ fuzz_target!(|octets: &[u8]| {
         scanner.push(piece);
     }
     let _structure = scanner.finish();
+    if let Some(report) = BounceReport::read(message) {
+        assert!(!report.recipients.is_empty(), "a report tells of somebody");
+    }
 });

@@ -26,6 +26,9 @@ pub(super) struct HistoryArguments {
     /// Messages that were accepted on this day (UTC), such as 2026-11-21.
     #[arg(long)]
     day: Option<String>,
+    /// Messages alone of which a report in the mailbox said later that they did not arrive (`watch_inbox`).
+    #[arg(long)]
+    bounced: bool,
     /// At most so many, newest first.
     #[arg(long, default_value_t = 20)]
     limit: usize,
@@ -75,7 +78,10 @@ async fn tell(reach: &Reach, arguments: &HistoryArguments) -> Result<usize, Repo
 fn path(arguments: &HistoryArguments, limit: usize, before: Option<&str>) -> String {
     let mut query = url::form_urlencoded::Serializer::new(String::new());
     query.append_pair("limit", &limit.to_string());
-    let HistoryArguments { text, client, account, day, .. } = arguments;
+    let HistoryArguments { text, client, account, day, bounced, .. } = arguments;
+    if *bounced {
+        query.append_pair("bounced", "true");
+    }
     let rest = [
         ("search", text.as_deref()),
         ("client", client.as_deref()),

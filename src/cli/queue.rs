@@ -190,6 +190,9 @@ fn print_summary(message: &Summary) {
     if let Some(failure) = &message.failure {
         say(format_args!("  {failure}"));
     }
+    if message.bounced > 0 {
+        say(format_args!("  a report in the mailbox says later that it did not reach {} of them", message.bounced));
+    }
     if let Some(hint) = &message.hint {
         say(format_args!("  next step: {hint}"));
     }
@@ -205,6 +208,9 @@ pub(super) fn print_detail(detail: &Detail) {
     for recipient in &detail.recipients {
         let words = recipient.receipt.clone().or_else(|| recipient.failure.as_ref().map(ToString::to_string));
         say(format_args!("  to <{}>: {} {}", recipient.address, recipient.state, words.unwrap_or_default()));
+        for bounce in &recipient.bounces {
+            say(format_args!("    a report in the mailbox at {} says: {bounce}", bounce.at));
+        }
     }
     for attempt in &detail.attempts {
         print_attempt(attempt);

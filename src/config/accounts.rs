@@ -10,8 +10,9 @@ use super::quantity::SizeText;
 use super::reader::Reader;
 use super::reading;
 use super::smarthost::Smarthost;
+use super::watching;
 use crate::account::{Account, MailboxRule};
-use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpLogin, SmtpWay, Way};
+use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpLogin, SmtpWay, WatchedInbox, Way};
 use crate::front::ReadingServers;
 use crate::mail::{Address, BackendKind, Domain};
 use crate::token::{AccountSettings, Grant, Purpose};
@@ -23,6 +24,7 @@ pub(super) struct Read {
     pub(super) grants: Vec<AccountSettings>,
     pub(super) ways: Vec<AccountWays>,
     pub(super) reading: HashMap<String, ReadingServers>,
+    pub(super) inboxes: Vec<WatchedInbox>,
 }
 
 /// Reads all accounts. One with a fault that leaves nothing to build is left out.
@@ -49,6 +51,7 @@ pub(super) fn read(
         let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
         let shared = reading::shared(reader, &at, typed);
         let tokens_for = tokens_for(reader, &at, typed, service);
+        let watched = watching::of_account(reader, (&at, name), typed, (service, mailbox.as_ref()));
         let Some(mailbox) = mailbox else { continue };
         if !typed.read.is_empty() {
             read.reading.insert(name.clone(), servers);
@@ -67,11 +70,13 @@ pub(super) fn read(
                 .chain(for_reading)
                 .chain(directory(reader, name))
                 .chain(tokens_for)
+                .chain(watched.is_some().then_some(Purpose::Inbox))
                 .collect(),
             drafts: typed.drafts,
             login_hint: address.as_ref().map(Address::to_string),
             sign_in_as,
         });
+        read.inboxes.extend(watched);
         let (account, provider) = (name.clone(), provider.clone());
         read.ways.push(AccountWays {
             account,
@@ -293,7 +298,7 @@ fn way(
     })
 }
 
-fn signs_in_for_another(typed: &file::Account) -> bool {
+pub(super) fn signs_in_for_another(typed: &file::Account) -> bool {
     let names = typed.sign_in_as.as_deref().zip(typed.mailbox.as_deref());
     names.is_some_and(|(name, mailbox)| !name.eq_ignore_ascii_case(mailbox))
 }

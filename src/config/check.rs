@@ -198,6 +198,13 @@ fn account_section(config: &Config, account: &Account) -> Option<Section> {
     if let Some(servers) = config.reading.get(&account.name) {
         lines.push(format!("read by {}", reading_words(servers)));
     }
+    if let Some(inbox) = config.delivery.inboxes.iter().find(|inbox| inbox.account == account.name) {
+        let every = duration_words(inbox.every);
+        lines.push(format!(
+            "inbox: looked into every {every} for reports about mail that did not arrive, by {} (needs Mail.Read)",
+            inbox.base
+        ));
+    }
     if !account.shared.is_empty() {
         lines.push(format!(
             "shared mailboxes: {}",

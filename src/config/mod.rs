@@ -27,6 +27,7 @@ mod smarthost;
 mod suggest;
 #[cfg(test)]
 mod tests;
+mod watching;
 
 pub use document::Position;
 pub use fault::{ConfigError, ConfigErrors, KeyPath, Step};
@@ -215,7 +216,7 @@ fn whole(reader: &mut Reader<'_>, path: &Path) -> Config {
         log: LogSettings { format: file.log.format, level: file.log.level },
         token: token::Settings { providers: services.into_providers(), accounts: read.grants },
         queue: queue_settings(reader, &file.queue, &data),
-        delivery: delivery_settings(reader, &file.delivery, read.ways),
+        delivery: delivery_settings(reader, &file.delivery, (read.ways, read.inboxes)),
         reading: read.reading,
         directory,
         accounts: read.accounts,
@@ -306,11 +307,12 @@ fn queue_settings(reader: &mut Reader<'_>, typed: &file::Queue, data: &Path) -> 
 fn delivery_settings(
     reader: &mut Reader<'_>,
     typed: &file::Delivery,
-    ways: Vec<delivery::AccountWays>,
+    (ways, inboxes): (Vec<delivery::AccountWays>, Vec<delivery::WatchedInbox>),
 ) -> delivery::Settings {
     let at = KeyPath::root().key("delivery");
     delivery::Settings {
         accounts: ways.into_iter().map(|ways| (ways.account.clone(), ways)).collect(),
+        inboxes,
         step_timeout: reader.time_to_wait(at.key("step_timeout"), &typed.step_timeout),
         final_timeout: reader.time_to_wait(at.key("final_timeout"), &typed.final_timeout),
         idle_timeout: reader.duration(at.key("idle_timeout"), &typed.idle_timeout),

@@ -17,6 +17,7 @@ mod content;
 pub mod ews;
 pub mod gmail;
 pub mod graph;
+pub mod inbox;
 mod lane;
 mod notebook;
 mod reading;
@@ -30,7 +31,9 @@ mod turns;
 mod web;
 pub mod worker;
 
-pub use settings::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, Way};
+pub use settings::{
+    AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, WatchedInbox, Way,
+};
 
 /// A future behind a pointer, so that the traits below can be made into objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

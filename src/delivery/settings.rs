@@ -242,11 +242,32 @@ impl AccountWays {
     }
 }
 
+/// A mailbox that is looked into for reports about mail that did not arrive.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WatchedInbox {
+    /// The account's name.
+    pub account: String,
+    /// The name of its provider.
+    pub provider: String,
+    /// The mailbox.
+    pub mailbox: Address,
+    /// Base of Graph, such as `https://graph.microsoft.com/v1.0`, without a slash at the end.
+    pub base: Url,
+    /// Whether the mailbox is named in the path, as in [`GraphWay`].
+    pub by_name: bool,
+    /// Whether nobody signs in for it.
+    pub app_only: bool,
+    /// How often.
+    pub every: Duration,
+}
+
 /// Settings of delivery.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// By account name.
     pub accounts: HashMap<String, AccountWays>,
+    /// Mailboxes that are watched.
+    pub inboxes: Vec<WatchedInbox>,
     /// The longest wait for one step of a provider. Default 30 s.
     pub step_timeout: Duration,
     /// The longest wait for the answer to the end of data. Default 10 min (RFC 5321 section 4.5.3.2.6).

@@ -28,6 +28,7 @@ use crate::account::password::{HashError, Passwords};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::Carrier;
+use crate::delivery::inbox::Watcher;
 use crate::delivery::worker::Worker;
 use crate::front::admin::{Control, Reload, router};
 use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
@@ -92,6 +93,7 @@ struct Running {
     submission: Arc<Submission>,
     reading: Arc<Reading>,
     carrier: Arc<Carrier>,
+    watcher: Arc<Watcher>,
     config: ArcSwap<Config>,
     clock: Clock,
     wiring: ways::Wiring,
@@ -142,6 +144,7 @@ impl Gateway {
         tasks.spawn(until(stop_delivery.clone(), SignedIn::of(&parts).release()));
         let sending = alarm::run(notices, Arc::clone(&running), parts.queue.clone(), parts.http.clone());
         tasks.spawn(until(stop_delivery.clone(), sending));
+        tasks.spawn(until(stop_delivery.clone(), Arc::clone(&running.watcher).run()));
         let router = router(control.clone());
         tasks.spawn(until(stop_delivery.clone(), async move {
             if let Err(error) = axum::serve(commands, router).await {
@@ -219,9 +222,10 @@ impl Running {
             observer,
             clock: clock.clone(),
         };
+        let watcher = Arc::new(Watcher::new(wiring.watch(parts, &clock), &config.delivery));
         let config = ArcSwap::from_pointee(config);
         let (submission, reading) = (Arc::new(submission), Arc::new(reading));
-        Ok(Self { submission, reading, carrier: Arc::new(carrier), config, clock, wiring, tls, shown })
+        Ok(Self { submission, reading, carrier: Arc::new(carrier), watcher, config, clock, wiring, tls, shown })
     }
 
     fn reloader(self: &Arc<Self>, parts: &Parts) -> Reload {
@@ -242,6 +246,7 @@ impl Running {
                 this.submission.rules.store(Arc::new(rules));
                 this.reading.replace(reading_rules);
                 this.carrier.replace(this.wiring.ways(&new));
+                this.watcher.replace(&new.delivery);
                 tokens.reload(new.token.clone());
                 directory.reload(new.directory.clone());
                 this.shown.swap(control::setup(&new));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::Parts;
 use crate::account::MailboxRule;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::carrier::{Notify, Ways};
 use crate::delivery::ews::EwsBackend;
 use crate::delivery::gmail::GmailBackend;
 use crate::delivery::graph::GraphBackend;
+use crate::delivery::inbox::WatchParts;
 use crate::delivery::smtp::SmtpBackend;
 use crate::delivery::{Backend, BoxFuture, Settings, Token, Tokens, Way};
 use crate::http::Http;
@@ -37,6 +39,17 @@ impl Wiring {
             (name.clone(), backends)
         });
         Ways { backends: backends.collect(), notify: notify(config), accounts }
+    }
+
+    /// What mailboxes are watched with.
+    pub(super) fn watch(&self, parts: &Parts, clock: &Clock) -> WatchParts {
+        WatchParts {
+            queue: parts.queue.clone(),
+            http: self.http.clone(),
+            tokens: Arc::clone(&self.tokens),
+            standing: parts.tokens.clone(),
+            clock: clock.clone(),
+        }
     }
 
     fn backend(&self, way: &Way, settings: &Settings) -> Arc<dyn Backend> {

@@ -2,8 +2,9 @@
 
 use std::net::IpAddr;
 
+use super::dsn::BounceAction;
 use super::failure::BackendKind;
-use super::{Failure, QueueId};
+use super::{EnhancedStatusCode, Failure, QueueId};
 use crate::clock::Timestamp;
 
 /// One thing that happened. The fields are named after what they hold.
@@ -69,6 +70,15 @@ pub enum Event {
     Reported { id: QueueId, about: QueueId, to: String },
     /// A failure that nobody can be told of by mail.
     Unreported { about: QueueId, why: String },
+    /// A report in the mailbox says that a message did not reach a recipient, though the provider took it.
+    Bounced {
+        id: QueueId,
+        account: String,
+        recipient: String,
+        action: BounceAction,
+        status: Option<EnhancedStatusCode>,
+        words: String,
+    },
     /// A reading client is logged in; from here on its session is only carried.
     SessionOpened {
         session: String,

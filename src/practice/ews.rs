@@ -125,7 +125,7 @@ fn take(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Result<(), Refusal
     if asked.disposition == "SendAndSaveCopy" {
         shared.items().sent(&mailbox.address, None, &incoming.raw, now);
     }
-    shared.office.take(incoming, now);
+    shared.take(incoming);
     Ok(())
 }
 

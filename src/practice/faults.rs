@@ -105,6 +105,10 @@ pub enum WebStep {
     Read,
     /// Messages looked for.
     Find,
+    /// The inbox listed.
+    Inbox,
+    /// A message read as MIME.
+    Value,
     /// An attachment posted whole.
     Attach,
     /// An upload session opened.

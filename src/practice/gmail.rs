@@ -197,7 +197,7 @@ fn take(shared: &Shared, access: &Access, raw: &[u8]) -> Result<String, Problem>
         raw: raw.to_vec(),
         object: None,
     };
-    shared.office.take(incoming, shared.clock.now());
+    shared.take(incoming);
     Ok(random_text(12))
 }
 

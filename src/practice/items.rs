@@ -1,11 +1,10 @@
 //! What lies in the mailboxes: drafts with their attachments, upload sessions, and Sent Items. A value without I/O.
 
-use std::collections::HashMap;
-
-use mail_parser::MessageParser;
+use std::collections::{HashMap, VecDeque};
 
 use super::directory::same;
 use super::ledger::random_text;
+use super::letter;
 use crate::clock::Timestamp;
 
 /// A file attached to a draft.
@@ -52,12 +51,30 @@ pub(super) struct Sent {
     pub(super) at: Timestamp,
 }
 
+/// A message in an inbox.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Lying {
+    mailbox: String,
+    pub(super) id: String,
+    /// Nobody sees it before.
+    pub(super) at: Timestamp,
+    /// `PidTagMessageClass`.
+    pub(super) class: String,
+    pub(super) from: String,
+    pub(super) subject: String,
+    pub(super) raw: Vec<u8>,
+}
+
+/// The newest so many messages of all inboxes are remembered.
+const LYING: usize = 5_000;
+
 /// All mailboxes together.
 #[derive(Default)]
 pub(super) struct Items {
     drafts: HashMap<String, Draft>,
     uploads: HashMap<String, Upload>,
     sent: Vec<Sent>,
+    inbox: VecDeque<Lying>,
 }
 
 impl Items {
@@ -90,6 +107,22 @@ impl Items {
     pub(super) fn sent(&mut self, mailbox: &str, id: Option<String>, raw: &[u8], at: Timestamp) {
         let id = id.unwrap_or_else(|| format!("AAMk{}=", random_text(60)));
         self.sent.push(Sent { mailbox: mailbox.to_owned(), id, message_id: message_id_of(raw), at });
+    }
+
+    /// Puts a message of this class into the inbox, to be seen from `at` on.
+    pub(super) fn put_into_inbox(&mut self, mailbox: &str, class: &str, raw: Vec<u8>, at: Timestamp) {
+        let from = letter::Addresses::read(&raw).from.into_iter().next().unwrap_or_default();
+        let (id, subject) = (format!("AAMk{}/i+=", random_text(60)), letter::show(&raw).subject);
+        let (mailbox, class) = (mailbox.to_owned(), class.to_owned());
+        self.inbox.push_back(Lying { mailbox, id, at, class, from, subject, raw });
+        if self.inbox.len() > LYING {
+            self.inbox.pop_front();
+        }
+    }
+
+    /// What lies in the inbox now.
+    pub(super) fn inbox(&self, mailbox: &str, now: Timestamp) -> impl Iterator<Item = &Lying> {
+        self.inbox.iter().filter(move |lying| same(&lying.mailbox, mailbox) && lying.at <= now)
     }
 
     /// The id that a draft has once it is sent: the same if it lasts.
@@ -134,7 +167,5 @@ impl Items {
 
 /// With its angle brackets; empty if there is none.
 fn message_id_of(raw: &[u8]) -> String {
-    let message = MessageParser::default().parse_headers(raw);
-    let message_id = message.as_ref().and_then(|message| message.message_id());
-    message_id.map(|id| format!("<{id}>")).unwrap_or_default()
+    letter::message_id(raw).unwrap_or_default()
 }

@@ -70,6 +70,12 @@ pub(super) fn header_text(raw: &[u8]) -> String {
     String::from_utf8_lossy(&raw[..end.unwrap_or(raw.len())]).into_owned()
 }
 
+/// `Message-ID` with its angle brackets.
+pub(super) fn message_id(raw: &[u8]) -> Option<String> {
+    let message = MessageParser::default().parse_headers(raw)?;
+    message.message_id().map(|id| format!("<{id}>"))
+}
+
 /// What a mail program would show of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Shown {

@@ -8,6 +8,7 @@
 
 mod assembly;
 mod authority;
+mod bounces;
 mod codes;
 mod directory;
 mod ews;

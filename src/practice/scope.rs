@@ -35,6 +35,7 @@ impl Resource {
                 "Mail.Send",
                 "Mail.Send.Shared",
                 "Mail.Read",
+                "Mail.Read.Shared",
                 "Mail.ReadBasic",
                 "Mail.ReadWrite",
                 "Mail.ReadWrite.Shared",

@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::bounces;
 use super::codes::Codes;
 use super::directory::Directory;
 use super::gmail::Pending;
 use super::items::Items;
-use super::ledger::{Access, Bad, Ledger};
-use super::post_office::{Place, PostOffice};
+use super::ledger::{Access, Bad, Ledger, random_text};
+use super::post_office::{Incoming, Place, PostOffice};
 use super::switches::Switches;
 use crate::clock::{Clock, Timestamp};
 
@@ -73,6 +74,21 @@ impl Shared {
     /// The device codes, for as long as the guard lives: never across an await.
     pub(super) fn codes(&self) -> MutexGuard<'_, Codes> {
         self.codes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a message; of those recipients who are nobody a report comes back after a while. Gives its number.
+    pub(super) fn take(&self, incoming: Incoming) -> u64 {
+        let now = self.clock.now();
+        let nobody: Vec<&String> = incoming.recipients.iter().filter(|to| bounces::is_nobody(to)).collect();
+        // Mail with `<>` asks for no report.
+        let sender = incoming.reverse_path.as_deref().unwrap_or(&incoming.mailbox);
+        if !nobody.is_empty() && !sender.is_empty() {
+            let at = now.plus(self.switches.knobs().bounce_delay);
+            let id = random_text(20);
+            let report = bounces::report(&incoming.raw, &incoming.mailbox, &nobody, (&id, at));
+            self.items().put_into_inbox(sender, bounces::REPORT_CLASS, report, at);
+        }
+        self.office.take(incoming, now)
     }
 
     /// What an access token may do now.

@@ -69,6 +69,8 @@ pub struct Knobs {
     pub oversize: Oversize,
     /// Whether line breaks in `sendMail`'s base64 are let through, as Graph does. Default no: they cost room.
     pub base64_breaks: bool,
+    /// How long after a message was taken the report comes that one of its recipients is nobody. Default 2 s.
+    pub bounce_delay: Duration,
     /// Graph requests of one app for one mailbox at once; 0 is no limit. Default 4.
     pub graph_requests: usize,
     /// How a bad token is refused over SMTP. Default `Direct`.
@@ -96,6 +98,7 @@ impl Default for Knobs {
             smtp_latency: Duration::ZERO,
             oversize: Oversize::Status413,
             base64_breaks: false,
+            bounce_delay: Duration::from_secs(2),
             graph_requests: 4,
             failed_auth: FailedAuth::Direct,
             ews: true,

@@ -174,6 +174,13 @@ impl Tenant {
         self.shared.office.mail()
     }
 
+    /// Puts a message into an inbox, as somebody's mail comes there. Its class is what Exchange calls it, such as
+    /// `IPM.Note` for a letter and `REPORT.IPM.Note.NDR` for what it takes for a report.
+    pub fn put_into_inbox(&self, mailbox: &str, class: &str, raw: impl Into<Vec<u8>>) {
+        let now = self.shared.clock.now();
+        self.shared.items().put_into_inbox(mailbox, class, raw.into(), now);
+    }
+
     /// What clients did wrong so far: the first 1,000 findings. A good gateway leaves this empty; faults do not count.
     pub fn findings(&self) -> Vec<Finding> {
         self.shared.office.findings()

@@ -111,6 +111,7 @@ pub(super) fn remove_rows(connection: &Connection, seq: i64) -> rusqlite::Result
         "DELETE FROM attempt WHERE message = ?1",
         "DELETE FROM note WHERE message = ?1",
         "DELETE FROM pending WHERE message = ?1",
+        "DELETE FROM bounce WHERE message = ?1",
         "DELETE FROM message WHERE seq = ?1",
     ] {
         connection.prepare_cached(sql)?.execute([seq])?;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::rows::{self, DROPPED, FAILED, LEASED, RELAYED, TAKEN};
 use super::rows::{optional_json, optional_time, queue_id, time};
 use super::settle::AttemptResult;
-use super::{Hold, hold};
+use super::{Bounce, Hold, bounces, hold};
 use crate::clock::Timestamp;
 use crate::mail::{BackendKind, Failure, QueueId};
 
@@ -71,6 +71,8 @@ pub struct Filter {
     pub since: Option<Timestamp>,
     /// Those alone that were accepted before this time.
     pub until: Option<Timestamp>,
+    /// Those alone of which a report in the mailbox said later that they did not arrive.
+    pub bounced: bool,
 }
 
 /// One line of the list.
@@ -102,6 +104,9 @@ pub struct Summary {
     pub failure: Option<Failure>,
     /// The next step, for people.
     pub hint: Option<String>,
+    /// Recipients of whom a report in the mailbox said later that it did not arrive.
+    #[serde(default)]
+    pub bounced: u32,
 }
 
 /// One recipient of a message.
@@ -117,6 +122,9 @@ pub struct RecipientDetail {
     pub receipt: Option<String>,
     /// When it came to this.
     pub at: Option<Timestamp>,
+    /// What reports in the mailbox said later.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub bounces: Vec<Bounce>,
 }
 
 /// One attempt at a message.
@@ -157,7 +165,8 @@ const SUMMARY: &str = "SELECT message.*, lane.mailbox, hold.lane IS NOT NULL AS 
     (SELECT count(*) FROM recipient WHERE message = seq) AS recipients,
     (SELECT address FROM recipient WHERE message = seq ORDER BY position LIMIT 1) AS first_recipient,
     (SELECT failure FROM recipient WHERE message = seq AND failure IS NOT NULL ORDER BY recipient.state DESC, position LIMIT 1)
-        AS failure
+        AS failure,
+    (SELECT count(*) FROM bounce WHERE bounce.message = seq AND action = 'failed') AS bounced
     FROM message JOIN lane ON lane.id = message.lane LEFT JOIN hold ON hold.lane = message.lane";
 
 /// The search goes through what is listed: ids and Message-IDs from their beginning would not need it, people do.
@@ -184,6 +193,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
          AND (:before IS NULL OR message.seq < (SELECT seq FROM message AS other WHERE other.id = :before))
          AND (:client IS NULL OR json_extract(message.route, '$.client') = :client)
          AND (:since IS NULL OR message.accepted_at >= :since) AND (:until IS NULL OR message.accepted_at < :until)
+         AND (NOT :bounced OR message.seq IN (SELECT bounce.message FROM bounce))
          AND (:search IS NULL OR {MATCHES}) ORDER BY message.seq DESC LIMIT :limit"
     );
     let limit = filter.limit.unwrap_or(MAX_LISTED).min(MAX_LISTED);
@@ -196,6 +206,7 @@ pub(super) fn list(connection: &Connection, filter: &Filter) -> rusqlite::Result
         ":search": search,
         ":client": filter.client,
         ":since": filter.since.map(Timestamp::as_millis),
+        ":bounced": filter.bounced,
         ":until": filter.until.map(Timestamp::as_millis),
     };
     statement.query_map(values, summary)?.collect()
@@ -270,6 +281,7 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
         attempts: row.get("attempts")?,
         failure,
         hint,
+        bounced: row.get("bounced")?,
     })
 }
 
@@ -313,6 +325,7 @@ pub(super) fn show(connection: &Connection, id: QueueId) -> rusqlite::Result<Opt
 }
 
 fn recipients(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<RecipientDetail>> {
+    let mut bounces = bounces::of_message(connection, seq)?;
     let read = |row: &Row<'_>| {
         let state = match row.get("state")? {
             rows::OUTSTANDING => State::Waiting,
@@ -325,6 +338,7 @@ fn recipients(connection: &Connection, seq: i64) -> rusqlite::Result<Vec<Recipie
             failure: optional_json(row, "failure")?,
             receipt: row.get("receipt")?,
             at: optional_time(row, "at")?,
+            bounces: bounces.remove(&row.get("position")?).unwrap_or_default(),
         })
     };
     connection

@@ -5,6 +5,7 @@
 
 mod backlog;
 mod backup;
+mod bounces;
 mod clock_watch;
 mod content;
 mod day;
@@ -50,6 +51,7 @@ use tokio::sync::watch;
 
 pub use backlog::{Backlog, Rates};
 pub use backup::{Copied, CopyError, copy};
+pub use bounces::{Bounce, FoundReport};
 pub use content::MessageCopy;
 pub use day::HourOfMail;
 pub use digest::{Digest, DigestLine};
@@ -342,6 +344,32 @@ impl Queue {
         }
         let (seq, attempt) = (lease.record.seq, lease.attempt);
         Ok(self.inner.store.read(move |connection| notes::maybe_taken(connection, seq, attempt)).await?)
+    }
+
+    /// How far the mailbox has been looked through for reports, as [`Queue::record_bounces`] was told.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn inbox_place(&self, key: &MailboxKey) -> Result<Option<String>, QueueError> {
+        let key = key.clone();
+        Ok(self.inner.store.read(move |connection| bounces::place(connection, &key)).await?)
+    }
+
+    /// Writes into history what reports in the mailbox say of messages that it sent, together with how far the mailbox
+    /// has been looked through. Nothing else changes by them. Gives how many lines are new.
+    ///
+    /// # Errors
+    /// What the store says; nothing is written then.
+    pub async fn record_bounces(
+        &self,
+        key: &MailboxKey,
+        found: Vec<FoundReport>,
+        place: String,
+    ) -> Result<usize, QueueError> {
+        let (inner, key) = (Arc::clone(&self.inner), key.clone());
+        // A task of its own: what is written is told.
+        let recording = tokio::spawn(async move { inner.record_bounces(key, found, place).await });
+        recording.await.map_err(|_| StoreError::Closed)?
     }
 
     /// The messages that `filter` asks for, newest first.

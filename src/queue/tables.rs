@@ -10,7 +10,31 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { part: "queue", version: 4, sql: VERSION_4 },
     Migration { part: "queue", version: 5, sql: VERSION_5 },
     Migration { part: "queue", version: 6, sql: VERSION_6 },
+    Migration { part: "queue", version: 7, sql: VERSION_7 },
 ];
+
+/// `bounce`: what reports in a mailbox said later of a recipient: one line for each action. `address` is whom the message
+/// was to be delivered to in the end, if that is another; `at` is when the report came.
+///
+/// `inbox.place`: how far a mailbox has been looked through for reports.
+const VERSION_7: &str = "
+CREATE TABLE bounce (
+    message INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    action TEXT NOT NULL,
+    status TEXT,
+    words TEXT NOT NULL,
+    address TEXT,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (message, position, action)
+) WITHOUT ROWID;
+CREATE TABLE inbox (
+    provider TEXT NOT NULL,
+    mailbox TEXT NOT NULL,
+    place TEXT NOT NULL,
+    PRIMARY KEY (provider, mailbox)
+) WITHOUT ROWID;
+";
 
 /// `body.checksum`: SHA-256 of the content and then of the prefix; NULL in rows of before.
 const VERSION_6: &str = "ALTER TABLE body ADD COLUMN checksum BLOB";

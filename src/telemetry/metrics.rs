@@ -14,7 +14,7 @@ use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::registry::Registry;
 
 pub use self::figures::{AccountFigures, Standing};
-use self::figures::{AccountLabel, ClientLabel, Figures, SessionLabel, WayLabel, WhyLabel};
+use self::figures::{AccountLabel, BounceLabel, ClientLabel, Figures, SessionLabel, WayLabel, WhyLabel};
 use crate::mail::failure::BackendKind;
 use crate::mail::{Event, Failure, Reason};
 
@@ -103,6 +103,10 @@ impl Metrics {
             }
             Event::Unreported { .. } => {
                 figures.unreported.inc();
+            }
+            Event::Bounced { account, action, .. } => {
+                let label = BounceLabel { account: account.clone(), action: action.word() };
+                figures.bounced.get_or_create(&label).inc();
             }
             Event::WayRefused { account, backend, failure, .. } => {
                 figures.ways_refused.get_or_create(&why(account, Some(*backend), failure)).inc();

@@ -76,7 +76,8 @@ impl Observer for Log {
             | Event::StillHeld { .. }
             | Event::Released { .. }
             | Event::Reported { .. }
-            | Event::Unreported { .. } => aftermath(event),
+            | Event::Unreported { .. }
+            | Event::Bounced { .. } => aftermath(event),
             Event::SessionOpened { .. } | Event::SessionClosed { .. } | Event::SessionRefused { .. } => reading(event),
             Event::TokenRenewed { .. }
             | Event::TokenDeferred { .. }
@@ -154,6 +155,10 @@ fn aftermath(event: &Event) {
         }
         Event::Released { account, mailbox, why } => info!(account, mailbox, why, "released"),
         Event::Reported { id, about, to } => info!(%id, %about, to, "reported"),
+        Event::Bounced { id, account, recipient, action, status, words } => {
+            let (action, status) = (action.word(), status.map(tracing::field::display));
+            warn!(%id, account, recipient, action, status, words, "bounced");
+        }
         Event::Unreported { about, why } => warn!(%about, why, "failure cannot be reported by mail"),
         _ => {}
     }

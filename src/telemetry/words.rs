@@ -92,6 +92,11 @@ pub(super) fn words(event: &Event) -> Words {
         }
         Event::Reported { id, about, to } => Words::new("reported", format!("to {to} by message {id}")).message(*about),
         Event::Unreported { about, why } => Words::new("not reported", why).message(*about).warning(),
+        Event::Bounced { id, account, recipient, action, status, words } => {
+            let status = status.map(|status| format!(" {status}")).unwrap_or_default();
+            let text = format!("{recipient}, a report in the mailbox says: {}{status} {words}", action.word());
+            Words::new("bounced", text.trim_end()).message(*id).account(account).warning()
+        }
         Event::SessionOpened { protocol, client, account, mailbox, peer, .. } => {
             Words::new("session opened", format!("{mailbox} by {protocol}, client {client} at {peer}")).account(account)
         }

@@ -22,7 +22,7 @@ use super::seal::SealingKey;
 use super::settings::{AccountSettings, Purpose, Settings};
 use super::state::{AccountState, Job, Lookup, News};
 use super::tables::{self, Record};
-use super::warnings::Warned;
+use super::warnings::{FoundOut, Warned};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::one_line;
@@ -72,6 +72,8 @@ pub(super) struct Entry {
     consent: Mutex<Consent>,
     /// What was warned of, and when.
     warned: Mutex<Warned>,
+    /// What others found out about what its tokens may do.
+    found: Mutex<FoundOut>,
 }
 
 impl Entry {
@@ -82,7 +84,12 @@ impl Entry {
             state: Mutex::new(state),
             consent: Mutex::default(),
             warned: Mutex::default(),
+            found: Mutex::default(),
         })
+    }
+
+    pub(super) fn found(&self) -> MutexGuard<'_, FoundOut> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn warned(&self) -> MutexGuard<'_, Warned> {

@@ -74,7 +74,7 @@ fn computed(provider: &Provider, account: &AccountSettings, purpose: Purpose) ->
     match provider.kind {
         ProviderKind::Microsoft if account.grant.is_app() => {
             let host = match purpose {
-                Purpose::Graph | Purpose::Directory => &provider.graph_resource,
+                Purpose::Graph | Purpose::Directory | Purpose::Inbox => &provider.graph_resource,
                 Purpose::Smtp | Purpose::Imap | Purpose::Pop | Purpose::Ews | Purpose::Gmail => {
                     &provider.exchange_app_resource
                 }
@@ -101,6 +101,8 @@ fn delegated(provider: &Provider, account: &AccountSettings, purpose: Purpose) -
             names.iter().map(|name| format!("{graph}/{name}")).collect()
         }
         Purpose::Directory => vec![format!("{graph}/User.Read"), format!("{graph}/User.ReadBasic.All")],
+        Purpose::Inbox if account.signs_in_for_another() => vec![format!("{graph}/Mail.Read.Shared")],
+        Purpose::Inbox => vec![format!("{graph}/Mail.Read")],
         Purpose::Smtp => vec![format!("{exchange}/SMTP.Send")],
         Purpose::Imap => vec![format!("{exchange}/IMAP.AccessAsUser.All")],
         Purpose::Pop => vec![format!("{exchange}/POP.AccessAsUser.All")],
@@ -305,8 +307,10 @@ mod tests {
             sign_in_as: Some("admin@contoso.example".into()),
             ..account(&Grant::AuthorizationCode, &[Purpose::Graph])
         };
-        let asked = Resource::of(&microsoft("https://l.example/t"), &shared, Purpose::Graph).to_string();
-        assert!(asked.ends_with("/Mail.Send.Shared"), "{asked}");
+        for (purpose, permission) in [(Purpose::Graph, "/Mail.Send.Shared"), (Purpose::Inbox, "/Mail.Read.Shared")] {
+            let asked = Resource::of(&microsoft("https://l.example/t"), &shared, purpose).to_string();
+            assert!(asked.ends_with(permission), "{asked}");
+        }
     }
 
     #[test]

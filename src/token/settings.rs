@@ -31,12 +31,14 @@ pub enum Purpose {
     Gmail,
     /// Looking people up with Microsoft Graph.
     Directory,
+    /// Looking into the mailbox with Microsoft Graph.
+    Inbox,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Graph, Self::Smtp, Self::Imap, Self::Pop, Self::Ews, Self::Gmail, Self::Directory];
+    pub const ALL: [Self; 8] =
+        [Self::Graph, Self::Smtp, Self::Imap, Self::Pop, Self::Ews, Self::Gmail, Self::Directory, Self::Inbox];
 
     /// Its word.
     pub const fn word(self) -> &'static str {
@@ -48,6 +50,7 @@ impl Purpose {
             Self::Ews => "ews",
             Self::Gmail => "gmail",
             Self::Directory => "directory",
+            Self::Inbox => "inbox",
         }
     }
 
@@ -55,7 +58,7 @@ impl Purpose {
     pub const fn exists_at(self, kind: ProviderKind) -> bool {
         match self {
             Self::Smtp | Self::Imap | Self::Pop => true,
-            Self::Graph | Self::Ews | Self::Directory => matches!(kind, ProviderKind::Microsoft),
+            Self::Graph | Self::Ews | Self::Directory | Self::Inbox => matches!(kind, ProviderKind::Microsoft),
             Self::Gmail => matches!(kind, ProviderKind::Google),
         }
     }

@@ -57,6 +57,7 @@ impl TokenManager {
             let state = entry.state();
             let Standing { error, question, since, expires, name, life } = state.standing(now)?;
             let registration = state.registration()?;
+            let found = entry.found().values().cloned().collect::<Vec<_>>();
             Some(AccountStatus {
                 account: entry.name.clone(),
                 provider: registration.provider.name.clone(),
@@ -68,7 +69,7 @@ impl TokenManager {
                 expires,
                 name,
                 unsaved: state.unsaved().is_some(),
-                warnings: warnings::of(&registration, life, now),
+                warnings: warnings::of(&registration, life, now).into_iter().chain(found).collect(),
             })
         };
         self.entries().into_iter().filter_map(status).collect()

@@ -36,7 +36,25 @@ const AGAIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// What an account was warned of, and when last: by the hint, which stays the same while days count up.
 pub(super) type Warned = BTreeMap<String, Timestamp>;
 
+/// What was found out about an account elsewhere, by what it is about.
+pub(super) type FoundOut = BTreeMap<&'static str, Warning>;
+
 impl TokenManager {
+    /// Takes note of what was found out about what an account's tokens may do, or that it is over (`None`). It stands
+    /// with the account's warnings until then, and the observer is told when it is new.
+    pub fn found_out(&self, account: &str, about: &'static str, warning: Option<Warning>) {
+        let Ok(entry) = self.entry(account) else { return };
+        let Some(warning) = warning else {
+            entry.found().remove(about);
+            return;
+        };
+        let before = entry.found().insert(about, warning.clone());
+        if before.is_none_or(|before| before.hint != warning.hint) {
+            let (account, Warning { what, hint, due }) = (account.to_owned(), warning);
+            self.inner.observer.observe(&Event::AccountWarning { account, what, hint, due });
+        }
+    }
+
     /// Tells the observer what will go wrong, once a week.
     pub(super) fn warn(&self, entry: &Entry, now: Timestamp) {
         let state = entry.state();

@@ -6,6 +6,7 @@ mod client;
 mod house;
 
 mod backup;
+mod bounces;
 mod clear_text;
 mod commands;
 mod cuts;

@@ -14,6 +14,7 @@ use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
 use crate::config::Config;
 use crate::delivery::ews::try_mailbox;
+use crate::delivery::graph::inbox::try_inbox;
 use crate::delivery::smtp::{Timeouts, try_login};
 use crate::delivery::{EwsWay, GraphWay, SmtpLogin, SmtpWay, Token, Way};
 use crate::directory::UserPage;
@@ -59,6 +60,9 @@ impl Examination<'_> {
             }
             let ways = self.config.delivery.accounts.get(self.name).iter().flat_map(|ways| ways.ways.clone()).collect();
             self.ways(*purpose, ways, (app_only, mailbox.as_ref(), &opened), chart).await;
+            if *purpose == Purpose::Inbox {
+                self.inbox(&opened, chart).await;
+            }
             if matches!(purpose, Purpose::Imap | Purpose::Pop) {
                 reader = Some(opened);
             }
@@ -208,6 +212,21 @@ impl Examination<'_> {
         }
     }
 
+    /// Whether the mailbox can be looked into, for `watch_inbox`.
+    async fn inbox(&self, opened: &Opened, chart: &mut Chart<impl Write>) {
+        let Some(inbox) = self.config.delivery.inboxes.iter().find(|inbox| inbox.account == self.name) else { return };
+        match try_inbox(inbox, self.http, STEP, &opened.token).await {
+            Ok(()) => chart.fine("inbox", &format!("{} can be looked into for reports", inbox.mailbox)),
+            Err(failure) => {
+                let remedy = format!(
+                    "see that the token grants `Mail.Read` (above), or take `watch_inbox` out of account `{}`",
+                    self.name
+                );
+                chart.bad("inbox", &failure.to_string(), &remedy);
+            }
+        }
+    }
+
     /// Asks Graph who the mailbox is. That it may not say so is no failure: sending needs another right.
     async fn graph(&self, way: &GraphWay, mailbox: &Address, opened: &Opened, chart: &mut Chart<impl Write>) {
         let Some(url) = profile(way, mailbox) else { return };
@@ -284,6 +303,8 @@ const fn needed(purpose: Purpose, app_only: bool) -> &'static [&'static str] {
         (Purpose::Ews, true) => &["full_access_as_app"],
         (Purpose::Directory, false) => &["User.ReadBasic.All", "User.Read.All", "Directory.Read.All"],
         (Purpose::Directory, true) => &["User.Read.All", "Directory.Read.All"],
+        (Purpose::Inbox, false) => &["Mail.Read", "Mail.ReadWrite", "Mail.Read.Shared", "Mail.ReadWrite.Shared"],
+        (Purpose::Inbox, true) => &["Mail.Read", "Mail.ReadWrite"],
         (Purpose::Gmail, _) => &[],
     }
 }

@@ -144,6 +144,7 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
     for way in &ways.ways {
         warn_of_way(name, way, warnings);
     }
+    warn_of_watching(config, name, warnings);
     if provider.kind == ProviderKind::Microsoft && name_one_resource(provider) && ways.ways.len() > 1 {
         warnings.push(Warning {
             risk: format!(
@@ -151,6 +152,16 @@ fn warn_of_account(config: &Config, account: &Account, warnings: &mut Vec<Warnin
                 provider.name
             ),
             hint: "name scopes of both resources, with `https://...` before each, or take `scopes` out".to_owned(),
+        });
+    }
+}
+
+/// What sending alone would not need.
+fn warn_of_watching(config: &Config, account: &str, warnings: &mut Vec<Warning>) {
+    if config.delivery.inboxes.iter().any(|inbox| inbox.account == account) {
+        warnings.push(Warning {
+            risk: format!("account `{account}` has `watch_inbox`: its token may read all mail of the mailbox"),
+            hint: "take `watch_inbox` out where nobody looks at what bounced".to_owned(),
         });
     }
 }

@@ -318,6 +318,12 @@ pub struct Account {
     /// Graph: whether messages above 3 MiB go as drafts with their files attached one by one. The app then needs the
     /// permission `Mail.ReadWrite` beside `Mail.Send`, which lets it read and change all mail of the mailbox.
     pub drafts: bool,
+    /// Microsoft: whether the mailbox is looked into from time to time for reports that mail which was relayed did not
+    /// arrive; history has them then. The app needs the permission `Mail.Read` for it, which lets it read all mail of the
+    /// mailbox. Nothing is changed there.
+    pub watch_inbox: bool,
+    /// How often, with `watch_inbox`; 10 s at least.
+    pub watch_inbox_every: DurationText,
     /// EWS: whether a copy of what is sent goes to Sent Items. Graph and Gmail always keep one.
     pub save_copy: bool,
     /// The ways its mail is read: `imap`, `pop3`. Without it nobody reads it here.
@@ -345,6 +351,8 @@ impl Default for Account {
             refresh_token: None,
             send: None,
             drafts: false,
+            watch_inbox: false,
+            watch_inbox_every: "5 min".into(),
             save_copy: true,
             read: Vec::new(),
             shared: Vec::new(),

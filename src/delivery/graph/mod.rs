@@ -21,6 +21,7 @@ mod apart;
 mod classify;
 mod drafts;
 mod encode;
+pub mod inbox;
 mod object;
 #[cfg(test)]
 mod tests;

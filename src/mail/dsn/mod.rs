@@ -9,11 +9,13 @@ use super::header::{HeaderBlock, header_octets};
 use super::{Address, EnhancedStatusCode, Failure, QueueId, Recipient};
 use crate::clock::Timestamp;
 
+mod bounce;
 mod digest;
 mod request;
 #[cfg(test)]
 mod tests;
 
+pub use bounce::{BounceAction, BounceReport, Bounced, MAX_REPORT};
 pub use digest::{DigestMail, render_digest};
 pub use request::{Back, MessageWishes, Notify, OriginalRecipient, RecipientWishes};
 

@@ -181,6 +181,12 @@ impl Desk<'_> {
         self.may(&["Mail.ReadWrite"], &["Mail.ReadWrite.Shared"], &["Mail.ReadWrite"])
     }
 
+    /// Permission to look into the mailbox at whole messages with all their properties.
+    pub(super) fn may_read_whole(&self) -> Result<(), Problem> {
+        let own = ["Mail.Read", "Mail.ReadWrite"];
+        self.may(&own, &["Mail.Read.Shared", "Mail.ReadWrite.Shared"], &own)
+    }
+
     /// Permission to look into the mailbox.
     pub(super) fn may_read(&self) -> Result<(), Problem> {
         let own = ["Mail.ReadBasic", "Mail.Read", "Mail.ReadWrite"];

@@ -3,6 +3,7 @@
 mod attachments;
 mod call;
 mod filter;
+mod inbox;
 mod messages;
 mod object;
 mod problem;
@@ -45,6 +46,8 @@ pub(super) fn routes() -> Router<Arc<Shared>> {
 fn mail(owner: &str) -> Router<Arc<Shared>> {
     let at = |path: &str| format!("{owner}/messages{path}");
     Router::new()
+        .route(&format!("{owner}/mailFolders/{{folder}}/messages"), get(inbox::list))
+        .route(&at("/{message}/$value"), get(inbox::value))
         .route(&at(""), post(messages::create).get(messages::find))
         .route(&at("/{message}"), get(messages::read).delete(messages::delete))
         .route(&at("/{message}/send"), post(messages::send))

@@ -76,7 +76,7 @@ fn post_as(desk: &Desk<'_>, raw: Vec<u8>, id: Option<String>, object: Option<Val
         raw,
         object,
     };
-    shared.office.take(incoming, now);
+    shared.take(incoming);
     Ok(())
 }
 

@@ -178,7 +178,7 @@ impl Session {
             raw: content,
             object: None,
         };
-        let number = self.shared.office.take(incoming, self.shared.clock.now());
+        let number = self.shared.take(incoming);
         match fault {
             Some(DotFault::TakenThenLost) => return Ok(Flow::Cut),
             Some(DotFault::Late(delay)) => self.shared.pause(delay).await,

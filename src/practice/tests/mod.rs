@@ -3,6 +3,7 @@
 mod client;
 mod graph;
 mod identity;
+mod inbox;
 mod smtp;
 
 use std::net::SocketAddr;

@@ -1,6 +1,7 @@
 //! The queue on a real store, with a clock that the test moves.
 
 mod accepting;
+mod bouncing;
 mod direct;
 mod fairness;
 mod forms;

@@ -216,7 +216,10 @@ async fn a_queue_of_an_older_program_goes_on_where_it_was() {
     let large = desk.queue.accept(desk.message(&["b@x.example"], &[b'y'; 5_000]).await).await.unwrap();
     let under_way = desk.lease().await;
     let older = |c: &rusqlite::Connection| {
-        c.execute_batch("ALTER TABLE body DROP COLUMN checksum; UPDATE part SET version = 5 WHERE name = 'queue'")
+        c.execute_batch(
+            "DROP TABLE bounce; DROP TABLE inbox; ALTER TABLE body DROP COLUMN checksum;
+             UPDATE part SET version = 5 WHERE name = 'queue'",
+        )
     };
     desk.store.write(older).await.unwrap();
     let Desk { folder, clock, settings, store, queue, .. } = desk;

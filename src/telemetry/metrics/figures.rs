@@ -37,6 +37,12 @@ pub(super) struct WhyLabel {
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+pub(super) struct BounceLabel {
+    pub(super) account: String,
+    pub(super) action: &'static str,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
 pub(super) struct SessionLabel {
     pub(super) protocol: &'static str,
     pub(super) account: String,
@@ -91,6 +97,7 @@ pub(super) struct Figures {
     pub(super) released: PerAccount,
     pub(super) reported: Counter,
     pub(super) unreported: Counter,
+    pub(super) bounced: Family<BounceLabel, Counter>,
     pub(super) ways_refused: Family<WhyLabel, Counter>,
     pub(super) sessions_opened: Family<SessionLabel, Counter>,
     pub(super) sessions_closed: Family<SessionLabel, Counter>,
@@ -130,6 +137,8 @@ impl Figures {
         to.register("mailboxes_held", "Holds that began or went on after a probe", self.held.clone());
         to.register("mailboxes_released", "Holds that ended", self.released.clone());
         to.register("reports", "Reports about failures that were queued", self.reported.clone());
+        let bounced = self.bounced.clone();
+        to.register("recipients_bounced", "Recipients that a report in the mailbox told of later", bounced);
         to.register("ways_refused", "Times that a way out was closed to a mailbox", self.ways_refused.clone());
         to.register("reports_impossible", "Failures that nobody can be told of by mail", self.unreported.clone());
     }

@@ -214,3 +214,24 @@ async fn no_grant_is_sealed_while_keys_are_exchanged_and_the_exchange_waits_for_
     drop(writing);
     assert_eq!(rotating.await.unwrap().unwrap().sealed, 1);
 }
+
+#[tokio::test]
+async fn what_others_found_out_stands_with_the_account_and_is_told_once() {
+    use crate::token::Warning;
+    let bench = Bench::new(imported()).await;
+    let of = |what: &str, hint: &str| Some(Warning { what: what.to_owned(), hint: hint.to_owned(), due: None });
+    let standing = || bench.manager.status().iter().map(|status| status.warnings.len()).sum::<usize>();
+    let told = || bench.witness.count(|event| matches!(event, Event::AccountWarning { .. }));
+    for (found, stands, in_all, why) in [
+        (of("HTTP 403 (request 1)", "grant it"), 1, 1, "it is news"),
+        (of("HTTP 403 (request 2)", "grant it"), 1, 1, "the same again"),
+        (of("HTTP 404", "mend it"), 1, 2, "something else"),
+        (None, 0, 2, "it is over"),
+        (of("HTTP 404", "mend it"), 1, 3, "and begins anew"),
+    ] {
+        bench.manager.found_out("scanner", "inbox", found);
+        assert_eq!((standing(), told()), (stands, in_all), "{why}");
+    }
+    bench.manager.found_out("nobody", "inbox", of("x", "y"));
+    assert_eq!(told(), 3, "an account that is not there has no standing");
+}

@@ -1,6 +1,7 @@
 //! The page as browsers, programs with a key and attackers meet it. `attacks.rs` has the rows of docs/security.md.
 
 mod attacks;
+mod bounces;
 mod reading;
 mod serving;
 mod signing_in;

@@ -63,6 +63,7 @@ struct Wanted {
     state: Option<Standing>,
     limit: Option<u32>,
     before: Option<QueueId>,
+    bounced: bool,
 }
 
 /// Mailboxes whose mail is held.
@@ -101,8 +102,8 @@ async fn history(State(control): State<Control>, Query(wanted): Query<Wanted>) -
     };
     let day = wanted.day.as_deref().map(|text| Timestamp::day(text).ok_or_else(|| no_day(text))).transpose()?;
     let (since, until) = day.unzip();
-    let Wanted { account, client, search, state, limit, before, .. } = wanted;
-    let filter = Filter { account, client, search, state, limit, before, since, until, all: true };
+    let Wanted { account, client, search, state, limit, before, bounced, .. } = wanted;
+    let filter = Filter { account, client, search, state, limit, before, since, until, all: true, bounced };
     Ok(Json(History { messages: control.queue.history(filter).await? }))
 }
 

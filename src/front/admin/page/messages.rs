@@ -66,7 +66,7 @@ struct MessagesPage {
 }
 
 /// What can be asked for, and how it is called.
-const STATES: [(&str, &str); 8] = [
+const STATES: [(&str, &str); 9] = [
     ("", "Not relayed yet"),
     ("all", "Everything"),
     ("waiting", "Waiting"),
@@ -74,6 +74,7 @@ const STATES: [(&str, &str); 8] = [
     ("sending", "Sending"),
     ("failed", "Failed"),
     ("relayed", "Relayed"),
+    ("bounced", "Bounced"),
     ("dropped", "Dropped"),
 ];
 
@@ -105,7 +106,8 @@ fn filter(wanted: &Wanted) -> Result<Filter, Refusal> {
             .into_iter()
             .find(|state| state.to_string() == wanted.state);
     // A search looks everywhere, unless a state was asked for.
-    let all = wanted.state == "all" || (wanted.state.is_empty() && !wanted.search.is_empty());
+    let bounced = wanted.state == "bounced";
+    let all = bounced || wanted.state == "all" || (wanted.state.is_empty() && !wanted.search.is_empty());
     Ok(Filter {
         account: text(&wanted.account),
         state,
@@ -113,6 +115,7 @@ fn filter(wanted: &Wanted) -> Result<Filter, Refusal> {
         limit: Some(SHOWN + 1),
         before,
         search: text(&wanted.search),
+        bounced,
         ..Filter::default()
     })
 }
@@ -143,6 +146,13 @@ struct RecipientLine {
     tone: &'static str,
     words: String,
     at: Option<Moment>,
+    bounces: Vec<BounceLine>,
+}
+
+/// What a report in the mailbox said later.
+struct BounceLine {
+    words: String,
+    at: Moment,
 }
 
 struct AttemptLine {
@@ -209,7 +219,9 @@ async fn show(State(page): State<Page>, visitor: Visitor, Path(id): Path<String>
 fn recipient(of: &RecipientDetail) -> RecipientLine {
     let words = of.receipt.clone().or_else(|| of.failure.as_ref().map(ToString::to_string)).unwrap_or_default();
     let at = of.at.map(Moment::from);
-    RecipientLine { address: of.address.clone(), state: of.state, tone: tone(of.state), words, at }
+    let bounces = of.bounces.iter().map(|bounce| BounceLine { words: bounce.to_string(), at: bounce.at.into() });
+    let bounces = bounces.collect();
+    RecipientLine { address: of.address.clone(), state: of.state, tone: tone(of.state), words, at, bounces }
 }
 
 fn attempt(of: &AttemptDetail) -> AttemptLine {

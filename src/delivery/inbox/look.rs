@@ -1,0 +1,126 @@
+//! One look into one mailbox: lists what came since the last one, reads what may be a report, and writes down what was
+//! found together with how far the look came.
+
+use std::time::Duration;
+
+use super::WatchParts;
+use super::cursor::{Cursor, End, Seen};
+use crate::delivery::WatchedInbox;
+use crate::delivery::graph::inbox::{GraphInbox, Item};
+use crate::delivery::web::Caller;
+use crate::mail::dsn::BounceReport;
+use crate::mail::{Failure, Reason};
+use crate::queue::{FoundReport, MailboxKey, QueueError};
+use crate::token::Purpose;
+
+/// How far the first look goes back.
+const FIRST: Duration = Duration::from_hours(24);
+/// What is dated further ahead of our clock than that has a wrong date.
+const AHEAD: Duration = Duration::from_hours(24);
+/// Pages of a list in one look.
+const MAX_PAGES: usize = 5;
+/// Messages that are read in one look.
+const MAX_READ: usize = 100;
+/// Tries at a message that the provider does not give.
+const MAX_TRIES: u32 = 3;
+
+/// A message that could not be read in the last look, and how often it was tried.
+pub(super) struct Stubborn {
+    id: String,
+    tries: u32,
+}
+
+/// A look into a mailbox.
+pub(super) struct Look<'a> {
+    pub(super) parts: &'a WatchParts,
+    pub(super) inbox: &'a WatchedInbox,
+    pub(super) timeout: Duration,
+    pub(super) stubborn: Option<Stubborn>,
+}
+
+/// What a look has come to.
+#[derive(Default)]
+struct Found {
+    looked_at: Vec<Seen>,
+    reports: Vec<FoundReport>,
+    read: usize,
+}
+
+impl Look<'_> {
+    /// Looks. `false`: there was more than one look takes.
+    ///
+    /// # Errors
+    /// Why it could not go on; what it found before is written down.
+    pub(super) async fn run(&mut self) -> Result<bool, Failure> {
+        let WatchParts { queue, http, tokens, clock, .. } = self.parts;
+        let key = MailboxKey { provider: self.inbox.provider.clone(), mailbox: self.inbox.mailbox.key() };
+        let place = queue.inbox_place(&key).await.map_err(|error| stored(&error))?;
+        let begin = || Cursor::beginning(clock.now().minus(FIRST));
+        let cursor = place.as_deref().and_then(Cursor::read).unwrap_or_else(begin);
+        let account = &self.inbox.account;
+        let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout: self.timeout };
+        let inbox = GraphInbox::new(caller, self.inbox)?;
+
+        let mut found = Found::default();
+        let ended = self.go_through(&inbox, &cursor, &mut found).await;
+        let end = *ended.as_ref().unwrap_or(&End::Trouble);
+        let next = cursor.advance(found.looked_at, end).text();
+        if place.as_deref() != Some(&next) || !found.reports.is_empty() {
+            let new = queue.record_bounces(&key, found.reports, next).await.map_err(|error| stored(&error))?;
+            tracing::debug!(account, read = found.read, new, "looked into the mailbox for reports");
+        }
+        ended.map(|end| end == End::Whole)
+    }
+
+    async fn go_through(&mut self, inbox: &GraphInbox<'_>, cursor: &Cursor, found: &mut Found) -> Result<End, Failure> {
+        let mut listed = 0;
+        for _ in 0..MAX_PAGES {
+            let page = inbox.list(cursor.since(), listed).await?;
+            listed += page.items.len();
+            // It would lead the next look past everything that comes before that day.
+            let latest = self.parts.clock.now().plus(AHEAD);
+            for item in page.items.into_iter().filter(|item| item.at <= latest) {
+                let is_news = item.is_report && !cursor.knows(&item.id);
+                if is_news && found.read == MAX_READ {
+                    return Ok(End::Bound);
+                }
+                if is_news {
+                    found.read += 1;
+                    let report = self.read(inbox, &item).await?;
+                    found.reports.extend(report.map(|report| FoundReport { report, at: item.at }));
+                }
+                found.looked_at.push(Seen::new(&item.id, item.at));
+            }
+            if !page.is_full {
+                return Ok(End::Whole);
+            }
+        }
+        Ok(End::Bound)
+    }
+
+    /// What a message says, if it is a report. One that the provider does not give is tried a few times and then passed
+    /// over, so that it does not stand before all others.
+    async fn read(&mut self, inbox: &GraphInbox<'_>, item: &Item) -> Result<Option<BounceReport>, Failure> {
+        let failure = match inbox.mime(&item.id).await {
+            Ok(octets) => return Ok(octets.as_deref().and_then(BounceReport::read)),
+            Err(failure) => failure,
+        };
+        let may_be_the_message =
+            matches!(failure.reason, Reason::ProviderTrouble | Reason::AnswerLost | Reason::Unexpected);
+        if !may_be_the_message {
+            return Err(failure);
+        }
+        let tries = self.stubborn.take().filter(|last| last.id == item.id).map_or(0, |last| last.tries) + 1;
+        if tries >= MAX_TRIES {
+            let account = &self.inbox.account;
+            tracing::warn!(account, why = %failure, "a report in the mailbox cannot be read and is passed over");
+            return Ok(None);
+        }
+        self.stubborn = Some(Stubborn { id: item.id.clone(), tries });
+        Err(failure)
+    }
+}
+
+fn stored(error: &QueueError) -> Failure {
+    Failure::new(Reason::Unexpected, error.to_string())
+}

@@ -1,0 +1,231 @@
+//! Looks from time to time into the mailboxes of accounts with `watch_inbox`, for reports that mail which the provider
+//! took did not arrive, and writes them into history. What lies in a mailbox is a stranger's word: it is bounded, nothing
+//! is changed there, and nothing is done here but a line of history (docs/decisions/0060-watched-inboxes.md).
+
+mod cursor;
+mod look;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{Notify, Semaphore};
+use tokio::task::{Id, JoinSet};
+
+use super::{Settings, Tokens, WatchedInbox};
+use crate::clock::{Clock, Timestamp};
+use crate::http::Http;
+use crate::mail::failure::Disposition;
+use crate::mail::{Failure, Reason};
+use crate::queue::Queue;
+use crate::token::{TokenManager, Warning};
+use look::{Look, Stubborn};
+
+/// How often the clock is looked at while a mailbox is watched.
+const TICK: Duration = Duration::from_secs(1);
+/// How soon a look goes on that had enough for once.
+const GO_ON: Duration = Duration::from_secs(10);
+/// Mailboxes that are looked into at once.
+const AT_ONCE: usize = 4;
+/// What the account's standing has it under.
+const ABOUT: &str = "inbox";
+
+/// What the watch works with.
+pub struct Watcher {
+    parts: WatchParts,
+    watched: ArcSwap<Watched>,
+    changed: Notify,
+}
+
+/// What a [`Watcher`] is made of.
+#[derive(Clone)]
+pub struct WatchParts {
+    /// History.
+    pub queue: Queue,
+    /// Outgoing HTTP.
+    pub http: Http,
+    /// Tokens for looking.
+    pub tokens: Arc<dyn Tokens>,
+    /// Where trouble is told of.
+    pub standing: TokenManager,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// What is watched.
+struct Watched {
+    inboxes: Vec<WatchedInbox>,
+    /// For each request, from its start to the end of its answer.
+    timeout: Duration,
+}
+
+impl From<&Settings> for Watched {
+    fn from(settings: &Settings) -> Self {
+        Self { inboxes: settings.inboxes.clone(), timeout: settings.step_timeout }
+    }
+}
+
+/// When a mailbox is looked into next.
+struct Plan {
+    due: Timestamp,
+    made: Timestamp,
+    stubborn: Option<Stubborn>,
+}
+
+impl Plan {
+    /// A clock that was set back must not make it wait for the same hours again.
+    fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.due || now < self.made
+    }
+}
+
+impl Watcher {
+    /// A watch over what the settings name.
+    pub fn new(parts: WatchParts, settings: &Settings) -> Self {
+        Self { parts, watched: ArcSwap::from_pointee(settings.into()), changed: Notify::new() }
+    }
+
+    /// Takes new settings.
+    pub fn replace(&self, settings: &Settings) {
+        self.watched.store(Arc::new(settings.into()));
+        self.changed.notify_one();
+    }
+
+    /// Watches until it is dropped; what is under way then is given up and done again another time.
+    pub async fn run(self: Arc<Self>) {
+        let permits = Arc::new(Semaphore::new(AT_ONCE));
+        let mut plans: HashMap<String, Plan> = HashMap::new();
+        let mut looks: JoinSet<(String, Plan)> = JoinSet::new();
+        let mut open: HashMap<Id, String> = HashMap::new();
+        loop {
+            let watched = self.watched.load_full();
+            let inboxes = &watched.inboxes;
+            self.forget(&mut plans, inboxes);
+            let now = self.parts.clock.now();
+            let busy: HashSet<String> = open.values().cloned().collect();
+            for inbox in inboxes.iter().filter(|inbox| !busy.contains(&inbox.account)) {
+                if plans.get(&inbox.account).is_some_and(|plan| !plan.is_due(now)) {
+                    continue;
+                }
+                let stubborn = plans.remove(&inbox.account).and_then(|plan| plan.stubborn);
+                let look = look(self.parts.clone(), (inbox.clone(), watched.timeout), stubborn, Arc::clone(&permits));
+                open.insert(looks.spawn(look).id(), inbox.account.clone());
+            }
+            tokio::select! {
+                Some(done) = looks.join_next_with_id() => self.take(done, (&mut plans, &mut open)),
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(TICK), if !inboxes.is_empty() => {}
+            }
+        }
+    }
+
+    /// Those that are not watched any longer have no trouble with it either.
+    fn forget(&self, plans: &mut HashMap<String, Plan>, inboxes: &[WatchedInbox]) {
+        plans.retain(|account, _| {
+            let is_watched = inboxes.iter().any(|inbox| inbox.account == *account);
+            if !is_watched {
+                self.parts.standing.found_out(account, ABOUT, None);
+            }
+            is_watched
+        });
+    }
+
+    fn take(
+        &self,
+        done: Result<(Id, (String, Plan)), tokio::task::JoinError>,
+        (plans, open): (&mut HashMap<String, Plan>, &mut HashMap<Id, String>),
+    ) {
+        match done {
+            Ok((id, (account, plan))) => {
+                open.remove(&id);
+                plans.insert(account, plan);
+            }
+            Err(error) => {
+                let Some(account) = open.remove(&error.id()) else { return };
+                tracing::error!(account, %error, "looking into the mailbox failed; it is tried again in an hour");
+                let made = self.parts.clock.now();
+                plans.insert(account, Plan { due: made.plus(Duration::from_hours(1)), made, stubborn: None });
+            }
+        }
+    }
+}
+
+/// One look into one mailbox, and when the next one is.
+async fn look(
+    parts: WatchParts,
+    (inbox, timeout): (WatchedInbox, Duration),
+    stubborn: Option<Stubborn>,
+    permits: Arc<Semaphore>,
+) -> (String, Plan) {
+    // The semaphore is never closed.
+    let _permit = permits.acquire_owned().await.ok();
+    let made = parts.clock.now();
+    let mut look = Look { parts: &parts, inbox: &inbox, timeout, stubborn };
+    let looked = look.run().await;
+    let stubborn = look.stubborn;
+    let due = match looked {
+        Ok(is_whole) => {
+            parts.standing.found_out(&inbox.account, ABOUT, None);
+            made.plus(if is_whole { inbox.every } else { inbox.every.min(GO_ON) })
+        }
+        Err(failure) => {
+            tell(&parts, &inbox, &failure);
+            after(&failure, made.plus(inbox.every), parts.clock.now())
+        }
+    };
+    (inbox.account, Plan { due, made, stubborn })
+}
+
+/// When to try again after a failure: as planned, and never before the provider asked for it.
+fn after(failure: &Failure, planned: Timestamp, now: Timestamp) -> Timestamp {
+    failure.retry_after.map_or(planned, |wait| planned.max(now.plus(wait)))
+}
+
+/// What passes by itself is for the log; the rest is for people.
+fn tell(parts: &WatchParts, inbox: &WatchedInbox, failure: &Failure) {
+    let WatchedInbox { account, mailbox, .. } = inbox;
+    tracing::info!(account, %mailbox, why = %failure, "cannot look into the mailbox for reports; trying again");
+    // The sign-in tells of its own trouble.
+    let is_told = matches!(failure.reason, Reason::SignInNeeded | Reason::ConfigurationRejected);
+    if is_told || failure.reason.disposition() != Disposition::Hold {
+        return;
+    }
+    let mend = match (failure.reason == Reason::PermissionMissing, inbox.app_only) {
+        (true, true) => "grant the app the application permission `Mail.Read` with admin consent".to_owned(),
+        (true, false) => format!(
+            "add the delegated permission `Mail.Read` (`Mail.Read.Shared` for somebody else's mailbox) to the app, then \
+             run `oxpost login {account}`"
+        ),
+        (false, _) => format!("run `oxpost doctor {account}`"),
+    };
+    let hint = format!("{mend}; or take `watch_inbox` out of the account; its mail goes out all the same");
+    let what = format!("`{mailbox}` cannot be looked into for reports about mail that did not arrive: {failure}");
+    parts.standing.found_out(account, ABOUT, Some(Warning { what, hint, due: None }));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_provider_is_left_alone_as_long_as_it_asked() {
+        let at = |minute: i64| Timestamp::from_millis(minute * 60_000);
+        let table = [(None, 5, "as planned"), (Some(1), 5, "no sooner than planned"), (Some(60), 62, "as it asked")];
+        for (asked, due, why) in table {
+            let failure = Failure::new(Reason::Throttled, "HTTP 429").retry_after(asked.map(Duration::from_mins));
+            assert_eq!(after(&failure, at(5), at(2)), at(due), "{why}");
+        }
+    }
+
+    #[test]
+    fn a_look_is_due_at_its_time_and_when_the_clock_was_set_back() {
+        let at = |second: i64| Timestamp::from_millis(second * 1000);
+        let plan = Plan { due: at(400), made: at(100), stubborn: None };
+        for (now, due, why) in
+            [(100, false, "just looked"), (399, false, "soon"), (400, true, "now"), (99, true, "set back")]
+        {
+            assert_eq!(plan.is_due(at(now)), due, "{why}");
+        }
+    }
+}
