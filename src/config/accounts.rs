@@ -366,6 +366,7 @@ impl EffectiveLimits {
         let usual = Usual::of(kind);
         let number = |own: Option<u32>, common: Option<u32>, usual: u32| own.or(common).unwrap_or(usual);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
+        let requests = count(number(own.graph_requests, common.graph_requests, usual.graph_requests));
         let smtp_size = own.smtp_size.as_ref().or(common.smtp_size.as_ref());
         let draft_size = own.draft_size.as_ref().or(common.draft_size.as_ref());
         let ews_size = own.ews_size.as_ref().or(common.ews_size.as_ref());
@@ -384,7 +385,7 @@ impl EffectiveLimits {
             graph_octets: size("graph_size", graph_size, own.graph_size.is_some(), usual.graph_octets),
             pace: Limits {
                 smtp_sessions: count(number(own.smtp_sessions, common.smtp_sessions, usual.smtp_sessions)),
-                graph_requests: count(number(own.graph_requests, common.graph_requests, usual.graph_requests)),
+                graph_requests: requests.saturating_sub(usize::from(typed.watch_inbox)).max(1),
                 messages_per_minute: number(own.messages_per_minute, common.messages_per_minute, usual.per_minute),
                 recipients_per_day: number(own.recipients_per_day, common.recipients_per_day, usual.per_day),
                 graph_octets_per_5_minutes: size(

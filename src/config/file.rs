@@ -285,7 +285,7 @@ pub struct Limits {
     /// SMTP sessions at once. Microsoft 3, Google and custom 5.
     #[schemars(example = 3)]
     pub smtp_sessions: Option<u32>,
-    /// Graph requests at once. Microsoft 4.
+    /// Graph requests at once. Microsoft 4. With `watch_inbox` one of them looks into the mailbox, if there are two.
     #[schemars(example = 4)]
     pub graph_requests: Option<u32>,
     /// Messages in any minute. Microsoft 30, Google and custom without a limit.

@@ -16,6 +16,8 @@ use crate::mail::dsn::{BounceAction, BounceReport, Bounced};
 use crate::mail::failure::one_line;
 use crate::mail::{Address, EnhancedStatusCode, Event, QueueId};
 
+/// How long after its acceptance a message may be reported; servers give up within days (RFC 5321 section 4.5.4.1).
+const LATEST: Duration = Duration::from_hours(14 * 24);
 /// How far the provider's clock may be behind ours.
 const CLOCKS_APART: Duration = Duration::from_secs(300);
 
@@ -116,9 +118,13 @@ fn find(connection: &Connection, key: &MailboxKey, found: &[FoundReport]) -> rus
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query([lane])?;
     let mut matches = Vec::new();
+    let oldest = found.iter().map(|found| found.at).min().unwrap_or_default().minus(LATEST);
     while !open.is_empty()
         && let Some(row) = rows.next()?
     {
+        if time(row, "accepted_at")? < oldest {
+            break;
+        }
         let Some(candidates) = wanted.get(row.get_ref("message_id")?.as_str()?) else { continue };
         let accepted = time(row, "accepted_at")?;
         for index in candidates.iter().filter(|index| open.contains(*index)).copied().collect::<Vec<_>>() {

@@ -31,7 +31,7 @@ pub(super) fn tell(observer: &dyn Observer, settlement: &Settlement, settled: &S
             attempt: lease.attempt,
             recipients,
             failure: failure.clone(),
-            next: settlement.verdict.next.unwrap_or(now),
+            next: settlement.verdict.next.max(settlement.verdict.not_before).unwrap_or(now),
         });
     }
     for (failure, recipients) in grouped(failed) {

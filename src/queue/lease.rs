@@ -32,7 +32,8 @@ pub(super) enum Offer {
     },
 }
 
-/// Leases the message of the lane that is due first, if the lane may be worked on.
+/// Leases the message of the lane that is due first, if the lane may be worked on. Done again because of another job, it
+/// spends the turn of a client twice, which evens out.
 pub(super) fn next(connection: &Connection, lane: i64, fair: &Mutex<Fair>, now: Timestamp) -> rusqlite::Result<Offer> {
     let gate = hold::gate(connection, lane)?;
     if let Some(gate) = &gate {

@@ -277,12 +277,17 @@ fn summary(row: &Row<'_>) -> rusqlite::Result<Summary> {
         recipients: row.get("recipients")?,
         size: row.get::<_, i64>("size")?.cast_unsigned(),
         accepted_at: time(row, "accepted_at")?,
-        next_attempt: if state == State::Waiting { optional_time(row, "next_attempt")? } else { None },
+        next_attempt: if state == State::Waiting { Some(next_attempt(row)?) } else { None },
         attempts: row.get("attempts")?,
         failure,
         hint,
         bounced: row.get("bounced")?,
     })
+}
+
+/// Not before it is due, and not before the remote allowed.
+fn next_attempt(row: &Row<'_>) -> rusqlite::Result<Timestamp> {
+    Ok(time(row, "next_attempt")?.max(time(row, "not_before")?))
 }
 
 fn state(column: i64, on_hold: bool) -> State {

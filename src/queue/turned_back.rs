@@ -53,6 +53,7 @@ impl Inner {
     fn bring_forward(&self, by: Duration, now: Timestamp) {
         let first = self.store.submit(move |connection| bring_forward(connection, by, now));
         let (store, lanes, turned) = (self.store.clone(), Arc::clone(&self.lanes), self.turned.clone());
+        let clock = self.clock.clone();
         tokio::spawn(async move {
             let mut written = first.await;
             while let Err(error) = &written {
@@ -61,6 +62,8 @@ impl Inner {
                 }
                 tracing::error!(%error, "the clock was set back, and what waits may wait too long; trying again");
                 tokio::time::sleep(AGAIN).await;
+                // What was written meanwhile is of the new time.
+                let now = clock.now();
                 written = store.write(move |connection| bring_forward(connection, by, now)).await;
             }
             let (seconds, changed) = (by.as_secs(), written.unwrap_or_default());

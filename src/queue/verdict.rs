@@ -110,11 +110,11 @@ impl Judge<'_> {
                 let next = retry::next_after_unknown(lease.attempt, now, jitter, settings.unknown_retry);
                 next.max(now.plus(failure.retry_after.unwrap_or_default()))
             }
+            // All of the mailbox waits, and it keeps its place before what is accepted meanwhile: that would use up again
+            // what it waits for.
+            Outcome::Deferred(_) if only_waits => now,
             Outcome::Relayed(_) | Outcome::Failed(_) | Outcome::Deferred(_) => {
                 let asked = outcome.failure().and_then(|failure| failure.retry_after);
-                if let Some(wait) = asked.filter(|_| only_waits) {
-                    return now.plus(wait);
-                }
                 retry::next(lease.attempt, now, jitter, asked)
             }
         }

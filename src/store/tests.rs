@@ -1,4 +1,5 @@
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use tempfile::TempDir;
 
@@ -142,6 +143,22 @@ async fn nothing_is_written_after_the_disk_has_failed() {
     assert!(matches!(note(&store, "later").await, Err(StoreError::Suspect(_))));
     assert!(store.check().is_err());
     assert_eq!(count(&store).await, 0, "reading goes on");
+}
+
+#[tokio::test]
+async fn a_disk_that_failed_once_is_not_believed_when_it_works_the_next_time() {
+    let folder = TempDir::new().unwrap();
+    let store = open(&folder);
+    let times = AtomicU64::new(0);
+    let failing_once = store.write(move |c| {
+        if times.fetch_add(1, Ordering::Relaxed) == 0 {
+            let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_IOERR_WRITE);
+            return Err(rusqlite::Error::SqliteFailure(code, None));
+        }
+        c.execute("INSERT INTO note (text) VALUES ('a')", [])
+    });
+    assert!(matches!(failing_once.await, Err(StoreError::Suspect(_))));
+    assert_eq!(count(&store).await, 0);
 }
 
 #[tokio::test]

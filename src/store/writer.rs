@@ -143,10 +143,15 @@ impl Writer {
     fn together(&self, batch: &mut [Box<dyn Job>]) -> Result<(), InDoubt> {
         for job in batch {
             let ran = catch_unwind(AssertUnwindSafe(|| job.run(&self.connection)));
-            if !matches!(ran, Ok(Ok(()))) || self.connection.is_autocommit() {
-                self.roll_back();
-                return Err(InDoubt);
+            if matches!(ran, Ok(Ok(()))) && !self.connection.is_autocommit() {
+                continue;
             }
+            if let Ok(Err(error)) = ran {
+                // A disk that failed is not asked again, even if it would work this time.
+                self.health.judge(error);
+            }
+            self.roll_back();
+            return Err(InDoubt);
         }
         Ok(())
     }

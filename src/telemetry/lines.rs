@@ -132,6 +132,12 @@ mod tests {
         }
     }
 
+    /// Waits until all is written, however long that takes.
+    fn end(logging: &Logging) {
+        logging.queue.send(Message::End).unwrap();
+        logging.ended.recv().unwrap();
+    }
+
     #[test]
     fn what_was_said_is_written_in_order_before_the_end() {
         let page = Page::default();
@@ -139,7 +145,7 @@ mod tests {
         for number in 0..1_000 {
             writeln!(&lines, "{number}").unwrap();
         }
-        drop(logging);
+        end(&logging);
         let written = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         assert!(written.lines().eq((0..1_000).map(|number| number.to_string())), "{written}");
     }
@@ -165,7 +171,7 @@ mod tests {
             (&lines).write_all(b"line\n").unwrap();
         }
         drop(busy);
-        drop(logging);
+        end(&logging);
         assert_eq!(counted.0.0.lock().unwrap().len(), 5_000);
         assert!(counted.1.load(Ordering::Relaxed) <= 2, "what waits behind a write leaves in one");
     }

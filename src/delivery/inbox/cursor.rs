@@ -78,11 +78,13 @@ impl Cursor {
     /// After a look at these, in the order they came.
     pub(super) fn advance(&self, looked_at: Vec<Seen>, end: End) -> Self {
         let newest = looked_at.iter().map(|seen| seen.at).max().unwrap_or(self.since).max(self.since);
+        let has_news = looked_at.iter().any(|seen| !self.seen.iter().any(|known| known.mark == seen.mark));
         let mut since = match end {
-            End::Whole => newest.minus(OVERLAP).max(self.since),
-            // More came within one second than one look takes: the rest of them is given up, or it would never end.
-            End::Bound if newest == self.since => self.since.plus(STEP),
-            End::Bound | End::Trouble => newest,
+            End::Whole | End::Trouble => newest.minus(OVERLAP).max(self.since),
+            // More came within one second than a list shows, and all that it shows is known: the rest is given up, or
+            // it would never end.
+            End::Bound if newest == self.since && !has_news => self.since.plus(STEP),
+            End::Bound => newest,
         };
         let known = self.seen.iter().filter(|seen| !looked_at.iter().any(|again| again.mark == seen.mark));
         let mut seen: Vec<Seen> = known.cloned().chain(looked_at.clone()).filter(|seen| seen.at >= since).collect();
@@ -137,16 +139,25 @@ mod tests {
     fn a_look_that_stops_goes_on_where_it_stopped() {
         let table = [
             (vec![("a", 10), ("b", 20)], End::Bound, 20, "the last that was looked at"),
-            (vec![("a", 10), ("b", 20)], End::Trouble, 20, "the same"),
+            (
+                vec![("a", 10), ("b", 20)],
+                End::Trouble,
+                0,
+                "what could not be read is tried again, the others are known",
+            ),
+            (vec![("a", 10), ("b", 5_000)], End::Trouble, 4_400, "and what came late is looked for"),
             (vec![], End::Trouble, 0, "nothing was done"),
-            (vec![("a", 0), ("b", 0)], End::Bound, 1, "a second with more than one look takes must end"),
-            (vec![("a", 0), ("b", 0)], End::Trouble, 0, "but what could not be read is tried again"),
+            (vec![("a", 0), ("b", 0)], End::Bound, 0, "a second with more than one look takes"),
+            (vec![("a", 0), ("b", 0)], End::Trouble, 0, "the same"),
         ];
         for (looked_at, end, since, why) in table {
             let next = Cursor::beginning(at(0)).advance(seen(&looked_at), end);
             assert_eq!(next.since(), at(since), "{why}");
             assert!(looked_at.iter().all(|(id, second)| *second < since || next.knows(id)), "{why}");
         }
+        let second = [("a", 0), ("b", 0)];
+        let known = Cursor::beginning(at(0)).advance(seen(&second), End::Bound);
+        assert_eq!(known.advance(seen(&second), End::Bound).since(), at(1), "a second that shows nothing new must end");
     }
 
     #[test]

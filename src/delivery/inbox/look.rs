@@ -21,6 +21,8 @@ const AHEAD: Duration = Duration::from_hours(24);
 const MAX_PAGES: usize = 5;
 /// Messages that are read in one look.
 const MAX_READ: usize = 100;
+/// Recipients of the reports of one look, give or take a report.
+const MAX_RECIPIENTS: usize = 1_000;
 /// Tries at a message that the provider does not give.
 const MAX_TRIES: u32 = 3;
 
@@ -44,6 +46,16 @@ struct Found {
     looked_at: Vec<Seen>,
     reports: Vec<FoundReport>,
     read: usize,
+    /// Whether a list came at all.
+    listed: bool,
+}
+
+impl Found {
+    /// Whether it is enough for one look.
+    fn is_enough(&self) -> bool {
+        let recipients: usize = self.reports.iter().map(|found| found.report.recipients.len()).sum();
+        self.read >= MAX_READ || recipients >= MAX_RECIPIENTS
+    }
 }
 
 impl Look<'_> {
@@ -55,8 +67,10 @@ impl Look<'_> {
         let WatchParts { queue, http, tokens, clock, .. } = self.parts;
         let key = MailboxKey { provider: self.inbox.provider.clone(), mailbox: self.inbox.mailbox.key() };
         let place = queue.inbox_place(&key).await.map_err(|error| stored(&error))?;
-        let begin = || Cursor::beginning(clock.now().minus(FIRST));
-        let cursor = place.as_deref().and_then(Cursor::read).unwrap_or_else(begin);
+        let now = clock.now();
+        // A place far ahead is of a time when our clock was wrong.
+        let cursor = place.as_deref().and_then(Cursor::read).filter(|cursor| cursor.since() <= now.plus(AHEAD));
+        let cursor = cursor.unwrap_or_else(|| Cursor::beginning(now.minus(FIRST)));
         let account = &self.inbox.account;
         let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout: self.timeout };
         let inbox = GraphInbox::new(caller, self.inbox)?;
@@ -64,6 +78,12 @@ impl Look<'_> {
         let mut found = Found::default();
         let ended = self.go_through(&inbox, &cursor, &mut found).await;
         let end = *ended.as_ref().unwrap_or(&End::Trouble);
+        if let Err(failure) = &ended
+            && !found.listed
+        {
+            // Where the clock is wrong no list comes, and a beginning in the wrong time would be kept.
+            return Err(failure.clone());
+        }
         let next = cursor.advance(found.looked_at, end).text();
         if place.as_deref() != Some(&next) || !found.reports.is_empty() {
             let new = queue.record_bounces(&key, found.reports, next).await.map_err(|error| stored(&error))?;
@@ -76,12 +96,13 @@ impl Look<'_> {
         let mut listed = 0;
         for _ in 0..MAX_PAGES {
             let page = inbox.list(cursor.since(), listed).await?;
+            found.listed = true;
             listed += page.items.len();
             // It would lead the next look past everything that comes before that day.
             let latest = self.parts.clock.now().plus(AHEAD);
             for item in page.items.into_iter().filter(|item| item.at <= latest) {
                 let is_news = item.is_report && !cursor.knows(&item.id);
-                if is_news && found.read == MAX_READ {
+                if is_news && found.is_enough() {
                     return Ok(End::Bound);
                 }
                 if is_news {

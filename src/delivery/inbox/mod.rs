@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// How soon a look goes on that had enough for once.
 const GO_ON: Duration = Duration::from_secs(10);
 /// Mailboxes that are looked into at once.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 2;
 /// What the account's standing has it under.
 const ABOUT: &str = "inbox";
 

@@ -14,6 +14,8 @@ use crate::mail::{Address, EnhancedStatusCode};
 pub const MAX_REPORT: usize = 1024 * 1024;
 /// Recipients that one report may be about.
 const MAX_RECIPIENTS: usize = 500;
+/// Lines that are no fields at the beginning of a group.
+const MAX_NO_FIELDS: usize = 8;
 /// Message-IDs that one report may name.
 const MAX_IDS: usize = 8;
 /// The longest Message-ID, in octets: a line has no more (RFC 5322 section 2.1.1).
@@ -120,15 +122,27 @@ fn with_crlf(octets: &[u8]) -> Vec<u8> {
 /// Groups of fields with empty lines between them: the first is about the message, each other one about a recipient
 /// (RFC 3464 section 2.1). Some leave the first one out, some put several empty lines.
 fn recipients(status: &[u8]) -> Vec<Bounced> {
-    let mut found = Vec::new();
     let mut rest = status;
-    while !rest.is_empty() && found.len() < MAX_RECIPIENTS {
-        let group = HeaderBlock::parse(rest);
-        let octets = if group.octets() > 0 { group.octets() } else { no_field(rest) };
-        found.extend(recipient(&group));
-        rest = &rest[octets..];
+    let groups = std::iter::from_fn(|| {
+        let end = memchr::memmem::find(rest, b"\r\n\r\n").map_or(rest.len(), |end| end + 4);
+        let group;
+        (group, rest) = rest.split_at(end);
+        (!group.is_empty()).then_some(group)
+    });
+    groups.filter_map(|group| recipient(&fields(group))).take(MAX_RECIPIENTS).collect()
+}
+
+/// The fields of a group, which may begin with lines that are none: each time all may be looked through.
+fn fields(group: &[u8]) -> HeaderBlock<'_> {
+    let mut rest = group;
+    for _ in 0..MAX_NO_FIELDS {
+        let block = HeaderBlock::parse(rest);
+        if !block.fields().is_empty() || rest.is_empty() {
+            return block;
+        }
+        rest = &rest[no_field(rest)..];
     }
-    found
+    HeaderBlock::parse(rest)
 }
 
 /// Octets of a line that is no field. Lines that continue it go with it: each would be read to their end again.

@@ -98,6 +98,10 @@ impl<'a> Node<'a> {
     /// An object that has no other properties than `known`.
     pub(super) fn object(&self, known: &[&str]) -> Result<Object<'a>, Fault> {
         let object = self.any_object()?;
+        // It says nothing that is needed here, but Graph is sent it, and a file must not hide in it.
+        if let Some(kind) = object.get("@odata.type") {
+            kind.text()?;
+        }
         let Some(stranger) = object.map.keys().find(|name| !known.contains(&name.as_str())) else { return Ok(object) };
         let at = Node { path: object.below(stranger), ..self.clone() };
         let meant = known.iter().find(|name| name.eq_ignore_ascii_case(stranger));

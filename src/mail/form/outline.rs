@@ -81,6 +81,11 @@ impl Outliner {
 
     /// Takes the next octets.
     pub fn push(&mut self, octets: &[u8]) {
+        if self.outline.values > MOST_VALUES {
+            // It is refused; nothing more of it need be kept.
+            self.taken += octets.len() as u64;
+            return;
+        }
         let mut rest = octets;
         while let Some(&octet) = rest.first() {
             let mut run = 1;

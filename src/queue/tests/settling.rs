@@ -66,8 +66,12 @@ async fn waiting_for_a_way_out_is_no_attempt_and_no_longer_than_it_takes() {
     let detail = desk.show(id).await;
     assert_eq!((detail.summary.attempts, detail.attempts.len()), (0, 0));
     assert!(detail.summary.failure.unwrap().to_string().contains("all is used up"), "it says why it waits");
+    assert_eq!(detail.summary.next_attempt, Some(desk.clock.now().plus(wait)));
+    desk.clock.advance(Duration::from_secs(1));
+    desk.accept(&["c@x.example"]).await;
     desk.clock.advance(wait);
-    assert_eq!(desk.lease().await.attempt, 1);
+    let lease = desk.lease().await;
+    assert_eq!((lease.id, lease.attempt), (id, 1), "it goes before what came while it waited");
 }
 
 #[tokio::test]

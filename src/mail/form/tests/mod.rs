@@ -93,6 +93,12 @@ fn what_is_wrong_with_a_microsoft_object_is_named_by_its_path() {
             "attachments[0].@odata.type",
             "an item",
         ),
+        (
+            Microsoft,
+            json!({ "body": { "@odata.type": { "contentBytes": "A!!" } } }),
+            "body.@odata.type",
+            "a file where none is looked for",
+        ),
         (Microsoft, json!({ "attachments": [], "attachment": [] }), "attachment", "both spellings"),
         (Microsoft, json!({ "flag": { "flagStatus": "red" } }), "flag.flagStatus", "no such word"),
         (
@@ -363,6 +369,13 @@ fn a_message_of_very_many_values_is_refused_before_it_is_read() {
         let fault = read(Form::Microsoft, many(item).as_bytes()).unwrap_err();
         assert!(fault.why.contains("50000 values"), "{fault}");
     }
+    let mut outliner = Outliner::new(Form::Microsoft);
+    for _ in 0..1_000 {
+        outliner.push("\"contentBytes\":\"\",".repeat(1_000).as_bytes());
+    }
+    assert!(outliner.kept() < 5_000_000, "nothing is kept of what comes behind");
+    let fault = outliner.finish().read().unwrap_err();
+    assert!(fault.why.contains("50000 values"), "{fault}");
     let text = json!({ "toRecipients": to("a@x.example"), "subject": "s",
         "body": { "contentType": "text", "content": "\\\",[{".repeat(50_000) } });
     composed(Form::Microsoft, &text);
