@@ -87,11 +87,12 @@ fn sign_in(rig: &Rig) {
     post("sign-in", &serde_json::json!({ "url": back }).to_string());
 }
 
-/// Makes the database what a program one step older left.
+/// Makes the database what a program two steps older left, so that a kill may come between them, too.
 fn make_older(rig: &Rig) {
     let Ok(database) = rusqlite::Connection::open(rig.ground.path("data/oxpost.db")) else { return };
-    let older = "ALTER TABLE body DROP COLUMN checksum; UPDATE part SET version = version - 1 WHERE name = 'queue'";
-    // A kill in the middle of the step before may have left it older already.
+    let older = "DROP TABLE bounce; DROP TABLE inbox; ALTER TABLE body DROP COLUMN checksum;
+        UPDATE part SET version = version - 2 WHERE name = 'queue'";
+    // A kill in the middle of the steps before may have left it older already.
     let _done = database.execute_batch(&format!("BEGIN IMMEDIATE; {older}; COMMIT"));
 }
 
