@@ -146,8 +146,9 @@ async fn a_connection_that_is_cut_at_any_octet_loses_nothing() {
         let relayed = attempted(&house, id).await;
         proxy.set(Mood::Pass);
         if !relayed {
-            house.later(Duration::from_secs(20 * 60), SCANNER).await;
+            let other = house.later(Duration::from_secs(20 * 60), SCANNER).await;
             house.relayed(id).await;
+            house.relayed(other).await;
         }
         let detail = house.show(id).await;
         let twice = detail.attempts.iter().filter_map(|attempt| attempt.result.as_ref());
@@ -180,8 +181,9 @@ async fn a_black_hole_is_left_and_mail_goes_when_it_is_gone() {
         let other = house.send(crate::house::BILLING, &[RECIPIENT], letter(crate::house::BILLING, RECIPIENT, "other"));
         house.relayed(other.await).await;
         proxy.set(Mood::Pass);
-        house.later(Duration::from_secs(20 * 60), SCANNER).await;
+        let later = house.later(Duration::from_secs(20 * 60), SCANNER).await;
         house.relayed(id).await;
+        house.relayed(later).await;
         assert_eq!(copies(&house, subject).await, 1);
     }
 }

@@ -306,10 +306,11 @@ impl House {
         mail.remove(0)
     }
 
-    /// Moves the clock and has the mailbox send another message, by which its lane looks at what is due now.
-    pub(crate) async fn later(&self, by: Duration, mailbox: &str) {
+    /// Moves the clock and has the mailbox send another message, by which its lane looks at what is due now. Who moves
+    /// the clock again and again waits for that message, too: the token that it got would be dead when it is used.
+    pub(crate) async fn later(&self, by: Duration, mailbox: &str) -> QueueId {
         self.clock.advance(by);
-        self.send(mailbox, &[RECIPIENT], letter(mailbox, RECIPIENT, "a little later")).await;
+        self.send(mailbox, &[RECIPIENT], letter(mailbox, RECIPIENT, "a little later")).await
     }
 
     pub(crate) async fn show(&self, id: QueueId) -> Detail {
