@@ -280,8 +280,7 @@ fn way(
     Some(match out {
         WayOut::Graph => Way::Graph(GraphWay {
             base: url,
-            // Whoever signs in for another mailbox must name it: `/me` is their own.
-            by_name: app || signs_in_for_another(typed),
+            by_name: is_named_in_path(typed),
             max_octets: limits.graph_octets,
             drafts: limits.draft_octets,
             max_recipients,
@@ -298,9 +297,10 @@ fn way(
     })
 }
 
-pub(super) fn signs_in_for_another(typed: &file::Account) -> bool {
+/// Whether Graph must be told which mailbox is meant: `/me` is that of whoever signs in.
+pub(super) fn is_named_in_path(typed: &file::Account) -> bool {
     let names = typed.sign_in_as.as_deref().zip(typed.mailbox.as_deref());
-    names.is_some_and(|(name, mailbox)| !name.eq_ignore_ascii_case(mailbox))
+    typed.grant.is_app() || names.is_some_and(|(name, mailbox)| !name.eq_ignore_ascii_case(mailbox))
 }
 
 /// The largest message of the Gmail API, from its discovery document.

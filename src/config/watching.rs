@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::accounts::signs_in_for_another;
+use super::accounts::is_named_in_path;
 use super::fault::KeyPath;
 use super::file;
 use super::providers::Service;
@@ -45,7 +45,7 @@ pub(super) fn of_account(
             provider,
             mailbox: mailbox.clone(),
             base,
-            by_name: typed.grant.is_app() || signs_in_for_another(typed),
+            by_name: is_named_in_path(typed),
             app_only: typed.grant.is_app(),
             every,
         }),

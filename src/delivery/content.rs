@@ -4,7 +4,7 @@
 use super::route::ObjectFacts;
 use super::{AsObject, Asked, BoxFuture, Chunks, Content, ContentError, ObjectForGraph};
 use crate::mail::form::{Assembly, Composed, Fault, ForGraph, Form, compose, for_graph};
-use crate::mail::header::{MAX_HEADER, header_octets};
+use crate::mail::header::{MAX_HEADER, header_octets, header_of};
 use crate::queue::{Alone, BodyReader, ContentKind, Lease, Outlined, Queue, QueueError};
 
 /// The content of a lease. Its first part, which holds the header, is in memory.
@@ -46,9 +46,7 @@ impl<'a> LeaseContent<'a> {
     /// The whole message is kept nowhere: whoever reads it has it made anew, and most send the object itself.
     async fn open_object(queue: &'a Queue, lease: &'a Lease) -> Result<Self, ContentError> {
         let (composed, _alone) = composed(queue, lease).await?;
-        let head = composed.mime.head();
-        let mut head = [&lease.prefix, &head[..header_octets(head).unwrap_or(head.len())]].concat();
-        head.truncate(header_octets(&head).unwrap_or(head.len()));
+        let head = [&lease.prefix, header_of(composed.mime.head())].concat();
         let size = lease.prefix.len() as u64 + composed.mime.size();
         let not_in_mime = composed.not_in_mime.into_iter().map(|lost| lost.property).collect();
         let object = Some(Object { size: lease.size, not_in_mime });
@@ -68,7 +66,7 @@ impl<'a> LeaseContent<'a> {
 
     /// The header block alone.
     pub(super) fn header(&self) -> &[u8] {
-        &self.head[..header_octets(&self.head).unwrap_or(self.head.len())]
+        header_of(&self.head)
     }
 
     /// Octets of the whole message.

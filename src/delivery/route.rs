@@ -2,7 +2,7 @@
 
 use super::graph::MAX_REQUEST;
 use super::{AccountWays, Way};
-use crate::mail::header::header_octets;
+use crate::mail::header::header_of;
 use crate::mail::outgoing::header_only_recipients;
 use crate::mail::parts::sealed_header;
 use crate::mail::{BackendKind, Envelope, Failure, Reason, ReversePath, Sender, SenderPolicy};
@@ -52,7 +52,7 @@ const ROOM: u64 = 64 * 1024;
 impl Facts {
     /// What there is to know of a message of `size` octets. `head` holds its whole header block.
     pub fn read(head: &[u8], envelope: &Envelope, sender: &Sender<'_>, size: u64) -> Self {
-        let header = &head[..header_octets(head).unwrap_or(head.len())];
+        let header = header_of(head);
         let reverse_path = match envelope.reverse_path() {
             ReversePath::Null => Some("it cannot carry the null reverse path".to_owned()),
             ReversePath::Mailbox(path) if sender.policy != SenderPolicy::Rewrite && path != sender.mailbox => {

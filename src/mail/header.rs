@@ -160,6 +160,11 @@ pub fn header_octets(head: &[u8]) -> Option<usize> {
     block.is_terminated().then_some(block.octets())
 }
 
+/// The header block at the start of `head`, with the empty line that ends it; all of `head` if there is none.
+pub fn header_of(head: &[u8]) -> &[u8] {
+    &head[..header_octets(head).unwrap_or(head.len())]
+}
+
 /// Looks at the header at the start of `head`, which is in canonical form (CRLF line ends).
 pub fn inspect(head: &[u8]) -> Inspection {
     let block = HeaderBlock::parse(head);

@@ -86,10 +86,11 @@ impl Inner {
         place: String,
     ) -> Result<usize, QueueError> {
         let of = key.clone();
-        let matches = match found.is_empty() {
-            true => Vec::new(),
+        let matches = if found.is_empty() {
+            Vec::new()
+        } else {
             // Reading, because history may be long and accepting must not wait for it.
-            false => self.store.read(move |connection| find(connection, &of, &found)).await?,
+            self.store.read(move |connection| find(connection, &of, &found)).await?
         };
         let events = self.store.write(move |connection| write(connection, &key, &matches, &place)).await?;
         for event in &events {
@@ -229,11 +230,8 @@ pub(super) fn of_message(connection: &Connection, seq: i64) -> rusqlite::Result<
 }
 
 fn bounce(row: &Row<'_>) -> rusqlite::Result<Bounce> {
-    let action = match row.get_ref("action")?.as_str()? {
-        "failed" => BounceAction::Failed,
-        "delayed" => BounceAction::Delayed,
-        other => return Err(damaged(format!("there is no action `{other}`"))),
-    };
+    let word = row.get_ref("action")?.as_str()?;
+    let action = BounceAction::of_word(word).ok_or_else(|| damaged(format!("there is no action `{word}`")))?;
     let status = row.get_ref("status")?.as_str_or_null()?.and_then(|status| status.parse().ok());
     Ok(Bounce { action, status, words: row.get("words")?, address: row.get("address")?, at: time(row, "at")? })
 }

@@ -14,7 +14,7 @@ use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
 use crate::config::Config;
 use crate::delivery::ews::try_mailbox;
-use crate::delivery::graph::inbox::try_inbox;
+use crate::delivery::graph::{self, inbox::try_inbox};
 use crate::delivery::smtp::{Timeouts, try_login};
 use crate::delivery::{EwsWay, GraphWay, SmtpLogin, SmtpWay, Token, Way};
 use crate::directory::UserPage;
@@ -310,10 +310,7 @@ const fn needed(purpose: Purpose, app_only: bool) -> &'static [&'static str] {
 }
 
 fn profile(way: &GraphWay, mailbox: &Address) -> Option<Url> {
-    let mut url = way.base.clone();
-    let mailbox = mailbox.to_string();
-    let path = if way.by_name { vec!["users", mailbox.as_str()] } else { vec!["me"] };
-    url.path_segments_mut().ok()?.pop_if_empty().extend(path);
+    let mut url = graph::root(&way.base, way.by_name, mailbox).ok()?;
     url.query_pairs_mut().append_pair("$select", "id,mail,userPrincipalName");
     Some(url)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::classify;
+use super::{classify, root};
 use crate::clock::Timestamp;
 use crate::delivery::web::{Caller, below, transport};
 use crate::delivery::{Token, WatchedInbox};
@@ -74,7 +74,7 @@ struct Property {
 
 impl<'a> GraphInbox<'a> {
     pub(in crate::delivery) fn new(caller: Caller<'a>, inbox: &WatchedInbox) -> Result<Self, Failure> {
-        Ok(Self { caller, root: root(inbox)? })
+        Ok(Self { caller, root: root_of(inbox)? })
     }
 
     /// What came since then, oldest first, without the first `skipped` of it.
@@ -104,15 +104,14 @@ impl<'a> GraphInbox<'a> {
 /// # Errors
 /// Why not.
 pub async fn try_inbox(inbox: &WatchedInbox, http: &Http, timeout: Duration, token: &Token) -> Result<(), Failure> {
-    let url = list_url(&root(inbox)?, Timestamp::default(), (1, 0))?;
+    let url = list_url(&root_of(inbox)?, Timestamp::default(), (1, 0))?;
     let request = Request::get(url).timeout(timeout).bearer(&token.secret).map_err(|error| transport(&error))?;
     let response = http.send(request).await.map_err(|error| transport(&error))?;
     answer(&response).map(drop)
 }
 
-fn root(inbox: &WatchedInbox) -> Result<Url, Failure> {
-    let mailbox = inbox.mailbox.to_string();
-    if inbox.by_name { below(&inbox.base, &["users", &mailbox]) } else { below(&inbox.base, &["me"]) }
+fn root_of(inbox: &WatchedInbox) -> Result<Url, Failure> {
+    root(&inbox.base, inbox.by_name, &inbox.mailbox)
 }
 
 fn list_url(root: &Url, since: Timestamp, (top, skipped): (usize, usize)) -> Result<Url, Failure> {

@@ -58,10 +58,14 @@ impl GraphBackend {
         let sender = Sender { policy: delivery.sender, mailbox: delivery.mailbox };
         let outgoing = for_headers(delivery.head, part, &sender);
         let message_id = inspect(&outgoing.header).message_id;
-        let (root, caller) = (root(&self.way, delivery.mailbox)?, self.caller(delivery.account));
+        let (root, caller) = (self.root(delivery.mailbox)?, self.caller(delivery.account));
         let (outgoing, message_id) = (&outgoing, message_id.as_deref());
         Drafting { caller, root: &root, delivery, outgoing, limit: 0, key, message_id }.earlier().await?;
         Ok(())
+    }
+
+    fn root(&self, mailbox: &Address) -> Result<Url, Failure> {
+        root(&self.way.base, self.way.by_name, mailbox)
     }
 
     fn caller<'a>(&'a self, account: &'a str) -> Caller<'a> {
@@ -72,7 +76,7 @@ impl GraphBackend {
     /// Sends one message to all recipients of `part`, in one request if it fits, else by way of a draft.
     async fn hand_over(&self, letter: Letter<'_>, notes: &mut Vec<String>) -> Result<Receipt, Failure> {
         let Letter { delivery, part, outgoing } = letter;
-        let root = root(&self.way, delivery.mailbox)?;
+        let root = self.root(delivery.mailbox)?;
         let octets = letter.octets();
         let limit = self.way.max_octets.min(MAX_REQUEST / 4 * 3);
         let caller = self.caller(delivery.account);
@@ -184,9 +188,11 @@ impl Backend for GraphBackend {
 }
 
 /// `{base}/me`, or `{base}/users/{mailbox}` with the mailbox as one segment whatever it holds.
-fn root(way: &GraphWay, mailbox: &Address) -> Result<Url, Failure> {
-    let mailbox = mailbox.to_string();
-    if way.by_name { below(&way.base, &["users", &mailbox]) } else { below(&way.base, &["me"]) }
+///
+/// # Errors
+/// `base` is not the base of a web address.
+pub fn root(base: &Url, by_name: bool, mailbox: &Address) -> Result<Url, Failure> {
+    if by_name { below(base, &["users", &mailbox.to_string()]) } else { below(base, &["me"]) }
 }
 
 /// Where the notebook has the draft for these recipients.

@@ -198,7 +198,7 @@ async fn an_app_names_the_mailbox_in_the_path_as_one_segment() {
     let (graph, base) = Graph::start([]).await;
     let mut case = Case::new(base, &["a@x.example"], HEADER);
     case.way.by_name = true;
-    let url = root(&case.way, &"sales/eu?x#%@own.example".parse().unwrap()).unwrap();
+    let url = root(&case.way.base, true, &"sales/eu?x#%@own.example".parse().unwrap()).unwrap();
     assert_eq!(url.path(), "/v1.0/users/sales%2Feu%3Fx%23%25@own.example");
     case.deliver().await;
     assert_eq!(graph.seen.lock().unwrap()[0].path, "/v1.0/users/scanner@own.example/sendMail");

@@ -71,14 +71,17 @@ impl Cursor {
 
     /// Whether the message was looked at before.
     pub(super) fn knows(&self, id: &str) -> bool {
-        let mark = mark(id);
+        self.has(&mark(id))
+    }
+
+    fn has(&self, mark: &str) -> bool {
         self.seen.iter().any(|seen| seen.mark == mark)
     }
 
     /// After a look at these, in the order they came.
     pub(super) fn advance(&self, looked_at: Vec<Seen>, end: End) -> Self {
         let newest = looked_at.iter().map(|seen| seen.at).max().unwrap_or(self.since).max(self.since);
-        let has_news = looked_at.iter().any(|seen| !self.seen.iter().any(|known| known.mark == seen.mark));
+        let has_news = looked_at.iter().any(|seen| !self.has(&seen.mark));
         let mut since = match end {
             End::Whole | End::Trouble => newest.minus(OVERLAP).max(self.since),
             // More came within one second than a list shows, and all that it shows is known: the rest is given up, or

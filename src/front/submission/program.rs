@@ -19,7 +19,7 @@ use crate::front::settings::ListenerSettings;
 use crate::mail::address_list::AddressList;
 use crate::mail::dsn::{MessageWishes, RecipientWishes};
 use crate::mail::form::{Composed, Fault, Form, NotCarried, People, compose};
-use crate::mail::header::{HeaderBlock, header_octets, inspect};
+use crate::mail::header::{HeaderBlock, header_of, inspect};
 use crate::mail::{Address, BodyType, Failure, QueueId, ReversePath, Sender};
 use crate::queue::{Answer, BodyReader, NewMessage, Outlined, SpooledBody};
 use crate::smtp::data::LineEnds;
@@ -282,7 +282,7 @@ impl Counter {
         let not_in_mime = composed.not_in_mime.iter().map(|lost| lost.property.clone()).collect();
         let facts = ObjectFacts { octets: spooled.size(), not_in_mime };
         let body = spooled.as_microsoft_object();
-        let received = Received { body, found: inspect(header(composed)) };
+        let received = Received { body, found: inspect(header_of(composed.mime.head())) };
         let message = self.desk.take(received, self.id, (&self.client.name, "HTTP"))?;
         self.lost.clone_from(&composed.ignored);
         self.choose(&message, Some((facts, composed)))?;
@@ -293,7 +293,7 @@ impl Counter {
     fn choose(&mut self, message: &NewMessage, object: Option<(ObjectFacts, &Composed)>) -> Result<(), NotTaken> {
         let Some(ways) = self.desk.ways(&message.route.account) else { return Err(ours::no_way_out().into()) };
         let sender = Sender { policy: message.route.sender, mailbox: &message.route.mailbox };
-        let header = object.as_ref().map_or(&[][..], |(_, composed)| header(composed));
+        let header = object.as_ref().map_or(&[][..], |(_, composed)| header_of(composed.mime.head()));
         let size = object.as_ref().map_or(message.body.size(), |(_, composed)| composed.mime.size());
         let size = size + message.prefix.len() as u64;
         let facts = Facts::read(&[&message.prefix, header].concat(), &message.envelope, &sender, size);
@@ -306,12 +306,6 @@ impl Counter {
         }
         Ok(())
     }
-}
-
-/// The header of a message that was made of an object.
-fn header(composed: &Composed) -> &[u8] {
-    let head = composed.mime.head();
-    &head[..header_octets(head).unwrap_or(head.len())]
 }
 
 /// What is lost of an object on the way that comes first.

@@ -63,6 +63,11 @@ impl BounceAction {
             Self::Delayed => "delayed",
         }
     }
+
+    /// What a word says, in lower case.
+    pub fn of_word(word: &str) -> Option<Self> {
+        [Self::Failed, Self::Delayed].into_iter().find(|action| action.word() == word)
+    }
 }
 
 impl BounceReport {
@@ -157,12 +162,8 @@ fn recipient(group: &HeaderBlock<'_>) -> Option<Bounced> {
         Some(one_line(&String::from_utf8_lossy(field.body()))).filter(|value| !value.is_empty())
     };
     let action = value("Action")?.to_ascii_lowercase();
-    let action = match action.split_whitespace().next()? {
-        "failed" => BounceAction::Failed,
-        "delayed" => BounceAction::Delayed,
-        // Delivered, relayed, expanded: no bad news. Anything else is not known to be any.
-        _ => return None,
-    };
+    // Delivered, relayed, expanded: no bad news. Anything else is not known to be any.
+    let action = BounceAction::of_word(action.split_whitespace().next()?)?;
     let address = value("Final-Recipient").and_then(|typed| typed_address(&typed));
     let original = value("Original-Recipient").and_then(|typed| typed_address(&typed));
     if address.is_none() && original.is_none() {

@@ -5,7 +5,7 @@ use mail_builder::mime::MimePart;
 
 use super::address_list::{DisplayName, ListWriter};
 use super::failure::one_line;
-use super::header::{HeaderBlock, header_octets};
+use super::header::{HeaderBlock, header_of};
 use super::{Address, EnhancedStatusCode, Failure, QueueId, Recipient};
 use crate::clock::Timestamp;
 
@@ -291,7 +291,7 @@ fn original(original: Original<'_>) -> MimePart<'static> {
         Original::Header(header) => return header_alone(header),
         Original::Whole(whole) => whole,
     };
-    let header = &whole[..header_octets(whole).unwrap_or(whole.len())];
+    let header = header_of(whole);
     let mut kept = kept_fields(header, usize::MAX);
     kept.extend_from_slice(b"\r\n");
     kept.extend_from_slice(&whole[header.len()..]);
