@@ -22,6 +22,7 @@ pub mod pop3;
 pub mod practice;
 pub mod proxy;
 pub mod queue;
+pub mod reading;
 pub mod sasl;
 pub mod secret;
 pub mod smtp;

@@ -15,9 +15,9 @@ use crate::account::{Account, MailboxRule};
 use crate::config::machine::Machine;
 use crate::config::{Config, check};
 use crate::front::admin::{AccountView, Holds, ReadTest, ReadTested, TestMessage, TestSent};
-use crate::front::reading::Probed;
 use crate::mail::Address;
 use crate::queue::{Detail, MailboxKey, State};
+use crate::reading::Probed;
 
 /// Between two looks at a message.
 const LOOK_EVERY: Duration = Duration::from_millis(200);

@@ -13,8 +13,8 @@ use super::smarthost::Smarthost;
 use super::watching;
 use crate::account::{Account, MailboxRule};
 use crate::delivery::{AccountWays, EwsWay, GmailWay, GraphWay, Limits, SmtpLogin, SmtpWay, WatchedInbox, Way};
-use crate::front::ReadingServers;
 use crate::mail::{Address, BackendKind, Domain};
+use crate::reading::ReadingServers;
 use crate::token::{AccountSettings, Grant, Purpose};
 
 /// What each part is told of the accounts.

@@ -12,8 +12,9 @@ use super::quantity::{duration_words, size_words};
 use super::{Config, KeySource};
 use crate::account::{Account, Client, MailboxRule};
 use crate::delivery::{AccountWays, Limits, SmtpLogin, SmtpTls, Way};
-use crate::front::{ListenerSettings, ListenerTls, Mode, ReadingServer, ReadingServers, UpstreamTls};
+use crate::front::{ListenerSettings, ListenerTls, Mode};
 use crate::mail::{Address, SenderPolicy};
+use crate::reading::{ReadingServer, ReadingServers, UpstreamTls};
 use crate::token::Grant;
 
 /// A part of the report: a heading and what belongs to it.

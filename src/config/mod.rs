@@ -45,6 +45,7 @@ use url::Url;
 
 use crate::account::{Account, Clients, Routing};
 use crate::mail::Address;
+use crate::reading::ReadingServers;
 use crate::secret::Secret;
 use crate::token::{SealingKey, SealingKeyError};
 use crate::{delivery, directory as people, front, queue, telemetry, token};
@@ -114,7 +115,7 @@ pub struct Config {
     /// For the SMTP front.
     pub submission: front::SubmissionSettings,
     /// Where each account that is read has its servers.
-    pub reading: HashMap<String, front::ReadingServers>,
+    pub reading: HashMap<String, ReadingServers>,
     /// The page.
     pub page: front::admin::PageSettings,
     /// The files that secrets were read from.

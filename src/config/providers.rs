@@ -10,8 +10,8 @@ use super::proofs;
 use super::reader::Reader;
 use super::reading;
 use crate::delivery::SmtpTls;
-use crate::front::ReadingServers;
 use crate::http::may_have_secrets;
+use crate::reading::ReadingServers;
 use crate::token::{Provider, ProviderKind};
 
 /// The tenants that stand for many directories; a grant without a person needs a real one.

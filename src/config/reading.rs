@@ -4,8 +4,8 @@ use super::fault::KeyPath;
 use super::file::{self, WayIn};
 use super::providers::{Service, is_host};
 use super::reader::Reader;
-use crate::front::{ReadingServer, ReadingServers, UpstreamTls};
 use crate::mail::Address;
+use crate::reading::{ReadingServer, ReadingServers, UpstreamTls};
 use crate::token::Purpose;
 
 /// The servers of a provider; `known` are those of its kind, for IMAP and POP3.

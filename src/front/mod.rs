@@ -6,7 +6,4 @@ pub mod reading;
 mod settings;
 pub mod submission;
 
-pub use settings::{
-    ListenerSettings, ListenerTls, Mode, Protocol, ReadingServer, ReadingServers, SubmissionSettings, TlsFiles,
-    UpstreamTls,
-};
+pub use settings::{ListenerSettings, ListenerTls, Mode, Protocol, SubmissionSettings, TlsFiles};

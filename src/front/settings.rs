@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::reading;
+
 /// How TLS begins on a listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListenerTls {
@@ -36,14 +38,18 @@ impl Protocol {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Smtp => "smtp",
-            Self::Imap => "imap",
-            Self::Pop3 => "pop3",
+            Self::Imap => reading::Protocol::Imap.name(),
+            Self::Pop3 => reading::Protocol::Pop3.name(),
         }
     }
 
-    /// Whether mail is read by it.
-    pub const fn reads(self) -> bool {
-        !matches!(self, Self::Smtp)
+    /// By what mail is read there; `None`: it is handed in.
+    pub const fn reading(self) -> Option<reading::Protocol> {
+        match self {
+            Self::Smtp => None,
+            Self::Imap => Some(reading::Protocol::Imap),
+            Self::Pop3 => Some(reading::Protocol::Pop3),
+        }
     }
 }
 
@@ -146,44 +152,4 @@ pub struct SubmissionSettings {
     pub listeners: Vec<ListenerSettings>,
     /// The certificate they show.
     pub tls: TlsFiles,
-}
-
-/// How TLS begins at a provider's server for reading.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum UpstreamTls {
-    /// By STARTTLS or STLS.
-    StartTls,
-    /// With the first octet.
-    Implicit,
-}
-
-/// A server that mail is read from.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ReadingServer {
-    /// Its name.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// How TLS begins there.
-    pub tls: UpstreamTls,
-}
-
-/// Where an account's mail is read.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct ReadingServers {
-    /// By IMAP.
-    pub imap: Option<ReadingServer>,
-    /// By POP3.
-    pub pop3: Option<ReadingServer>,
-}
-
-impl ReadingServers {
-    /// The server for a protocol.
-    pub const fn get(&self, protocol: Protocol) -> Option<&ReadingServer> {
-        match protocol {
-            Protocol::Imap => self.imap.as_ref(),
-            Protocol::Pop3 => self.pop3.as_ref(),
-            Protocol::Smtp => None,
-        }
-    }
 }

@@ -30,10 +30,10 @@ use crate::config::Config;
 use crate::delivery::carrier::Carrier;
 use crate::delivery::inbox::Watcher;
 use crate::delivery::worker::Worker;
+use crate::front::ListenerTls;
 use crate::front::admin::{Control, Reload, router};
 use crate::front::reading::{self, Pauses, Reading, ReadingSessions};
 use crate::front::submission::{Door, Programs, Rules, Submission};
-use crate::front::{ListenerTls, Protocol};
 use crate::mail::Observer;
 use crate::net::certificate::{CertificateError, Files};
 use crate::net::tls::TlsSettings;
@@ -127,11 +127,11 @@ impl Gateway {
         for (settings, socket) in doors {
             let tls = tls.clone().filter(|_| settings.tls != ListenerTls::None);
             let (stopping, sessions) = (stop_front.clone(), sessions.clone());
-            if settings.protocol == Protocol::Smtp {
-                let door = Door::new(Arc::clone(&running.submission), settings, tls);
+            if let Some(protocol) = settings.protocol.reading() {
+                let door = reading::Door::new(Arc::clone(&running.reading), protocol, settings, tls);
                 tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
             } else {
-                let door = reading::Door::new(Arc::clone(&running.reading), settings, tls);
+                let door = Door::new(Arc::clone(&running.submission), settings, tls);
                 tasks.spawn(Arc::new(door).serve(socket, stopping, sessions));
             }
         }

@@ -23,9 +23,9 @@ use super::report::Report;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::Way;
-use crate::front::UpstreamTls;
 use crate::http::{Http, HttpSettings};
 use crate::net::connect::Connector;
+use crate::reading::UpstreamTls;
 
 /// How long one step may take.
 const STEP: Duration = Duration::from_secs(10);

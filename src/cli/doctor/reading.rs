@@ -8,7 +8,7 @@ use super::causes::{Scene, remedy};
 use super::chart::Chart;
 use crate::cli::reach::Reach;
 use crate::front::admin::{ReadTest, ReadTested};
-use crate::front::reading::Probed;
+use crate::reading::Probed;
 
 pub(super) async fn examine(reach: &Reach, scene: &Scene<'_>, chart: &mut Chart<impl Write>) {
     let path = format!("/api/v1/accounts/{}/read", scene.account);

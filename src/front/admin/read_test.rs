@@ -4,8 +4,8 @@ use http::StatusCode;
 
 use super::{Control, Problem};
 use crate::account::{Account, MailboxRule};
-use crate::front::reading::{Probe, Probed};
 use crate::mail::Address;
+use crate::reading::{Probe, Probed};
 
 /// Logs in to a mailbox by each protocol the account is read by. `mailbox` is needed where the account has a whole
 /// domain; elsewhere it may be a shared one.

@@ -11,7 +11,8 @@ use url::Url;
 use super::Scope;
 use crate::account::{Account, Clients, PasswordHash};
 use crate::delivery::AccountWays;
-use crate::front::{ReadingServers, SubmissionSettings};
+use crate::front::SubmissionSettings;
+use crate::reading::ReadingServers;
 use crate::token::Provider;
 
 /// Settings of the page's port.

@@ -13,10 +13,10 @@ use tokio_util::sync::CancellationToken;
 use super::Door;
 use super::desk::{Desk, Inside};
 use super::dialogue::{Front, goodbye};
-use super::enter::keep_alive;
 use super::joined::Joined;
 use crate::front::entrance::NoTls;
 use crate::net::Stream;
+use crate::reading::keep_alive;
 use crate::sasl::Credentials;
 use crate::sasl::reading::{Action, Options};
 
@@ -107,7 +107,7 @@ impl Connection {
             own_tokens: desk.takes_own_tokens(),
             max_errors: MAX_ERRORS,
         };
-        let front = Front::new(door.settings.protocol, options, stream.is_tls());
+        let front = Front::new(door.protocol, options, stream.is_tls());
         let now = Instant::now();
         let (deadline, end) = (now + door.settings.command_timeout, now + door.settings.command_timeout * PATIENCE);
         Self { stream, front, desk, stopping, deadline, end }.run().await
@@ -204,7 +204,7 @@ impl Connection {
     }
 
     async fn say_goodbye(&mut self, words: &str) -> Result<(), End> {
-        self.write(&goodbye(self.desk.door.settings.protocol, words)).await?;
+        self.write(&goodbye(self.desk.door.protocol, words)).await?;
         let _closed = timeout(WRITE, self.stream.shutdown()).await;
         Ok(())
     }

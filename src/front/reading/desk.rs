@@ -3,13 +3,12 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use super::enter::{UpstreamStream, Way};
-use super::{Door, Rules, classify};
+use super::{Door, Rules};
 use crate::account::password::{Login, Verdict};
 use crate::account::{Account, Client};
-use crate::front::settings::ReadingServer;
 use crate::imap::LoggedIn;
 use crate::mail::{Address, Event, Failure};
+use crate::reading::{ReadingServer, UpstreamStream, Way, hint};
 use crate::sasl::{Credentials, Denial};
 use crate::secret::Secret;
 
@@ -130,7 +129,7 @@ impl Desk {
     }
 
     fn choose(&self, client: Arc<Client>, name: &str) -> Result<Admission, Refusal> {
-        let protocol = self.door.settings.protocol;
+        let protocol = self.door.protocol;
         let server = |account: &Account| self.rules.servers.get(&account.name)?.get(protocol).cloned();
         let chosen = client.mailbox_to_read(name, |account| server(account).is_some());
         let (account, mailbox) = match chosen {
@@ -152,7 +151,7 @@ impl Desk {
     }
 
     async fn enter(&self, admission: &Admission) -> Result<(UpstreamStream, LoggedIn), Failure> {
-        let (reading, protocol) = (&self.door.reading, self.door.settings.protocol);
+        let (reading, protocol) = (&self.door.reading, self.door.protocol);
         if let Some(token) = &admission.own_token {
             return self.way(admission).enter(token).await;
         }
@@ -170,7 +169,7 @@ impl Desk {
     fn way<'a>(&'a self, admission: &'a Admission) -> Way<'a> {
         Way {
             connector: &self.door.reading.connector,
-            protocol: self.door.settings.protocol,
+            protocol: self.door.protocol,
             server: &admission.server,
             mailbox: &admission.mailbox,
             step_timeout: self.rules.step_timeout,
@@ -179,8 +178,8 @@ impl Desk {
 
     /// Trouble of the provider: said with its reason, the next step and the id that the log has.
     fn unavailable(&self, admission: &Admission, failure: Failure) -> Refusal {
-        let (account, protocol) = (&admission.account.name, self.door.settings.protocol.name());
-        let hint = classify::hint(failure.reason, account, protocol);
+        let (account, protocol) = (&admission.account.name, self.door.protocol.name());
+        let hint = hint(failure.reason, account, protocol);
         let wait = failure.retry_after.map(|wait| format!(" (asked again in {} s)", wait.as_secs().max(1)));
         let words = format!("{failure}{}", wait.unwrap_or_default());
         let words: String = words.chars().take(MAX_WORDS).collect();

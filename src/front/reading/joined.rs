@@ -8,12 +8,11 @@ use tokio_util::sync::CancellationToken;
 use super::Reading;
 use super::desk::{Desk, Inside};
 use super::dialogue::Front;
-use super::enter::UpstreamStream;
 use super::sessions::{Entered, OpenSession};
-use crate::front::settings::ListenerSettings;
 use crate::mail::Event;
 use crate::net::Stream;
 use crate::net::splice::{Ending, Ends, Rules, Traffic, splice};
+use crate::reading::UpstreamStream;
 
 /// How long half a connection is kept in which nothing moves.
 const HALF_CLOSED: Duration = Duration::from_secs(60);
@@ -42,7 +41,7 @@ impl Joined {
         let leftover = front.logged_in(logged_in)?;
         let Desk { door, peer, id, .. } = desk;
         let reading = Arc::clone(&door.reading);
-        let ListenerSettings { protocol, idle_timeout, .. } = &door.settings;
+        let (protocol, idle_timeout) = (door.protocol, door.settings.idle_timeout);
         let hang_up = CancellationToken::new();
         let open = OpenSession {
             id,
@@ -63,7 +62,7 @@ impl Joined {
             mailbox: open.mailbox.clone(),
             peer,
         });
-        let rules = Rules { idle: *idle_timeout, half_closed: HALF_CLOSED, hang_up, draining, quiet: QUIET };
+        let rules = Rules { idle: idle_timeout, half_closed: HALF_CLOSED, hang_up, draining, quiet: QUIET };
         let (to_client, to_upstream) = (leftover.to_client, leftover.to_upstream);
         let ends = Ends { client, upstream: stream, to_client, to_upstream };
         Some(Self { ends, rules, entered: reading.sessions.enter(open), reading })

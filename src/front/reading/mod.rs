@@ -1,13 +1,10 @@
 //! Reading: the IMAP and POP3 listeners. A client logs in with a local password, the provider is logged in to with a
 //! token, and from then on the two connections are joined octet by octet.
 
-mod classify;
 mod connection;
 mod desk;
 mod dialogue;
-mod enter;
 mod joined;
-mod probe;
 mod sessions;
 
 use std::collections::HashMap;
@@ -22,10 +19,9 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use self::connection::Connection;
-pub use self::probe::{Probe, Probed};
 pub use self::sessions::{ReadingSessions, SessionView};
 use super::entrance::Entrance;
-use super::settings::{ListenerSettings, Protocol, ReadingServers};
+use super::settings::ListenerSettings;
 use crate::account::Clients;
 use crate::account::password::Passwords;
 use crate::clock::{Clock, Timestamp};
@@ -33,6 +29,7 @@ use crate::mail::{Failure, Observer};
 use crate::net::connect::Connector;
 use crate::net::proxy::NotIntroduced;
 use crate::net::{Limits, Permit, ServerTls};
+use crate::reading::{Protocol, ReadingServers};
 use crate::token::TokenManager;
 
 /// Mailboxes whose provider asked for a pause, at most; beyond it those whose time is over go, then all.
@@ -109,18 +106,19 @@ impl Reading {
 /// One listener.
 pub struct Door {
     reading: Arc<Reading>,
+    protocol: Protocol,
     settings: ListenerSettings,
     entrance: Entrance,
     limits: Limits,
 }
 
 impl Door {
-    /// A listener with its settings; `tls` is needed unless they say none.
-    pub fn new(reading: Arc<Reading>, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
+    /// A listener of `protocol` with its settings; `tls` is needed unless they say none.
+    pub fn new(reading: Arc<Reading>, protocol: Protocol, settings: ListenerSettings, tls: Option<ServerTls>) -> Self {
         let limits = Limits::new(settings.max_sessions, settings.max_sessions_per_address);
         let limits = limits.behind(settings.proxy_from.clone());
         let entrance = Entrance::new(&settings, tls);
-        Self { reading, settings, entrance, limits }
+        Self { reading, protocol, settings, entrance, limits }
     }
 
     /// Serves a socket until `stopping`; open sessions are tracked and end by themselves.
@@ -151,7 +149,7 @@ impl Door {
             Err(NotIntroduced::TooMany(client)) => return self.say_full(&tcp, client),
             Err(why) => return why.tell(from),
         };
-        let span = tracing::info_span!("reading", protocol = self.settings.protocol.name(), %peer, port = from.port());
+        let span = tracing::info_span!("reading", protocol = self.protocol.name(), %peer, port = from.port());
         let serving = async move {
             // What a login needs is boxed and gone before the long part begins: thousands of sessions idle there.
             let joined = Box::pin(Connection::serve(self, tcp, peer, stopping)).await;
@@ -164,9 +162,9 @@ impl Door {
 
     /// A full house says so in one write that cannot block, and hangs up.
     fn say_full(&self, tcp: &TcpStream, peer: IpAddr) {
-        let words = dialogue::goodbye(self.settings.protocol, "Too many sessions, try again later");
+        let words = dialogue::goodbye(self.protocol, "Too many sessions, try again later");
         let _best_effort = tcp.try_write(&words);
-        tracing::warn!(%peer, protocol = self.settings.protocol.name(), "too many sessions; a connection was refused");
+        tracing::warn!(%peer, protocol = self.protocol.name(), "too many sessions; a connection was refused");
     }
 }
 

@@ -10,9 +10,9 @@ use url::Url;
 use super::super::{Control, read_test, test_message};
 use super::access::needs;
 use super::{Body, Problem, Scope};
-use crate::front::reading::Probed;
 use crate::mail::QueueId;
 use crate::queue::Selector;
+use crate::reading::Probed;
 use crate::token::{AccountStatus, Finished, SignedIn, TokenError, Warning};
 
 pub(super) fn routes() -> Router<Control> {

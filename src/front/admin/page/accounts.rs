@@ -15,8 +15,8 @@ use super::sign_in::WayBack;
 use super::view::{Frame, Moment, Refusal, Visitor, html, spelt};
 use crate::account::{Account, MailboxRule};
 use crate::front::admin::{Control, Problem, Setup, read_test, test_message};
-use crate::front::reading::Probed;
 use crate::queue::{Filter, Hold, Selector, Summary};
+use crate::reading::Probed;
 use crate::token::{AccountStatus, Provider, ProviderKind, TokenError, Warning};
 
 /// Newest messages on an account's page.

@@ -19,6 +19,7 @@ use crate::account::{Account, Client, MailboxRule};
 use crate::front::admin::{Problem, Setup, Waiting};
 use crate::front::{ListenerSettings, ListenerTls, Protocol};
 use crate::queue::{Hold, Totals};
+use crate::reading;
 
 pub(super) fn routes() -> Router<Page> {
     Router::new().route("/", get(home))
@@ -115,7 +116,7 @@ async fn overview(page: &Page, visitor: &Visitor) -> Result<Response, Refusal> {
 
 /// Those for reading, or those for sending.
 fn all_doors(setup: &Setup, reading: bool) -> Vec<Door> {
-    let wanted = setup.submission.listeners.iter().filter(|listener| listener.protocol.reads() == reading);
+    let wanted = setup.submission.listeners.iter().filter(|listener| listener.protocol.reading().is_some() == reading);
     wanted.flat_map(|listener| doors(setup, listener)).collect()
 }
 
@@ -149,9 +150,9 @@ fn doors(setup: &Setup, listener: &ListenerSettings) -> Vec<Door> {
                 ListenerTls::Auto => "STARTTLS, SSL/TLS or none, as the program likes",
             },
             clients: admitted
-                .filter_map(|client| match listener.protocol {
-                    Protocol::Smtp => Some(door_client(client)),
-                    protocol @ (Protocol::Imap | Protocol::Pop3) => reader(setup, client, protocol),
+                .filter_map(|client| match listener.protocol.reading() {
+                    None => Some(door_client(client)),
+                    Some(protocol) => reader(setup, client, protocol),
                 })
                 .collect(),
             reachable: !ip.is_loopback(),
@@ -180,7 +181,7 @@ fn door_client(client: &Client) -> DoorClient {
 }
 
 /// How a client that may read comes in; `None`: none of its accounts is read by this protocol, or it has no login.
-fn reader(setup: &Setup, client: &Client, protocol: Protocol) -> Option<DoorClient> {
+fn reader(setup: &Setup, client: &Client, protocol: reading::Protocol) -> Option<DoorClient> {
     let is_read =
         |account: &&Arc<Account>| setup.reading.get(&account.name).is_some_and(|to| to.get(protocol).is_some());
     let accounts: Vec<_> = client.accounts.iter().filter(is_read).collect();

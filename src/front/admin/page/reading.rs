@@ -43,7 +43,7 @@ struct ReadingPage {
 
 async fn list(State(page): State<Page>, visitor: Visitor) -> Response {
     let rows = page.control.reading.list().into_iter().map(Row::from).collect();
-    let has_listener = page.setup().submission.listeners.iter().any(|listener| listener.protocol.reads());
+    let has_listener = page.setup().submission.listeners.iter().any(|listener| listener.protocol.reading().is_some());
     html(&ReadingPage { frame: page.frame(&visitor, "reading"), rows, has_listener })
 }
 

@@ -7,9 +7,8 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::client::TlsStream;
 
-use super::classify;
-use super::dialogue::{Back, BackStep, BackTrouble};
-use crate::front::settings::{Protocol, ReadingServer, UpstreamTls};
+use super::back::{Back, BackStep, BackTrouble};
+use super::{Protocol, ReadingServer, UpstreamTls, classify};
 use crate::imap::LoggedIn;
 use crate::mail::{Address, Failure, Reason};
 use crate::net::Wide;
@@ -22,15 +21,20 @@ use crate::token::{AccessToken, Purpose, TokenManager};
 const READ: usize = 4 * 1024;
 
 /// A connection to a provider's server.
-pub(super) type UpstreamStream = Box<TlsStream<Wide<TcpStream>>>;
+pub type UpstreamStream = Box<TlsStream<Wide<TcpStream>>>;
 
 /// Where to go in and as whom.
-pub(super) struct Way<'a> {
-    pub(super) connector: &'a Connector,
-    pub(super) protocol: Protocol,
-    pub(super) server: &'a ReadingServer,
-    pub(super) mailbox: &'a Address,
-    pub(super) step_timeout: Duration,
+pub struct Way<'a> {
+    /// Makes the connection.
+    pub connector: &'a Connector,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Where.
+    pub server: &'a ReadingServer,
+    /// The mailbox to open.
+    pub mailbox: &'a Address,
+    /// How long each step may take.
+    pub step_timeout: Duration,
 }
 
 /// Why nobody was let in.
@@ -73,11 +77,10 @@ impl From<Lost> for Failure {
 impl Way<'_> {
     /// Goes in with a token of the account. One that is refused is renewed once: it may have been revoked since it was
     /// issued.
-    pub(super) async fn enter_for(
-        &self,
-        tokens: &TokenManager,
-        account: &str,
-    ) -> Result<(UpstreamStream, LoggedIn), Failure> {
+    ///
+    /// # Errors
+    /// Why nobody was let in; the words hold no secret.
+    pub async fn enter_for(&self, tokens: &TokenManager, account: &str) -> Result<(UpstreamStream, LoggedIn), Failure> {
         let purpose = purpose(self.protocol);
         let AccessToken { secret, generation, .. } = tokens.access_token(account, purpose).await?;
         let failure = match self.enter(&secret).await {
@@ -94,8 +97,11 @@ impl Way<'_> {
         })
     }
 
-    /// Goes in. The failure's words hold no secret.
-    pub(super) async fn enter(&self, token: &Secret) -> Result<(UpstreamStream, LoggedIn), Failure> {
+    /// Goes in with this token.
+    ///
+    /// # Errors
+    /// Why nobody was let in; the words hold no secret.
+    pub async fn enter(&self, token: &Secret) -> Result<(UpstreamStream, LoggedIn), Failure> {
         self.go_in(token).await.map_err(|lost| {
             let failure = Failure::from(lost);
             let responses = [Mechanism::XOAuth2, Mechanism::OAuthBearer];
@@ -168,13 +174,13 @@ impl Way<'_> {
 
 const fn purpose(protocol: Protocol) -> Purpose {
     match protocol {
-        Protocol::Imap | Protocol::Smtp => Purpose::Imap,
+        Protocol::Imap => Purpose::Imap,
         Protocol::Pop3 => Purpose::Pop,
     }
 }
 
 /// A side that is gone without a word is noticed: sessions idle for hours behind devices that forget connections.
-pub(super) fn keep_alive(tcp: &TcpStream) {
+pub fn keep_alive(tcp: &TcpStream) {
     let probes =
         socket2::TcpKeepalive::new().with_time(Duration::from_secs(120)).with_interval(Duration::from_secs(30));
     if let Err(error) = socket2::SockRef::from(tcp).set_tcp_keepalive(&probes) {

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::classify;
-use super::dialogue::BackTrouble;
-use super::enter::{UpstreamStream, Way};
-use crate::front::settings::{Protocol, ReadingServers};
+use super::back::BackTrouble;
+use super::{Protocol, ReadingServers, UpstreamStream, Way, classify, hint};
 use crate::mail::failure::one_line;
 use crate::mail::{Address, Failure, Reason};
 use crate::net::connect::Connector;
@@ -58,12 +56,12 @@ impl Probe<'_> {
             let Self { connector, step_timeout, .. } = *self;
             let way = Way { connector, protocol, server, mailbox, step_timeout };
             let count = self.count(&way, account).await;
-            let hint = |failure: &Failure| classify::hint(failure.reason, account, protocol.name());
+            let advice = |failure: &Failure| hint(failure.reason, account, protocol.name());
             found.push(Probed {
                 protocol: protocol.name().to_owned(),
                 server: format!("{}:{}", server.host, server.port),
                 mailbox: mailbox.to_string(),
-                hint: count.as_ref().err().map(hint),
+                hint: count.as_ref().err().map(advice),
                 why: count.as_ref().err().map(ToString::to_string),
                 messages: count.ok(),
             });
@@ -76,7 +74,7 @@ impl Probe<'_> {
         let mut dialogue = Dialogue::new(stream, &logged_in.unread);
         let limit = self.step_timeout;
         let counted = match way.protocol {
-            Protocol::Imap | Protocol::Smtp => timeout(limit, dialogue.examine()).await,
+            Protocol::Imap => timeout(limit, dialogue.examine()).await,
             Protocol::Pop3 => timeout(limit, dialogue.stat()).await,
         };
         let late = |_| Failure::new(Reason::TimedOut, format!("no answer within {} s", limit.as_secs_f32()));

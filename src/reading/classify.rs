@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::dialogue::BackTrouble;
+use super::back::BackTrouble;
 use crate::mail::{Failure, Reason};
 
 /// How long a mailbox is left alone whose login was refused for a reason that asking again does not mend.
@@ -65,7 +65,7 @@ fn suggested_backoff(lower: &str) -> Option<Duration> {
 
 /// The next step, for people; `account` is the account's name.
 #[expect(clippy::wildcard_enum_match_arm, reason = "whatever else may come, coming again later is the advice")]
-pub(super) fn hint(reason: Reason, account: &str, protocol: &str) -> String {
+pub fn hint(reason: Reason, account: &str, protocol: &str) -> String {
     match reason {
         Reason::AuthenticationRejected => format!(
             "check that `{account}` was signed in as somebody who may open this mailbox, and that {} is on for it",
