@@ -46,6 +46,17 @@ impl Timestamp {
         zoned.strftime("%a, %d %b %Y %H:%M:%S +0000").to_string()
     }
 
+    /// As the date of an IMAP search (RFC 9051 section 6.4.4), of UTC: `21-Nov-2026`.
+    pub fn imap_day(self) -> String {
+        self.instant().to_zoned(jiff::tz::TimeZone::UTC).strftime("%-d-%b-%Y").to_string()
+    }
+
+    /// The date-time of an IMAP message (`INTERNALDATE`, RFC 9051 section 9), such as `" 1-Nov-2026 08:00:00 +0100"`.
+    pub fn of_imap(text: &str) -> Option<Self> {
+        let parsed = jiff::fmt::strtime::parse("%d-%b-%Y %H:%M:%S %z", text.trim_start()).ok()?;
+        Some(Self(parsed.to_timestamp().ok()?.as_millisecond()))
+    }
+
     /// The day of UTC that `text` names as `2026-11-21`: its beginning and its end.
     pub fn day(text: &str) -> Option<(Self, Self)> {
         let date: jiff::civil::Date = text.parse().ok()?;
@@ -180,6 +191,23 @@ mod tests {
         let moment = Timestamp::from_millis(1_795_219_200_123);
         assert_eq!(moment.to_string(), "2026-11-21T00:00:00Z");
         assert_eq!(moment.rfc5322(), "Sat, 21 Nov 2026 00:00:00 +0000");
+    }
+
+    #[test]
+    fn a_moment_is_told_to_imap_and_by_it() {
+        assert_eq!(Timestamp::from_millis(1_795_219_200_123).imap_day(), "21-Nov-2026");
+        assert_eq!(Timestamp::from_millis(1_793_491_200_000).imap_day(), "1-Nov-2026");
+        let table = [
+            ("21-Nov-2026 01:00:00 +0100", "2026-11-21T00:00:00Z"),
+            (" 1-Nov-2026 23:59:59 -0700", "2026-11-02T06:59:59Z"),
+            ("01-nov-2026 00:00:00 +0000", "2026-11-01T00:00:00Z"),
+        ];
+        for (text, expected) in table {
+            assert_eq!(Timestamp::of_imap(text).map(|at| at.to_string()).as_deref(), Some(expected), "{text}");
+        }
+        for text in ["", "21-Nov-2026", "32-Nov-2026 00:00:00 +0000", "Sat, 21 Nov 2026 00:00:00 +0000"] {
+            assert_eq!(Timestamp::of_imap(text), None, "{text}");
+        }
     }
 
     #[test]

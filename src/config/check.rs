@@ -11,7 +11,7 @@ use super::machine::Machine;
 use super::quantity::{duration_words, size_words};
 use super::{Config, KeySource};
 use crate::account::{Account, Client, MailboxRule};
-use crate::delivery::{AccountWays, Limits, SmtpLogin, SmtpTls, Way};
+use crate::delivery::{AccountWays, Limits, SmtpLogin, SmtpTls, WatchedBy, Way};
 use crate::front::{ListenerSettings, ListenerTls, Mode};
 use crate::mail::{Address, SenderPolicy};
 use crate::reading::{ReadingServer, ReadingServers, UpstreamTls};
@@ -201,10 +201,11 @@ fn account_section(config: &Config, account: &Account) -> Option<Section> {
     }
     if let Some(inbox) = config.delivery.inboxes.iter().find(|inbox| inbox.account == account.name) {
         let every = duration_words(inbox.every);
-        lines.push(format!(
-            "inbox: looked into every {every} for reports about mail that did not arrive, by {} (needs Mail.Read)",
-            inbox.base
-        ));
+        let by = match &inbox.by {
+            WatchedBy::Graph { base, .. } => format!("{base} (needs Mail.Read)"),
+            WatchedBy::Imap(server) => format!("IMAP at {}:{}", server.host, server.port),
+        };
+        lines.push(format!("inbox: looked into every {every} for reports about mail that did not arrive, by {by}"));
     }
     if !account.shared.is_empty() {
         lines.push(format!(

@@ -32,7 +32,8 @@ mod web;
 pub mod worker;
 
 pub use settings::{
-    AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, WatchedInbox, Way,
+    AccountWays, EwsWay, GmailWay, GraphWay, Limits, Settings, SmtpLogin, SmtpTls, SmtpWay, WatchedBy, WatchedInbox,
+    Way,
 };
 
 /// A future behind a pointer, so that the traits below can be made into objects.

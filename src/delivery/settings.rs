@@ -7,6 +7,7 @@ use url::Url;
 
 use crate::mail::{Address, BackendKind};
 use crate::queue::{MailboxKey, Rates};
+use crate::reading::ReadingServer;
 use crate::secret::Secret;
 
 /// How TLS begins on a connection to an SMTP server.
@@ -251,14 +252,26 @@ pub struct WatchedInbox {
     pub provider: String,
     /// The mailbox.
     pub mailbox: Address,
-    /// Base of Graph, such as `https://graph.microsoft.com/v1.0`, without a slash at the end.
-    pub base: Url,
-    /// Whether the mailbox is named in the path, as in [`GraphWay`].
-    pub by_name: bool,
+    /// By what.
+    pub by: WatchedBy,
     /// Whether nobody signs in for it.
     pub app_only: bool,
     /// How often.
     pub every: Duration,
+}
+
+/// How a watched inbox is looked into.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WatchedBy {
+    /// Microsoft Graph.
+    Graph {
+        /// Its base, such as `https://graph.microsoft.com/v1.0`, without a slash at the end.
+        base: Url,
+        /// Whether the mailbox is named in the path, as in [`GraphWay`].
+        by_name: bool,
+    },
+    /// IMAP, on this server.
+    Imap(ReadingServer),
 }
 
 /// Settings of delivery.

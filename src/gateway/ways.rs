@@ -46,6 +46,7 @@ impl Wiring {
         WatchParts {
             queue: parts.queue.clone(),
             http: self.http.clone(),
+            connector: self.connector.clone(),
             tokens: Arc::clone(&self.tokens),
             standing: parts.tokens.clone(),
             clock: clock.clone(),

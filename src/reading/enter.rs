@@ -75,13 +75,17 @@ impl From<Lost> for Failure {
 }
 
 impl Way<'_> {
-    /// Goes in with a token of the account. One that is refused is renewed once: it may have been revoked since it was
+    /// Goes in with a token of the account for `purpose`. One that is refused is renewed once: it may have been revoked since it was
     /// issued.
     ///
     /// # Errors
     /// Why nobody was let in; the words hold no secret.
-    pub async fn enter_for(&self, tokens: &TokenManager, account: &str) -> Result<(UpstreamStream, LoggedIn), Failure> {
-        let purpose = purpose(self.protocol);
+    pub async fn enter_for(
+        &self,
+        tokens: &TokenManager,
+        account: &str,
+        purpose: Purpose,
+    ) -> Result<(UpstreamStream, LoggedIn), Failure> {
         let AccessToken { secret, generation, .. } = tokens.access_token(account, purpose).await?;
         let failure = match self.enter(&secret).await {
             Err(failure) if failure.reason == Reason::AuthenticationRejected => failure,
@@ -169,13 +173,6 @@ impl Way<'_> {
                 Err(_) => return Err(Lost::Silent(awaited, self.step_timeout)),
             }
         }
-    }
-}
-
-const fn purpose(protocol: Protocol) -> Purpose {
-    match protocol {
-        Protocol::Imap => Purpose::Imap,
-        Protocol::Pop3 => Purpose::Pop,
     }
 }
 

@@ -4,10 +4,14 @@ mod back;
 mod classify;
 mod enter;
 mod probe;
+mod talk;
 
 pub use classify::hint;
 pub use enter::{UpstreamStream, Way, keep_alive};
 pub use probe::{Probe, Probed};
+pub use talk::Talk;
+
+use crate::token::Purpose;
 
 /// By what mail is read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -24,6 +28,14 @@ impl Protocol {
         match self {
             Self::Imap => "imap",
             Self::Pop3 => "pop3",
+        }
+    }
+
+    /// What a token that opens a mailbox by it is for.
+    pub const fn purpose(self) -> Purpose {
+        match self {
+            Self::Imap => Purpose::Imap,
+            Self::Pop3 => Purpose::Pop,
         }
     }
 }

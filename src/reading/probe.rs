@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::back::BackTrouble;
-use super::{Protocol, ReadingServers, UpstreamStream, Way, classify, hint};
+use super::talk::{broken, refused};
+use super::{Protocol, ReadingServers, Talk, UpstreamStream, Way, hint};
 use crate::mail::failure::one_line;
 use crate::mail::{Address, Failure, Reason};
 use crate::net::connect::Connector;
@@ -16,8 +16,6 @@ use crate::token::TokenManager;
 
 /// Octets of a line from the server that are looked at.
 const MAX_LINE: usize = 8 * 1024;
-/// Octets of an answer. The flags of a folder fit many times over.
-const MAX_ANSWER: usize = 256 * 1024;
 
 /// What came of trying to read a mailbox by one protocol.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -70,99 +68,53 @@ impl Probe<'_> {
     }
 
     async fn count(&self, way: &Way<'_>, account: &str) -> Result<u64, Failure> {
-        let (stream, logged_in) = way.enter_for(self.tokens, account).await?;
-        let mut dialogue = Dialogue::new(stream, &logged_in.unread);
+        let (stream, logged_in) = way.enter_for(self.tokens, account, way.protocol.purpose()).await?;
         let limit = self.step_timeout;
-        let counted = match way.protocol {
-            Protocol::Imap => timeout(limit, dialogue.examine()).await,
-            Protocol::Pop3 => timeout(limit, dialogue.stat()).await,
-        };
-        let late = |_| Failure::new(Reason::TimedOut, format!("no answer within {} s", limit.as_secs_f32()));
-        counted.map_err(late)?
-    }
-}
-
-/// A connection that is logged in.
-struct Dialogue {
-    stream: UpstreamStream,
-    input: Input<MAX_LINE>,
-    /// Octets that were received.
-    talk: usize,
-}
-
-impl Dialogue {
-    fn new(stream: UpstreamStream, unread: &[u8]) -> Self {
-        let mut input = Input::default();
-        input.receive(unread);
-        Self { stream, input, talk: 0 }
-    }
-
-    /// EXAMINE, which unlike SELECT does not even take the mark of what is new away.
-    async fn examine(&mut self) -> Result<u64, Failure> {
-        const TAG: &str = "oxpost1";
-        self.say(&format!("{TAG} EXAMINE INBOX\r\n")).await?;
-        let mut count = None;
-        loop {
-            let line = self.line().await?;
-            let mut words = line.split(' ');
-            match (words.next(), words.next(), words.next()) {
-                (Some("*"), Some(number), Some("EXISTS")) => count = number.parse().ok(),
-                (Some("*"), Some("BYE"), _) => return Err(refused(&line)),
-                (Some(TAG), Some("OK"), _) => break,
-                (Some(TAG), ..) => return Err(refused(line.trim_start_matches(TAG).trim_start())),
-                _ => {}
-            }
-        }
-        // It may hang up first, and what was asked is known.
-        let _said = self.say("oxpost2 LOGOUT\r\n").await;
-        count.ok_or_else(|| refused("the server does not say how many messages there are"))
-    }
-
-    async fn stat(&mut self) -> Result<u64, Failure> {
-        self.say("STAT\r\n").await?;
-        let line = self.line().await?;
-        let count = line.strip_prefix("+OK ").and_then(|rest| rest.split(' ').next()?.parse().ok());
-        let count = count.ok_or_else(|| refused(line.trim_start_matches("-ERR").trim_start()))?;
-        let _said = self.say("QUIT\r\n").await;
-        Ok(count)
-    }
-
-    async fn say(&mut self, command: &str) -> Result<(), Failure> {
-        let stream = &mut self.stream;
-        let write = async {
-            stream.write_all(command.as_bytes()).await?;
-            stream.flush().await
-        };
-        write.await.map_err(|error| broken(&error.to_string()))
-    }
-
-    async fn line(&mut self) -> Result<String, Failure> {
-        let mut buffer = [0; 4096];
-        loop {
-            match self.input.line() {
-                Some(Line::Whole(line)) => return Ok(one_line(&String::from_utf8_lossy(&line))),
-                Some(Line::TooLong) => return Ok(String::new()),
-                None if self.talk > MAX_ANSWER => return Err(refused("the server talks without end")),
-                None => {}
-            }
-            match self.stream.read(&mut buffer).await {
-                Ok(0) => return Err(broken("the server closed it")),
-                Ok(count) => {
-                    self.talk += count;
-                    self.input.receive(&buffer[..count]);
-                }
-                Err(error) => return Err(broken(&error.to_string())),
+        match way.protocol {
+            Protocol::Imap => examine(Talk::new(stream, &logged_in.unread, 0, limit)).await,
+            Protocol::Pop3 => {
+                let late = |_| Failure::new(Reason::TimedOut, format!("no answer within {} s", limit.as_secs_f32()));
+                timeout(limit, stat(stream)).await.map_err(late)?
             }
         }
     }
 }
 
-fn broken(why: &str) -> Failure {
-    Failure::new(Reason::ProviderTrouble, format!("the connection broke after the login: {why}"))
+/// EXAMINE, which unlike SELECT does not even take the mark of what is new away.
+async fn examine(mut talk: Talk<UpstreamStream>) -> Result<u64, Failure> {
+    let mut count = None;
+    talk.ask("EXAMINE INBOX", |answer| count = answer.exists().or(count)).await?;
+    talk.leave().await;
+    count.ok_or_else(|| refused("the server does not say how many messages there are"))
 }
 
-/// Exchange says of some mailboxes only now that they cannot be used.
-fn refused(words: &str) -> Failure {
-    let words = classify::clean(words, &[]);
-    classify::of_trouble(&BackTrouble { words, to_login: false, challenge: None })
+async fn stat(mut stream: UpstreamStream) -> Result<u64, Failure> {
+    say(&mut stream, "STAT\r\n").await.map_err(|error| broken(&error))?;
+    let line = line(&mut stream).await?;
+    let count = line.strip_prefix("+OK ").and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let count = count.ok_or_else(|| refused(line.trim_start_matches("-ERR").trim_start()))?;
+    // It may hang up first, and what was asked is known.
+    let _said = say(&mut stream, "QUIT\r\n").await;
+    Ok(count)
+}
+
+async fn say(stream: &mut UpstreamStream, command: &str) -> std::io::Result<()> {
+    stream.write_all(command.as_bytes()).await?;
+    stream.flush().await
+}
+
+async fn line(stream: &mut UpstreamStream) -> Result<String, Failure> {
+    let (mut input, mut buffer) = (Input::<MAX_LINE>::default(), [0; 4096]);
+    loop {
+        match stream.read(&mut buffer).await {
+            Ok(0) => return Err(broken(&"the server closed it")),
+            Ok(count) => input.receive(&buffer[..count]),
+            Err(error) => return Err(broken(&error)),
+        }
+        match input.line() {
+            Some(Line::Whole(line)) => return Ok(one_line(&String::from_utf8_lossy(&line))),
+            Some(Line::TooLong) => return Err(refused("the server talks without end")),
+            None => {}
+        }
+    }
 }

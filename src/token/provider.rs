@@ -111,9 +111,10 @@ fn delegated(provider: &Provider, account: &AccountSettings, purpose: Purpose) -
     }
 }
 
-/// The smaller scope only where it is enough for everything: one grant has one set of scopes.
+/// The smaller scope only where it is enough for everything: one grant has one set of scopes. Looking for reports asks
+/// for the great one on its own account: mail goes out without it.
 fn google(account: &AccountSettings, purpose: Purpose) -> &'static str {
-    let api_alone = account.purposes.iter().all(|other| *other == Purpose::Gmail);
+    let api_alone = account.purposes.iter().all(|other| matches!(other, Purpose::Gmail | Purpose::Inbox));
     if purpose == Purpose::Gmail && api_alone { GOOGLE_SEND } else { GOOGLE_MAIL }
 }
 
@@ -282,6 +283,11 @@ mod tests {
         assert_eq!(asked.missing_from(&[GOOGLE_MAIL.to_owned()]), None);
         let both = account(&Grant::ServiceAccount, &[Purpose::Gmail, Purpose::Imap]);
         assert_eq!(Resource::of(&google, &both, Purpose::Gmail).to_string(), GOOGLE_MAIL);
+        let watched = account(&Grant::AuthorizationCode, &[Purpose::Gmail, Purpose::Inbox]);
+        let of = |purpose| Resource::of(&google, &watched, purpose);
+        let granted_before = [GOOGLE_SEND.to_owned()];
+        assert_eq!(of(Purpose::Gmail).missing_from(&granted_before), None, "mail goes out as before");
+        assert_eq!(of(Purpose::Inbox).missing_from(&granted_before), Some(GOOGLE_MAIL), "looking needs a new sign-in");
     }
 
     #[test]

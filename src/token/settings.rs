@@ -31,7 +31,7 @@ pub enum Purpose {
     Gmail,
     /// Looking people up with Microsoft Graph.
     Directory,
-    /// Looking into the mailbox with Microsoft Graph.
+    /// Looking into the mailbox for reports: with Microsoft Graph, elsewhere by IMAP.
     Inbox,
 }
 
@@ -57,8 +57,8 @@ impl Purpose {
     /// Whether a provider of this kind has something that such a token opens.
     pub const fn exists_at(self, kind: ProviderKind) -> bool {
         match self {
-            Self::Smtp | Self::Imap | Self::Pop => true,
-            Self::Graph | Self::Ews | Self::Directory | Self::Inbox => matches!(kind, ProviderKind::Microsoft),
+            Self::Smtp | Self::Imap | Self::Pop | Self::Inbox => true,
+            Self::Graph | Self::Ews | Self::Directory => matches!(kind, ProviderKind::Microsoft),
             Self::Gmail => matches!(kind, ProviderKind::Google),
         }
     }

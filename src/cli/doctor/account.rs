@@ -14,14 +14,16 @@ use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
 use crate::config::Config;
 use crate::delivery::ews::try_mailbox;
-use crate::delivery::graph::{self, inbox::try_inbox};
+use crate::delivery::graph;
+use crate::delivery::inbox::try_inbox;
 use crate::delivery::smtp::{Timeouts, try_login};
-use crate::delivery::{EwsWay, GraphWay, SmtpLogin, SmtpWay, Token, Way};
+use crate::delivery::{EwsWay, GraphWay, SmtpLogin, SmtpWay, Token, WatchedBy, Way};
 use crate::directory::UserPage;
 use crate::http::{Http, Request};
 use crate::mail::Address;
 use crate::mail::failure::one_line;
 use crate::net::connect::Connector;
+use crate::reading::{Protocol, hint};
 use crate::token::{Grant, ProviderKind, Purpose};
 
 /// What is examined, and with what.
@@ -215,13 +217,14 @@ impl Examination<'_> {
     /// Whether the mailbox can be looked into, for `watch_inbox`.
     async fn inbox(&self, opened: &Opened, chart: &mut Chart<impl Write>) {
         let Some(inbox) = self.config.delivery.inboxes.iter().find(|inbox| inbox.account == self.name) else { return };
-        match try_inbox(inbox, self.http, STEP, &opened.token).await {
+        match try_inbox(inbox, (self.http, self.connector), STEP, &opened.token).await {
             Ok(()) => chart.fine("inbox", &format!("{} can be looked into for reports", inbox.mailbox)),
             Err(failure) => {
-                let remedy = format!(
-                    "see that the token grants `Mail.Read` (above), or take `watch_inbox` out of account `{}`",
-                    self.name
-                );
+                let mend = match &inbox.by {
+                    WatchedBy::Graph { .. } => "see that the token grants `Mail.Read` (above)".to_owned(),
+                    WatchedBy::Imap(_) => hint(failure.reason, self.name, Protocol::Imap.name()),
+                };
+                let remedy = format!("{mend}, or take `watch_inbox` out of account `{}`", self.name);
                 chart.bad("inbox", &failure.to_string(), &remedy);
             }
         }

@@ -318,9 +318,10 @@ pub struct Account {
     /// Graph: whether messages above 3 MiB go as drafts with their files attached one by one. The app then needs the
     /// permission `Mail.ReadWrite` beside `Mail.Send`, which lets it read and change all mail of the mailbox.
     pub drafts: bool,
-    /// Microsoft: whether the mailbox is looked into from time to time for reports that mail which was relayed did not
-    /// arrive; history has them then. The app needs the permission `Mail.Read` for it, which lets it read all mail of the
-    /// mailbox. Nothing is changed there.
+    /// Whether the mailbox is looked into from time to time for reports that mail which was relayed did not arrive;
+    /// history has them then. At Microsoft by Graph, for which the app needs the permission `Mail.Read`; elsewhere by
+    /// IMAP, which at Google needs the scope `https://mail.google.com/`. Either lets it read all mail of the mailbox.
+    /// Nothing is changed there.
     pub watch_inbox: bool,
     /// How often, with `watch_inbox`; 10 s at least.
     pub watch_inbox_every: DurationText,

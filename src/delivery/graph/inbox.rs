@@ -8,11 +8,12 @@ use url::Url;
 
 use super::{classify, root};
 use crate::clock::Timestamp;
+use crate::delivery::Token;
+use crate::delivery::inbox::{Item, Page};
 use crate::delivery::web::{Caller, below, transport};
-use crate::delivery::{Token, WatchedInbox};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::mail::dsn::MAX_REPORT;
-use crate::mail::{Failure, Reason};
+use crate::mail::{Address, Failure, Reason};
 
 /// Messages on a page.
 const PAGE: usize = 200;
@@ -23,21 +24,6 @@ const CLASS: &str = "String 0x001A";
 pub(in crate::delivery) struct GraphInbox<'a> {
     caller: Caller<'a>,
     root: Url,
-}
-
-/// A message in the list.
-pub(in crate::delivery) struct Item {
-    pub(in crate::delivery) id: String,
-    pub(in crate::delivery) at: Timestamp,
-    /// Whether it is, or may be, a report about mail that did not arrive.
-    pub(in crate::delivery) is_report: bool,
-}
-
-/// A part of the list, oldest first.
-pub(in crate::delivery) struct Page {
-    pub(in crate::delivery) items: Vec<Item>,
-    /// There is more behind it.
-    pub(in crate::delivery) is_full: bool,
 }
 
 #[derive(Deserialize)]
@@ -73,8 +59,26 @@ struct Property {
 }
 
 impl<'a> GraphInbox<'a> {
-    pub(in crate::delivery) fn new(caller: Caller<'a>, inbox: &WatchedInbox) -> Result<Self, Failure> {
-        Ok(Self { caller, root: root_of(inbox)? })
+    pub(in crate::delivery) fn new(
+        caller: Caller<'a>,
+        base: &Url,
+        by_name: bool,
+        mailbox: &Address,
+    ) -> Result<Self, Failure> {
+        Ok(Self { caller, root: root(base, by_name, mailbox)? })
+    }
+
+    /// Whether Graph lets this token look into the inbox.
+    pub(in crate::delivery) async fn try_out(
+        (base, by_name, mailbox): (&Url, bool, &Address),
+        http: &Http,
+        timeout: Duration,
+        token: &Token,
+    ) -> Result<(), Failure> {
+        let url = list_url(&root(base, by_name, mailbox)?, Timestamp::default(), (1, 0))?;
+        let request = Request::get(url).timeout(timeout).bearer(&token.secret).map_err(|error| transport(&error))?;
+        let response = http.send(request).await.map_err(|error| transport(&error))?;
+        answer(&response).map(drop)
     }
 
     /// What came since then, oldest first, without the first `skipped` of it.
@@ -97,21 +101,6 @@ impl<'a> GraphInbox<'a> {
             _ => Err(refused(&response)),
         }
     }
-}
-
-/// Whether Graph lets this token look into the inbox.
-///
-/// # Errors
-/// Why not.
-pub async fn try_inbox(inbox: &WatchedInbox, http: &Http, timeout: Duration, token: &Token) -> Result<(), Failure> {
-    let url = list_url(&root_of(inbox)?, Timestamp::default(), (1, 0))?;
-    let request = Request::get(url).timeout(timeout).bearer(&token.secret).map_err(|error| transport(&error))?;
-    let response = http.send(request).await.map_err(|error| transport(&error))?;
-    answer(&response).map(drop)
-}
-
-fn root_of(inbox: &WatchedInbox) -> Result<Url, Failure> {
-    root(&inbox.base, inbox.by_name, &inbox.mailbox)
 }
 
 fn list_url(root: &Url, since: Timestamp, (top, skipped): (usize, usize)) -> Result<Url, Failure> {

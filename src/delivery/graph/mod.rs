@@ -21,7 +21,7 @@ mod apart;
 mod classify;
 mod drafts;
 mod encode;
-pub mod inbox;
+pub(super) mod inbox;
 mod object;
 #[cfg(test)]
 mod tests;

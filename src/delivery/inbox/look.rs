@@ -5,13 +5,11 @@ use std::time::Duration;
 
 use super::WatchParts;
 use super::cursor::{Cursor, End, Seen};
+use super::source::{Item, Source};
 use crate::delivery::WatchedInbox;
-use crate::delivery::graph::inbox::{GraphInbox, Item};
-use crate::delivery::web::Caller;
 use crate::mail::dsn::BounceReport;
 use crate::mail::{Failure, Reason};
 use crate::queue::{FoundReport, MailboxKey, QueueError};
-use crate::token::Purpose;
 
 /// How far the first look goes back.
 const FIRST: Duration = Duration::from_hours(24);
@@ -64,7 +62,7 @@ impl Look<'_> {
     /// # Errors
     /// Why it could not go on; what it found before is written down.
     pub(super) async fn run(&mut self) -> Result<bool, Failure> {
-        let WatchParts { queue, http, tokens, clock, .. } = self.parts;
+        let WatchParts { queue, clock, .. } = self.parts;
         let key = MailboxKey { provider: self.inbox.provider.clone(), mailbox: self.inbox.mailbox.key() };
         let place = queue.inbox_place(&key).await.map_err(|error| stored(&error))?;
         let now = clock.now();
@@ -72,11 +70,10 @@ impl Look<'_> {
         let cursor = place.as_deref().and_then(Cursor::read).filter(|cursor| cursor.since() <= now.plus(AHEAD));
         let cursor = cursor.unwrap_or_else(|| Cursor::beginning(now.minus(FIRST)));
         let account = &self.inbox.account;
-        let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout: self.timeout };
-        let inbox = GraphInbox::new(caller, self.inbox)?;
-
+        let mut inbox = Source::open(self.parts, self.inbox, self.timeout).await?;
         let mut found = Found::default();
-        let ended = self.go_through(&inbox, &cursor, &mut found).await;
+        let ended = self.go_through(&mut inbox, &cursor, &mut found).await;
+        inbox.close().await;
         let end = *ended.as_ref().unwrap_or(&End::Trouble);
         if let Err(failure) = &ended
             && !found.listed
@@ -92,7 +89,7 @@ impl Look<'_> {
         ended.map(|end| end == End::Whole)
     }
 
-    async fn go_through(&mut self, inbox: &GraphInbox<'_>, cursor: &Cursor, found: &mut Found) -> Result<End, Failure> {
+    async fn go_through(&mut self, inbox: &mut Source<'_>, cursor: &Cursor, found: &mut Found) -> Result<End, Failure> {
         let mut listed = 0;
         for _ in 0..MAX_PAGES {
             let page = inbox.list(cursor.since(), listed).await?;
@@ -121,7 +118,7 @@ impl Look<'_> {
 
     /// What a message says, if it is a report. One that the provider does not give is tried a few times and then passed
     /// over, so that it does not stand before all others.
-    async fn read(&mut self, inbox: &GraphInbox<'_>, item: &Item) -> Result<Option<BounceReport>, Failure> {
+    async fn read(&mut self, inbox: &mut Source<'_>, item: &Item) -> Result<Option<BounceReport>, Failure> {
         let failure = match inbox.mime(&item.id).await {
             Ok(octets) => return Ok(octets.as_deref().and_then(BounceReport::read)),
             Err(failure) => failure,

@@ -3,7 +3,9 @@
 //! is changed there, and nothing is done here but a line of history (docs/decisions/0060-watched-inboxes.md).
 
 mod cursor;
+mod imap;
 mod look;
+mod source;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -13,14 +15,18 @@ use arc_swap::ArcSwap;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::{Id, JoinSet};
 
-use super::{Settings, Tokens, WatchedInbox};
+use super::{Settings, Tokens, WatchedBy, WatchedInbox};
 use crate::clock::{Clock, Timestamp};
 use crate::http::Http;
 use crate::mail::failure::Disposition;
 use crate::mail::{Failure, Reason};
+use crate::net::connect::Connector;
 use crate::queue::Queue;
+use crate::reading;
 use crate::token::{TokenManager, Warning};
 use look::{Look, Stubborn};
+pub use source::try_inbox;
+pub(super) use source::{Item, Page};
 
 /// How often the clock is looked at while a mailbox is watched.
 const TICK: Duration = Duration::from_secs(1);
@@ -45,6 +51,8 @@ pub struct WatchParts {
     pub queue: Queue,
     /// Outgoing HTTP.
     pub http: Http,
+    /// Makes connections to IMAP servers.
+    pub connector: Connector,
     /// Tokens for looking.
     pub tokens: Arc<dyn Tokens>,
     /// Where trouble is told of.
@@ -191,13 +199,16 @@ fn tell(parts: &WatchParts, inbox: &WatchedInbox, failure: &Failure) {
     if is_told || failure.reason.disposition() != Disposition::Hold {
         return;
     }
-    let mend = match (failure.reason == Reason::PermissionMissing, inbox.app_only) {
-        (true, true) => "grant the app the application permission `Mail.Read` with admin consent".to_owned(),
-        (true, false) => format!(
+    let mend = match (&inbox.by, failure.reason, inbox.app_only) {
+        (WatchedBy::Graph { .. }, Reason::PermissionMissing, true) => {
+            "grant the app the application permission `Mail.Read` with admin consent".to_owned()
+        }
+        (WatchedBy::Graph { .. }, Reason::PermissionMissing, false) => format!(
             "add the delegated permission `Mail.Read` (`Mail.Read.Shared` for somebody else's mailbox) to the app, then \
              run `oxpost login {account}`"
         ),
-        (false, _) => format!("run `oxpost doctor {account}`"),
+        (WatchedBy::Graph { .. }, ..) => format!("run `oxpost doctor {account}`"),
+        (WatchedBy::Imap(_), reason, _) => reading::hint(reason, account, reading::Protocol::Imap.name()),
     };
     let hint = format!("{mend}; or take `watch_inbox` out of the account; its mail goes out all the same");
     let what = format!("`{mailbox}` cannot be looked into for reports about mail that did not arrive: {failure}");

@@ -4,7 +4,7 @@
 //! [`Upstream::step`] names. Nothing that the server says before it has said OK to *our* tag is ever passed on, and the
 //! tag cannot be guessed: a server that answers in advance gains nothing (docs/decisions/0014).
 
-mod response;
+pub(super) mod response;
 #[cfg(test)]
 mod tests;
 

@@ -5,11 +5,16 @@ const MAX_CAPABILITIES: usize = 2048;
 
 /// What a status response says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Status {
+pub enum Status {
+    /// It was done.
     Ok,
+    /// It was not.
     No,
+    /// It was not understood.
     Bad,
+    /// The server hangs up.
     Bye,
+    /// Somebody is logged in from the start.
     PreAuth,
 }
 
@@ -28,7 +33,7 @@ impl Status {
 
 /// A line.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Response {
+pub(in crate::imap) enum Response {
     /// `* OK text` and its kin.
     Untagged(Status, String),
     /// `* CAPABILITY ...`
@@ -45,7 +50,7 @@ pub(super) enum Response {
 
 impl Response {
     /// Reads a line without its end; `tag` is ours.
-    pub(super) fn parse(line: &[u8], tag: &str) -> Self {
+    pub(in crate::imap) fn parse(line: &[u8], tag: &str) -> Self {
         // A lone CR could make one line look like two to whoever reads it next.
         if line.contains(&b'\r') || line.contains(&0) || ends_in_a_literal(line) {
             return Self::Foreign;

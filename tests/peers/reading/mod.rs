@@ -1,6 +1,7 @@
 //! Reading: programs that know a password alone, through oxpost, from Dovecot, which knows tokens alone.
 
 mod programs;
+mod reports;
 mod sessions;
 
 use std::path::{Path, PathBuf};

@@ -10,6 +10,7 @@ WHAT is one of
   append     puts the message on standard input into INBOX
   idle       waits in IDLE until MORE[0] is created as a flag file by us; prints the untagged answers that came
   digest     SHA-256 and octets of every message of INBOX
+  unseen     how many messages of INBOX were not read
 """
 
 import base64
@@ -96,6 +97,11 @@ elif what == "digest":
     imap = open_imap()
     for message in messages(imap):
         print(hashlib.sha256(message).hexdigest(), len(message))
+    imap.logout()
+elif what == "unseen":
+    imap = open_imap()
+    imap.select(readonly=True)
+    print(len(imap.search(None, "UNSEEN")[1][0].split()))
     imap.logout()
 else:
     sys.exit(__doc__)

@@ -1,0 +1,108 @@
+//! An inbox, by whichever way the provider shows it.
+
+use std::time::Duration;
+
+use super::imap::ImapInbox;
+use super::{WatchParts, WatchedBy, WatchedInbox};
+use crate::clock::Timestamp;
+use crate::delivery::Token;
+use crate::delivery::graph::inbox::GraphInbox;
+use crate::delivery::web::Caller;
+use crate::http::Http;
+use crate::mail::Failure;
+use crate::net::connect::Connector;
+use crate::reading::UpstreamStream;
+use crate::token::Purpose;
+
+/// A message in the list.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(in crate::delivery) struct Item {
+    pub(in crate::delivery) id: String,
+    pub(in crate::delivery) at: Timestamp,
+    /// Whether it is, or may be, a report about mail that did not arrive.
+    pub(in crate::delivery) is_report: bool,
+}
+
+/// A part of the list, oldest first.
+#[derive(PartialEq, Eq, Debug)]
+pub(in crate::delivery) struct Page {
+    pub(in crate::delivery) items: Vec<Item>,
+    /// There is more behind it.
+    pub(in crate::delivery) is_full: bool,
+}
+
+/// An inbox that is open.
+pub(super) enum Source<'a> {
+    Graph(GraphInbox<'a>),
+    Imap(Box<ImapInbox<UpstreamStream>>),
+}
+
+impl<'a> Source<'a> {
+    /// Opens it.
+    pub(super) async fn open(
+        parts: &'a WatchParts,
+        inbox: &'a WatchedInbox,
+        timeout: Duration,
+    ) -> Result<Self, Failure> {
+        let WatchParts { http, tokens, standing, connector, .. } = parts;
+        let account = &inbox.account;
+        match &inbox.by {
+            WatchedBy::Graph { base, by_name } => {
+                let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout };
+                Ok(Self::Graph(GraphInbox::new(caller, base, *by_name, &inbox.mailbox)?))
+            }
+            WatchedBy::Imap(server) => {
+                let way = ImapInbox::way(connector, server, &inbox.mailbox, timeout);
+                let (stream, logged_in) = way.enter_for(standing, account, Purpose::Inbox).await?;
+                Ok(Self::Imap(Box::new(ImapInbox::open(stream, &logged_in.unread, timeout).await?)))
+            }
+        }
+    }
+
+    /// What came since then, oldest first, without the first `skipped` of it.
+    pub(super) async fn list(&mut self, since: Timestamp, skipped: usize) -> Result<Page, Failure> {
+        match self {
+            Self::Graph(inbox) => inbox.list(since, skipped).await,
+            Self::Imap(inbox) => inbox.list(since, skipped).await,
+        }
+    }
+
+    /// The beginning of a message, enough for a report; `None`: there is no such message, or no MIME of it.
+    pub(super) async fn mime(&mut self, id: &str) -> Result<Option<Vec<u8>>, Failure> {
+        match self {
+            Self::Graph(inbox) => inbox.mime(id).await,
+            Self::Imap(inbox) => inbox.mime(id).await,
+        }
+    }
+
+    /// Leaves it.
+    pub(super) async fn close(self) {
+        match self {
+            Self::Graph(_) => {}
+            Self::Imap(inbox) => inbox.close().await,
+        }
+    }
+}
+
+/// Whether the provider lets this token look into the inbox. Each step may take as long as `timeout`.
+///
+/// # Errors
+/// Why not.
+pub async fn try_inbox(
+    inbox: &WatchedInbox,
+    (http, connector): (&Http, &Connector),
+    timeout: Duration,
+    token: &Token,
+) -> Result<(), Failure> {
+    match &inbox.by {
+        WatchedBy::Graph { base, by_name } => {
+            GraphInbox::try_out((base, *by_name, &inbox.mailbox), http, timeout, token).await
+        }
+        WatchedBy::Imap(server) => {
+            let way = ImapInbox::way(connector, server, &inbox.mailbox, timeout);
+            let (stream, logged_in) = way.enter(&token.secret).await?;
+            ImapInbox::open(stream, &logged_in.unread, timeout).await?.close().await;
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Reports that a mail server sends later: oxpost finds them by IMAP, and leaves the mailbox as it is.
+
+use std::process::Command;
+
+use super::{PERSON, letter, script, talk};
+use crate::clients::{Letter, smtplib};
+use crate::gateway::{ACCOUNT, Gateway, Grant};
+use crate::identity::Identity;
+use crate::support::{Ground, run, wait_until};
+use crate::upstream::Upstream;
+
+/// Postfix takes mail for it and cannot deliver it.
+const LOST: &str = "somebody@far-away.test";
+
+#[test]
+fn what_postfix_reports_later_stands_in_history_and_nothing_in_the_mailbox_is_touched() {
+    let ground = Ground::new("reading-reports");
+    let identity = Identity::start(&ground, PERSON);
+    let upstream = Upstream::start(&ground, identity.port);
+    let watching = |usual: &str| {
+        let read = "read = [\"imap\", \"pop3\"]";
+        usual.replace(read, &format!("{read}\nwatch_inbox = true\nwatch_inbox_every = \"10 s\""))
+    };
+    let gateway = Gateway::start_edited(&ground, &identity, &upstream, Grant::Person(PERSON), watching);
+    gateway.sign_in();
+    let file = ground.write("letter.eml", letter(1));
+    let mut append = talk("append", upstream.imap_port, PERSON, "reader", None);
+    run(append.stdin(std::fs::File::open(file).unwrap()));
+
+    smtplib(&ground, &gateway, &Letter::new(PERSON, &["a@elsewhere.test", LOST], "half of it is lost"));
+    smtplib(&ground, &gateway, &Letter::new(PERSON, &["a@elsewhere.test"], "all of it arrives"));
+    upstream.wait_for_mail(PERSON, 2);
+    let bounced = wait_until("the report in history", || {
+        let bounced = gateway.command(&["history", "--bounced"]);
+        bounced.contains(LOST).then_some(bounced)
+    });
+    assert!(bounced.contains("5.7.1") && bounced.contains("nothing leaves this machine"), "{bounced}");
+    assert!(!bounced.contains("all of it arrives"), "{bounced}");
+    assert!(gateway.log().contains("bounced"), "{}", gateway.log());
+    let unseen = run(Command::new("python3").arg(script("talk.py")).arg("unseen").args([
+        &upstream.imap_port.to_string(),
+        PERSON,
+        "reader",
+    ]));
+    assert_eq!(unseen.trim(), "2", "neither the letter nor the report counts as read");
+    let examined = gateway.command(&["doctor", ACCOUNT]);
+    assert!(examined.contains(&format!("{PERSON} can be looked into for reports")), "{examined}");
+}
