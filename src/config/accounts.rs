@@ -46,7 +46,7 @@ pub(super) fn read(
         let Some(service) = services.get(provider) else { continue };
         let grant = grant(reader, &at, typed, service);
         let sign_in_as = sign_in_as(reader, &at, typed);
-        let limits = EffectiveLimits::of(reader, &at, typed, service.kind);
+        let limits = EffectiveLimits::of(reader, &at, typed, service);
         let ways = ways(reader, &at, typed, &Outlet { service, smarthost, limits: &limits, hostname });
         let (servers, for_reading) = reading::of_account(reader, &at, typed, service);
         let shared = reading::shared(reader, &at, typed);
@@ -361,12 +361,13 @@ struct EffectiveLimits {
 }
 
 impl EffectiveLimits {
-    fn of(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, kind: Kind) -> Self {
+    fn of(reader: &mut Reader<'_>, at: &KeyPath, typed: &file::Account, service: &Service) -> Self {
         let (own, common) = (&typed.limits, &reader.file.limits);
-        let usual = Usual::of(kind);
+        let usual = Usual::of(service.kind);
         let number = |own: Option<u32>, common: Option<u32>, usual: u32| own.or(common).unwrap_or(usual);
         let count = |number: u32| usize::try_from(number).unwrap_or(usize::MAX);
         let requests = count(number(own.graph_requests, common.graph_requests, usual.graph_requests));
+        let watching = usize::from(typed.watch_inbox && service.graph_url.is_some());
         let smtp_size = own.smtp_size.as_ref().or(common.smtp_size.as_ref());
         let draft_size = own.draft_size.as_ref().or(common.draft_size.as_ref());
         let ews_size = own.ews_size.as_ref().or(common.ews_size.as_ref());
@@ -385,7 +386,7 @@ impl EffectiveLimits {
             graph_octets: size("graph_size", graph_size, own.graph_size.is_some(), usual.graph_octets),
             pace: Limits {
                 smtp_sessions: count(number(own.smtp_sessions, common.smtp_sessions, usual.smtp_sessions)),
-                graph_requests: requests.saturating_sub(usize::from(typed.watch_inbox)).max(1),
+                graph_requests: requests.saturating_sub(watching).max(1),
                 messages_per_minute: number(own.messages_per_minute, common.messages_per_minute, usual.per_minute),
                 recipients_per_day: number(own.recipients_per_day, common.recipients_per_day, usual.per_day),
                 graph_octets_per_5_minutes: size(

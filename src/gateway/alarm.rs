@@ -130,7 +130,7 @@ impl Notice {
     fn subject(&self) -> String {
         match self.kind {
             Kind::Warning => format!("oxpost: account {} will need you", self.account),
-            Kind::SignInNeeded => format!("oxpost: account {} needs you, its mail waits", self.account),
+            Kind::SignInNeeded => format!("oxpost: account {} needs you, or its mail waits", self.account),
             Kind::Held => format!("oxpost: mail of account {} is held", self.account),
         }
     }

@@ -7,10 +7,10 @@ pub use super::upstream::response::Status;
 use crate::clock::Timestamp;
 use crate::octets::{Input, Line};
 
-/// Octets of an answer beside its literals: the numbers of some hundred thousand messages.
+/// Octets of an answer beside its literals: the numbers of a hundred thousand messages.
 const MAX_TEXT: usize = 1024 * 1024;
-/// What stands before the octets that [`Answer::body`] has.
-const BODY: &str = "BODY[]<0> ";
+/// What stands before the octets that [`Answer::body`] has; some servers leave out that they are the first ones.
+const BODY: [&str; 2] = ["BODY[]<0> ", "BODY[] "];
 
 /// One answer: its line, with a blank for each literal in it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -87,8 +87,11 @@ impl Answers {
         let (Announced::Waiting(left) | Announced::Coming(left)) = announced else { return Err(Unreadable) };
         let left = usize::try_from(left).map_err(|_| Unreadable)?;
         let text = &self.begun.text;
-        let is_body = text.len().checked_sub(BODY.len()).and_then(|at| text.get(at..));
-        let is_body = is_body.is_some_and(|end| end.eq_ignore_ascii_case(BODY)) && self.begun.body.is_none();
+        let ends_with = |name: &&str| {
+            let end = text.len().checked_sub(name.len()).and_then(|at| text.get(at..));
+            end.is_some_and(|end| end.eq_ignore_ascii_case(name))
+        };
+        let is_body = BODY.iter().any(ends_with) && self.begun.body.is_none();
         if left > if is_body { self.max_body } else { MAX_TEXT } {
             return Err(Unreadable);
         }
@@ -134,7 +137,7 @@ impl Answer {
     /// `* 23 EXISTS`: how many messages there are.
     pub fn exists(&self) -> Option<u64> {
         let (number, word) = self.text.strip_prefix("* ")?.split_once(' ')?;
-        word.eq_ignore_ascii_case("EXISTS").then(|| number.parse().ok())?
+        word.trim_end().eq_ignore_ascii_case("EXISTS").then(|| number.parse().ok())?
     }
 
     /// `* OK [UIDVALIDITY 3857529045]`: UIDs mean the same as long as this is the same.
@@ -152,12 +155,21 @@ impl Answer {
         (head.eq_ignore_ascii_case(WORD) && !rest.starts_with(|c: char| c != ' ')).then(|| numbers.collect())
     }
 
+    /// `* ESEARCH (TAG "A282") UID ALL 2,10:11`: what was found, in words that only a server without any other uses
+    /// (RFC 9051 section 7.3.4).
+    pub fn is_found_otherwise(&self) -> bool {
+        self.text.get(.."* ESEARCH".len()).is_some_and(|head| head.eq_ignore_ascii_case("* ESEARCH"))
+    }
+
+    /// `* 12 FETCH (UID 34 BODY[]<0> {11}`: which message it is about.
+    pub fn uid(&self) -> Option<u32> {
+        item(self.fetched()?, "UID")?.split([' ', ')']).next()?.parse().ok()
+    }
+
     /// `* 12 FETCH (UID 34 INTERNALDATE "21-Nov-2026 08:00:00 +0000")`: which message came when.
     pub fn came(&self) -> Option<(u32, Timestamp)> {
-        let items = self.fetched()?;
-        let uid = item(items, "UID")?.split([' ', ')']).next()?.parse().ok()?;
-        let date = item(items, "INTERNALDATE")?.strip_prefix('"')?.split('"').next()?;
-        Some((uid, Timestamp::of_imap(date)?))
+        let date = item(self.fetched()?, "INTERNALDATE")?.strip_prefix('"')?.split('"').next()?;
+        Some((self.uid()?, Timestamp::of_imap(date)?))
     }
 
     /// What stands in the parentheses of a FETCH.
@@ -218,6 +230,20 @@ mod tests {
     }
 
     #[test]
+    fn a_body_is_known_by_its_name_and_its_message() {
+        for (octets, uid, body) in [
+            (&b"* 5 FETCH (UID 8 BODY[] {3}\r\nabc)\r\n"[..], Some(8), Some(&b"abc"[..])),
+            (b"* 5 FETCH (body[]<0> {3}\r\nabc UID 8)\r\n", Some(8), Some(b"abc")),
+            (b"* 5 FETCH (UID 8 BODY[]<0> NIL)\r\n", Some(8), None),
+            (b"* 5 FETCH (UID 8 BODY[TEXT] {3}\r\nabc)\r\n", Some(8), None),
+            (b"* 5 FETCH (FLAGS ())\r\n", None, None),
+        ] {
+            let answers = all(octets, 5);
+            assert_eq!((answers[0].uid(), answers[0].body.as_deref()), (uid, body), "{answers:?}");
+        }
+    }
+
+    #[test]
     fn a_folder_is_read_out_of_answers() {
         let whole = all(TRANSCRIPT, 7);
         assert_eq!(whole.iter().find_map(Answer::exists), Some(172));
@@ -230,11 +256,14 @@ mod tests {
 
     #[test]
     fn what_looks_alike_is_something_else() {
+        assert_eq!(answer("* 23 EXISTS ").exists(), Some(23), "a blank at the end");
         for text in ["* x EXISTS", "* 5 EXISTS now", "172 EXISTS", "* 5 RECENT"] {
             assert_eq!(answer(text).exists(), None, "{text}");
         }
         assert_eq!(answer("* SEARCH").found(), Some(Vec::new()), "nothing was found");
         assert_eq!(answer("* SEARCHED 4").found(), None);
+        assert!(answer("* ESEARCH (TAG \"ox1\") UID ALL 2,5:9").is_found_otherwise());
+        assert!(!answer("* SEARCH 2").is_found_otherwise());
         for text in [
             "* 5 FETCH (UID 84)",
             "* 5 FETCH (XUID 84 INTERNALDATE \"21-Nov-2026 08:00:00 +0000\")",

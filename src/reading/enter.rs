@@ -15,7 +15,7 @@ use crate::net::Wide;
 use crate::net::connect::{ConnectError, Connector};
 use crate::sasl::{self, Mechanism, SaslError};
 use crate::secret::Secret;
-use crate::token::{AccessToken, Purpose, TokenManager};
+use crate::token::{AccessToken, TokenManager};
 
 /// Octets read at once: answers to a login are short.
 const READ: usize = 4 * 1024;
@@ -75,17 +75,13 @@ impl From<Lost> for Failure {
 }
 
 impl Way<'_> {
-    /// Goes in with a token of the account for `purpose`. One that is refused is renewed once: it may have been revoked since it was
+    /// Goes in with a token of the account. One that is refused is renewed once: it may have been revoked since it was
     /// issued.
     ///
     /// # Errors
     /// Why nobody was let in; the words hold no secret.
-    pub async fn enter_for(
-        &self,
-        tokens: &TokenManager,
-        account: &str,
-        purpose: Purpose,
-    ) -> Result<(UpstreamStream, LoggedIn), Failure> {
+    pub async fn enter_for(&self, tokens: &TokenManager, account: &str) -> Result<(UpstreamStream, LoggedIn), Failure> {
+        let purpose = self.protocol.purpose();
         let AccessToken { secret, generation, .. } = tokens.access_token(account, purpose).await?;
         let failure = match self.enter(&secret).await {
             Err(failure) if failure.reason == Reason::AuthenticationRejected => failure,

@@ -9,7 +9,7 @@ mod talk;
 pub use classify::hint;
 pub use enter::{UpstreamStream, Way, keep_alive};
 pub use probe::{Probe, Probed};
-pub use talk::Talk;
+pub use talk::{Talk, Unanswered};
 
 use crate::token::Purpose;
 
@@ -32,7 +32,7 @@ impl Protocol {
     }
 
     /// What a token that opens a mailbox by it is for.
-    pub const fn purpose(self) -> Purpose {
+    const fn purpose(self) -> Purpose {
         match self {
             Self::Imap => Purpose::Imap,
             Self::Pop3 => Purpose::Pop,

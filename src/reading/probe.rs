@@ -68,7 +68,7 @@ impl Probe<'_> {
     }
 
     async fn count(&self, way: &Way<'_>, account: &str) -> Result<u64, Failure> {
-        let (stream, logged_in) = way.enter_for(self.tokens, account, way.protocol.purpose()).await?;
+        let (stream, logged_in) = way.enter_for(self.tokens, account).await?;
         let limit = self.step_timeout;
         match way.protocol {
             Protocol::Imap => examine(Talk::new(stream, &logged_in.unread, 0, limit)).await,

@@ -1,6 +1,7 @@
 //! One account: tokens, what they may do, and whether Exchange and Graph let it in.
 
 use std::io::Write;
+use std::time::Duration;
 
 use serde_json::Value;
 use url::Url;
@@ -12,6 +13,7 @@ use super::claims::Claims;
 use super::reading;
 use crate::account::MailboxRule;
 use crate::cli::reach::Reach;
+use crate::clock::Clock;
 use crate::config::Config;
 use crate::delivery::ews::try_mailbox;
 use crate::delivery::graph;
@@ -217,7 +219,9 @@ impl Examination<'_> {
     /// Whether the mailbox can be looked into, for `watch_inbox`.
     async fn inbox(&self, opened: &Opened, chart: &mut Chart<impl Write>) {
         let Some(inbox) = self.config.delivery.inboxes.iter().find(|inbox| inbox.account == self.name) else { return };
-        match try_inbox(inbox, (self.http, self.connector), STEP, &opened.token).await {
+        // Whatever came in the last hour shows whether the server answers what the gateway asks it.
+        let since = Clock::system().now().minus(Duration::from_hours(1));
+        match try_inbox(inbox, (self.http, self.connector), STEP, (&opened.token, since)).await {
             Ok(()) => chart.fine("inbox", &format!("{} can be looked into for reports", inbox.mailbox)),
             Err(failure) => {
                 let mend = match &inbox.by {

@@ -123,8 +123,10 @@ impl Look<'_> {
             Ok(octets) => return Ok(octets.as_deref().and_then(BounceReport::read)),
             Err(failure) => failure,
         };
-        let may_be_the_message =
-            matches!(failure.reason, Reason::ProviderTrouble | Reason::AnswerLost | Reason::Unexpected);
+        let may_be_the_message = matches!(
+            failure.reason,
+            Reason::ProviderTrouble | Reason::AnswerLost | Reason::Unexpected | Reason::TimedOut
+        );
         if !may_be_the_message {
             return Err(failure);
         }

@@ -34,6 +34,8 @@ const TICK: Duration = Duration::from_secs(1);
 const GO_ON: Duration = Duration::from_secs(10);
 /// Mailboxes that are looked into at once.
 const AT_ONCE: usize = 2;
+/// Looks in a row that failed for something that passes by itself, after which people are told all the same.
+const MANY_FAILURES: u32 = 12;
 /// What the account's standing has it under.
 const ABOUT: &str = "inbox";
 
@@ -78,7 +80,15 @@ impl From<&Settings> for Watched {
 struct Plan {
     due: Timestamp,
     made: Timestamp,
+    past: Past,
+}
+
+/// What earlier looks into a mailbox left.
+#[derive(Default)]
+struct Past {
     stubborn: Option<Stubborn>,
+    /// Looks in a row that failed.
+    failures: u32,
 }
 
 impl Plan {
@@ -116,8 +126,8 @@ impl Watcher {
                 if plans.get(&inbox.account).is_some_and(|plan| !plan.is_due(now)) {
                     continue;
                 }
-                let stubborn = plans.remove(&inbox.account).and_then(|plan| plan.stubborn);
-                let look = look(self.parts.clone(), (inbox.clone(), watched.timeout), stubborn, Arc::clone(&permits));
+                let past = plans.remove(&inbox.account).map(|plan| plan.past).unwrap_or_default();
+                let look = look(self.parts.clone(), (inbox.clone(), watched.timeout), past, Arc::clone(&permits));
                 open.insert(looks.spawn(look).id(), inbox.account.clone());
             }
             tokio::select! {
@@ -153,7 +163,7 @@ impl Watcher {
                 let Some(account) = open.remove(&error.id()) else { return };
                 tracing::error!(account, %error, "looking into the mailbox failed; it is tried again in an hour");
                 let made = self.parts.clock.now();
-                plans.insert(account, Plan { due: made.plus(Duration::from_hours(1)), made, stubborn: None });
+                plans.insert(account, Plan { due: made.plus(Duration::from_hours(1)), made, past: Past::default() });
             }
         }
     }
@@ -163,26 +173,27 @@ impl Watcher {
 async fn look(
     parts: WatchParts,
     (inbox, timeout): (WatchedInbox, Duration),
-    stubborn: Option<Stubborn>,
+    past: Past,
     permits: Arc<Semaphore>,
 ) -> (String, Plan) {
     // The semaphore is never closed.
     let _permit = permits.acquire_owned().await.ok();
     let made = parts.clock.now();
-    let mut look = Look { parts: &parts, inbox: &inbox, timeout, stubborn };
+    let mut look = Look { parts: &parts, inbox: &inbox, timeout, stubborn: past.stubborn };
     let looked = look.run().await;
-    let stubborn = look.stubborn;
+    let mut past = Past { stubborn: look.stubborn, failures: past.failures.saturating_add(1) };
     let due = match looked {
         Ok(is_whole) => {
+            past.failures = 0;
             parts.standing.found_out(&inbox.account, ABOUT, None);
             made.plus(if is_whole { inbox.every } else { inbox.every.min(GO_ON) })
         }
         Err(failure) => {
-            tell(&parts, &inbox, &failure);
+            tell(&parts, &inbox, &failure, past.failures);
             after(&failure, made.plus(inbox.every), parts.clock.now())
         }
     };
-    (inbox.account, Plan { due, made, stubborn })
+    (inbox.account, Plan { due, made, past })
 }
 
 /// When to try again after a failure: as planned, and never before the provider asked for it.
@@ -190,13 +201,17 @@ fn after(failure: &Failure, planned: Timestamp, now: Timestamp) -> Timestamp {
     failure.retry_after.map_or(planned, |wait| planned.max(now.plus(wait)))
 }
 
-/// What passes by itself is for the log; the rest is for people.
-fn tell(parts: &WatchParts, inbox: &WatchedInbox, failure: &Failure) {
+/// What passes by itself is for the log, unless it does not pass; the rest is for people. The sign-in tells of its own
+/// trouble.
+fn is_for_people(reason: Reason, failures: u32) -> bool {
+    let is_told = matches!(reason, Reason::SignInNeeded | Reason::ConfigurationRejected);
+    !is_told && (reason.disposition() == Disposition::Hold || failures >= MANY_FAILURES)
+}
+
+fn tell(parts: &WatchParts, inbox: &WatchedInbox, failure: &Failure, failures: u32) {
     let WatchedInbox { account, mailbox, .. } = inbox;
     tracing::info!(account, %mailbox, why = %failure, "cannot look into the mailbox for reports; trying again");
-    // The sign-in tells of its own trouble.
-    let is_told = matches!(failure.reason, Reason::SignInNeeded | Reason::ConfigurationRejected);
-    if is_told || failure.reason.disposition() != Disposition::Hold {
+    if !is_for_people(failure.reason, failures) {
         return;
     }
     let mend = match (&inbox.by, failure.reason, inbox.app_only) {
@@ -230,9 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn people_are_told_of_what_does_not_pass_by_itself() {
+        let table = [
+            (Reason::PermissionMissing, 1, true, "nobody else gives it"),
+            (Reason::ProviderTrouble, 1, false, "it passes"),
+            (Reason::ProviderTrouble, MANY_FAILURES, true, "it does not pass"),
+            (Reason::SignInNeeded, 1, false, "the sign-in says so"),
+            (Reason::SignInNeeded, MANY_FAILURES, false, "the sign-in has said so"),
+        ];
+        for (reason, failures, expected, why) in table {
+            assert_eq!(is_for_people(reason, failures), expected, "{why}");
+        }
+    }
+
+    #[test]
     fn a_look_is_due_at_its_time_and_when_the_clock_was_set_back() {
         let at = |second: i64| Timestamp::from_millis(second * 1000);
-        let plan = Plan { due: at(400), made: at(100), stubborn: None };
+        let plan = Plan { due: at(400), made: at(100), past: Past::default() };
         for (now, due, why) in
             [(100, false, "just looked"), (399, false, "soon"), (400, true, "now"), (99, true, "set back")]
         {

@@ -44,7 +44,7 @@ impl<'a> Source<'a> {
         inbox: &'a WatchedInbox,
         timeout: Duration,
     ) -> Result<Self, Failure> {
-        let WatchParts { http, tokens, standing, connector, .. } = parts;
+        let WatchParts { http, tokens, connector, .. } = parts;
         let account = &inbox.account;
         match &inbox.by {
             WatchedBy::Graph { base, by_name } => {
@@ -52,8 +52,11 @@ impl<'a> Source<'a> {
                 Ok(Self::Graph(GraphInbox::new(caller, base, *by_name, &inbox.mailbox)?))
             }
             WatchedBy::Imap(server) => {
+                // A token that is refused stays as it is: mail may go out with it, and whoever sends finds out for
+                // themselves whether it is good.
+                let token = tokens.access_token(account, Purpose::Inbox).await?;
                 let way = ImapInbox::way(connector, server, &inbox.mailbox, timeout);
-                let (stream, logged_in) = way.enter_for(standing, account, Purpose::Inbox).await?;
+                let (stream, logged_in) = way.enter(&token.secret).await?;
                 Ok(Self::Imap(Box::new(ImapInbox::open(stream, &logged_in.unread, timeout).await?)))
             }
         }
@@ -84,7 +87,8 @@ impl<'a> Source<'a> {
     }
 }
 
-/// Whether the provider lets this token look into the inbox. Each step may take as long as `timeout`.
+/// Whether the provider lets this token look into the inbox; `since` is not long ago. Each step may take as long as
+/// `timeout`.
 ///
 /// # Errors
 /// Why not.
@@ -92,7 +96,7 @@ pub async fn try_inbox(
     inbox: &WatchedInbox,
     (http, connector): (&Http, &Connector),
     timeout: Duration,
-    token: &Token,
+    (token, since): (&Token, Timestamp),
 ) -> Result<(), Failure> {
     match &inbox.by {
         WatchedBy::Graph { base, by_name } => {
@@ -101,7 +105,9 @@ pub async fn try_inbox(
         WatchedBy::Imap(server) => {
             let way = ImapInbox::way(connector, server, &inbox.mailbox, timeout);
             let (stream, logged_in) = way.enter(&token.secret).await?;
-            ImapInbox::open(stream, &logged_in.unread, timeout).await?.close().await;
+            let mut inbox = ImapInbox::open(stream, &logged_in.unread, timeout).await?;
+            inbox.list(since, 0).await?;
+            inbox.close().await;
             Ok(())
         }
     }

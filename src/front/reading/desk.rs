@@ -159,7 +159,7 @@ impl Desk {
         if let Some(failure) = reading.pauses.get(protocol, &mailbox, reading.clock.now()) {
             return Err(failure);
         }
-        let entered = self.way(admission).enter_for(&reading.tokens, &admission.account.name, protocol.purpose()).await;
+        let entered = self.way(admission).enter_for(&reading.tokens, &admission.account.name).await;
         if let Err(failure) = &entered {
             reading.pauses.note(protocol, &mailbox, failure, reading.clock.now());
         }
