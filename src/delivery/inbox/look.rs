@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::WatchParts;
 use super::cursor::{Cursor, End, Seen};
 use super::source::{Item, Source};
+use crate::clock::Timestamp;
 use crate::delivery::WatchedInbox;
 use crate::mail::dsn::BounceReport;
 use crate::mail::{Failure, Reason};
@@ -95,9 +96,8 @@ impl Look<'_> {
             let page = inbox.list(cursor.since(), listed).await?;
             found.listed = true;
             listed += page.items.len();
-            // It would lead the next look past everything that comes before that day.
-            let latest = self.parts.clock.now().plus(AHEAD);
-            for item in page.items.into_iter().filter(|item| item.at <= latest) {
+            let now = self.parts.clock.now();
+            for item in page.items.into_iter().filter(|item| counts(item, now)) {
                 let is_news = item.is_report && !cursor.knows(&item.id);
                 if is_news && found.is_enough() {
                     return Ok(End::Bound);
@@ -141,6 +141,31 @@ impl Look<'_> {
     }
 }
 
+/// Whether a message's date can be believed: it would lead the next look past everything that comes before it. Providers
+/// date reports themselves, but whoever puts a letter into a mailbox by IMAP chooses its date.
+fn counts(item: &Item, now: Timestamp) -> bool {
+    item.at <= if item.is_report { now.plus(AHEAD) } else { now }
+}
+
 fn stored(error: &QueueError) -> Failure {
     Failure::new(Reason::Unexpected, error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_date_ahead_of_its_time_moves_nothing_on() {
+        let hour = |hour: i64| Timestamp::from_millis(hour * 3_600_000);
+        let table = [
+            (100, false, true, "a letter that came now"),
+            (101, false, false, "a letter of tomorrow"),
+            (101, true, true, "a report, and the provider's clock is ahead of ours"),
+            (125, true, false, "a report with a wrong date"),
+        ];
+        for (at, is_report, expected, why) in table {
+            assert_eq!(counts(&Item { id: String::new(), at: hour(at), is_report }, hour(100)), expected, "{why}");
+        }
+    }
 }
