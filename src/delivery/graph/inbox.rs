@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde::Deserialize;
 use url::Url;
 
-use super::{classify, root};
+use super::classify;
 use crate::clock::Timestamp;
 use crate::delivery::Token;
 use crate::delivery::inbox::{Item, Page};
 use crate::delivery::web::{Caller, below, transport};
 use crate::http::{Http, HttpError, Request, Response};
 use crate::mail::dsn::MAX_REPORT;
-use crate::mail::{Address, Failure, Reason};
+use crate::mail::{Failure, Reason};
 
 /// Messages on a page.
 const PAGE: usize = 200;
@@ -59,23 +59,19 @@ struct Property {
 }
 
 impl<'a> GraphInbox<'a> {
-    pub(in crate::delivery) fn new(
-        caller: Caller<'a>,
-        base: &Url,
-        by_name: bool,
-        mailbox: &Address,
-    ) -> Result<Self, Failure> {
-        Ok(Self { caller, root: root(base, by_name, mailbox)? })
+    /// The inbox of the mailbox at `root` ([`super::root`]).
+    pub(in crate::delivery) const fn new(caller: Caller<'a>, root: Url) -> Self {
+        Self { caller, root }
     }
 
     /// Whether Graph lets this token look into the inbox.
     pub(in crate::delivery) async fn try_out(
-        (base, by_name, mailbox): (&Url, bool, &Address),
+        root: &Url,
         http: &Http,
         timeout: Duration,
         token: &Token,
     ) -> Result<(), Failure> {
-        let url = list_url(&root(base, by_name, mailbox)?, Timestamp::default(), (1, 0))?;
+        let url = list_url(root, Timestamp::default(), (1, 0))?;
         let request = Request::get(url).timeout(timeout).bearer(&token.secret).map_err(|error| transport(&error))?;
         let response = http.send(request).await.map_err(|error| transport(&error))?;
         answer(&response).map(drop)

@@ -10,7 +10,8 @@ use crate::clock::Timestamp;
 use crate::imap::answers::Answer;
 use crate::mail::{Address, Failure, Reason};
 use crate::net::connect::Connector;
-use crate::reading::{Protocol, ReadingServer, Talk, Unanswered, Way};
+use crate::reading::{Protocol, ReadingServer, Talk, Unanswered, UpstreamStream, Way};
+use crate::secret::Secret;
 
 /// Messages on a page.
 const PAGE: usize = 200;
@@ -36,21 +37,23 @@ pub(super) struct ImapInbox<S> {
     listed: Option<Vec<Item>>,
 }
 
-impl ImapInbox<()> {
-    /// The way in.
-    pub(super) const fn way<'a>(
-        connector: &'a Connector,
-        server: &'a ReadingServer,
-        mailbox: &'a Address,
-        step_timeout: Duration,
-    ) -> Way<'a> {
-        Way { connector, protocol: Protocol::Imap, server, mailbox, step_timeout }
+impl ImapInbox<UpstreamStream> {
+    /// Logs in to the mailbox with this token and opens its inbox; `limit` is for each step.
+    pub(super) async fn enter(
+        connector: &Connector,
+        (server, mailbox): (&ReadingServer, &Address),
+        limit: Duration,
+        token: &Secret,
+    ) -> Result<Self, Failure> {
+        let way = Way { connector, protocol: Protocol::Imap, server, mailbox, step_timeout: limit };
+        let (stream, logged_in) = way.enter(token).await?;
+        Self::open(stream, &logged_in.unread, limit).await
     }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> ImapInbox<S> {
     /// Opens the inbox on a connection that is logged in; `limit` is for each command.
-    pub(super) async fn open(stream: S, unread: &[u8], limit: Duration) -> Result<Self, Failure> {
+    async fn open(stream: S, unread: &[u8], limit: Duration) -> Result<Self, Failure> {
         let mut talk = Talk::new(stream, unread, BEGINNING, limit);
         let (mut validity, mut exists) = (None, None);
         talk.ask("EXAMINE INBOX", |answer| {

@@ -6,7 +6,7 @@ use super::imap::ImapInbox;
 use super::{WatchParts, WatchedBy, WatchedInbox};
 use crate::clock::Timestamp;
 use crate::delivery::Token;
-use crate::delivery::graph::inbox::GraphInbox;
+use crate::delivery::graph::{self, inbox::GraphInbox};
 use crate::delivery::web::Caller;
 use crate::http::Http;
 use crate::mail::Failure;
@@ -49,15 +49,14 @@ impl<'a> Source<'a> {
         match &inbox.by {
             WatchedBy::Graph { base, by_name } => {
                 let caller = Caller { http, tokens: &**tokens, account, purpose: Purpose::Inbox, timeout };
-                Ok(Self::Graph(GraphInbox::new(caller, base, *by_name, &inbox.mailbox)?))
+                Ok(Self::Graph(GraphInbox::new(caller, graph::root(base, *by_name, &inbox.mailbox)?)))
             }
             WatchedBy::Imap(server) => {
                 // A token that is refused stays as it is: mail may go out with it, and whoever sends finds out for
                 // themselves whether it is good.
                 let token = tokens.access_token(account, Purpose::Inbox).await?;
-                let way = ImapInbox::way(connector, server, &inbox.mailbox, timeout);
-                let (stream, logged_in) = way.enter(&token.secret).await?;
-                Ok(Self::Imap(Box::new(ImapInbox::open(stream, &logged_in.unread, timeout).await?)))
+                let place = (server, &inbox.mailbox);
+                Ok(Self::Imap(Box::new(ImapInbox::enter(connector, place, timeout, &token.secret).await?)))
             }
         }
     }
@@ -100,12 +99,11 @@ pub async fn try_inbox(
 ) -> Result<(), Failure> {
     match &inbox.by {
         WatchedBy::Graph { base, by_name } => {
-            GraphInbox::try_out((base, *by_name, &inbox.mailbox), http, timeout, token).await
+            GraphInbox::try_out(&graph::root(base, *by_name, &inbox.mailbox)?, http, timeout, token).await
         }
         WatchedBy::Imap(server) => {
-            let way = ImapInbox::way(connector, server, &inbox.mailbox, timeout);
-            let (stream, logged_in) = way.enter(&token.secret).await?;
-            let mut inbox = ImapInbox::open(stream, &logged_in.unread, timeout).await?;
+            let place = (server, &inbox.mailbox);
+            let mut inbox = ImapInbox::enter(connector, place, timeout, &token.secret).await?;
             inbox.list(since, 0).await?;
             inbox.close().await;
             Ok(())
