@@ -24,6 +24,8 @@ const MAX_ID: usize = 998;
 /// What a report says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BounceReport {
+    /// The report's own Message-IDs, angle brackets included: that of its sender, and those it got on its way.
+    pub own_ids: Vec<String>,
     /// The Message-IDs that the message may have had, angle brackets included, the likeliest first.
     pub message_ids: Vec<String>,
     /// Those who did not get it, or not yet; never empty.
@@ -89,7 +91,12 @@ impl BounceReport {
             return None;
         }
         let original = part(&structure, &ORIGINALS).map(|leaf| content(&message, leaf)).unwrap_or_default();
-        Some(Self { message_ids: message_ids(&original, &message), recipients })
+        let (original, header) = (HeaderBlock::parse(&original), HeaderBlock::parse(&message));
+        let mut message_ids = ids(&original, &MESSAGE_ID);
+        for id in ids(&header, &["In-Reply-To", "References"]) {
+            add(&mut message_ids, id);
+        }
+        Some(Self { own_ids: ids(&header, &MESSAGE_ID), message_ids, recipients })
     }
 }
 
@@ -200,28 +207,24 @@ fn unescaped(text: &str) -> Option<String> {
     Some(plain + rest)
 }
 
-/// Those of the message that comes back, then those that the report says it answers. Where a provider gives a message
-/// another one, it keeps the sender's in a field of its own.
-fn message_ids(original: &[u8], report: &[u8]) -> Vec<String> {
-    let (original, report) = (HeaderBlock::parse(original), HeaderBlock::parse(report));
-    let fields = [
-        (&original, "Message-ID"),
-        (&original, "X-Microsoft-Original-Message-ID"),
-        (&original, "X-Google-Original-Message-ID"),
-        (&report, "In-Reply-To"),
-        (&report, "References"),
-    ];
-    let mut ids: Vec<String> = Vec::new();
-    for (block, name) in fields {
-        for field in block.named(name) {
-            for id in ids_in(&String::from_utf8_lossy(field.body())) {
-                if ids.len() < MAX_IDS && !ids.contains(&id) {
-                    ids.push(id);
-                }
-            }
+/// Where a provider gives a message another Message-ID, it keeps the sender's in a field of its own.
+const MESSAGE_ID: [&str; 3] = ["Message-ID", "X-Microsoft-Original-Message-ID", "X-Google-Original-Message-ID"];
+
+/// Every Message-ID in these fields.
+fn ids(block: &HeaderBlock<'_>, names: &[&str]) -> Vec<String> {
+    let mut ids = Vec::new();
+    for field in names.iter().flat_map(|name| block.named(name)) {
+        for id in ids_in(&String::from_utf8_lossy(field.body())) {
+            add(&mut ids, id);
         }
     }
     ids
+}
+
+fn add(ids: &mut Vec<String>, id: String) {
+    if ids.len() < MAX_IDS && !ids.contains(&id) {
+        ids.push(id);
+    }
 }
 
 /// Every `<...>` of a field.

@@ -9,7 +9,9 @@ fn bounced(to: &str, action: BounceAction) -> Bounced {
 }
 
 fn report(desk: &Desk, id: &str, recipients: Vec<Bounced>) -> FoundReport {
-    FoundReport { report: BounceReport { message_ids: vec![id.to_owned()], recipients }, at: desk.clock.now() }
+    let report =
+        BounceReport { own_ids: vec!["<r@mx.example>".to_owned()], message_ids: vec![id.to_owned()], recipients };
+    FoundReport { report, at: desk.clock.now() }
 }
 
 async fn record(desk: &Desk, found: Vec<FoundReport>) -> usize {
@@ -116,4 +118,27 @@ async fn lines_go_with_their_message() {
     let left: i64 = desk.store.read(count).await.unwrap();
     assert_eq!(left, 0);
     assert_eq!(failed(&desk, ID, "ann@x.example").await, 0, "what is forgotten cannot be told of");
+}
+
+#[tokio::test]
+async fn our_own_report_that_lies_in_the_mailbox_is_no_news() {
+    let desk = Desk::new().await;
+    let id = desk.accept(&["ann@x.example", "bob@x.example"]).await;
+    let lease = desk.lease().await;
+    let refused = outcome(Reason::RecipientRefused);
+    let attempt = Attempt { outcomes: vec![relayed(), refused], ..all(&lease, relayed()) };
+    let own =
+        NewMessage { report_about: Some(id), ..desk.message(&["app@x.example"], b"Subject: sorry\r\n\r\n").await };
+    let own_id = format!("<{}@x.example>", own.id);
+    let verdict = desk.queue.verdict(&lease, &attempt);
+    desk.queue.settle(lease, attempt, verdict, Some(Report::Alone(Box::new(own)))).await.unwrap();
+
+    let mut found = report(&desk, ID, vec![bounced("bob@x.example", BounceAction::Failed)]);
+    assert_eq!(record(&desk, vec![found.clone()]).await, 0, "it failed here, so nothing came back");
+    desk.queue.retry(id).await.unwrap();
+    found.report.own_ids.push(own_id);
+    assert_eq!(record(&desk, vec![found.clone()]).await, 0, "it tells of the time before");
+    found.report.own_ids = vec![format!("<{id}@x.example>"), "<>".to_owned()];
+    assert_eq!(record(&desk, vec![found]).await, 1, "named like a message of ours, and no report of ours");
+    assert_eq!(told(&desk, id).await, [0, 1]);
 }

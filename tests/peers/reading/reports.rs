@@ -9,8 +9,10 @@ use crate::identity::Identity;
 use crate::support::{Ground, run, wait_until};
 use crate::upstream::Upstream;
 
-/// Postfix takes mail for it and cannot deliver it.
-const LOST: &str = "somebody@far-away.test";
+/// Postfix takes mail for it, and reports that it cannot deliver it.
+const LOST: &str = "somebody@lost.test";
+/// Postfix refuses it at once, and oxpost reports that.
+const REFUSED: &str = "somebody@far-away.test";
 
 #[test]
 fn what_postfix_reports_later_stands_in_history_and_nothing_in_the_mailbox_is_touched() {
@@ -27,22 +29,26 @@ fn what_postfix_reports_later_stands_in_history_and_nothing_in_the_mailbox_is_to
     let mut append = talk("append", upstream.imap_port, PERSON, "reader", None);
     run(append.stdin(std::fs::File::open(file).unwrap()));
 
-    smtplib(&ground, &gateway, &Letter::new(PERSON, &["a@elsewhere.test", LOST], "half of it is lost"));
-    smtplib(&ground, &gateway, &Letter::new(PERSON, &["a@elsewhere.test"], "all of it arrives"));
-    upstream.wait_for_mail(PERSON, 2);
-    let bounced = wait_until("the report in history", || {
-        let bounced = gateway.command(&["history", "--bounced"]);
-        bounced.contains(LOST).then_some(bounced)
+    let hand_in = |to: &[&str], subject: &str| smtplib(&ground, &gateway, &Letter::new(PERSON, to, subject));
+    hand_in(&["a@elsewhere.test", REFUSED], "half of it is refused");
+    hand_in(&["a@elsewhere.test", LOST], "half of it is lost");
+    hand_in(&["a@elsewhere.test"], "all of it arrives");
+    // The letter, the report of Postfix, and that of oxpost.
+    upstream.wait_for_mail(PERSON, 3);
+    let told = wait_until("the report in the log", || {
+        let log = gateway.log();
+        log.lines().find(|line| line.contains(" bounced ")).map(str::to_owned)
     });
-    assert!(bounced.contains("5.7.1") && bounced.contains("nothing leaves this machine"), "{bounced}");
-    assert!(!bounced.contains("all of it arrives"), "{bounced}");
-    assert!(gateway.log().contains("bounced"), "{}", gateway.log());
+    assert!(told.contains("5.1.1") && told.contains("nobody has come for it"), "{told}");
+    let bounced = gateway.command(&["history", "--bounced"]);
+    assert!(bounced.contains(LOST) && bounced.contains("did not reach"), "{bounced}");
+    assert!(!bounced.contains("of it arrives") && !bounced.contains(REFUSED), "{bounced}");
     let unseen = run(Command::new("python3").arg(script("talk.py")).arg("unseen").args([
         &upstream.imap_port.to_string(),
         PERSON,
         "reader",
     ]));
-    assert_eq!(unseen.trim(), "2", "neither the letter nor the report counts as read");
+    assert_eq!(unseen.trim(), "3", "neither the letter nor a report counts as read");
     let examined = gateway.command(&["doctor", ACCOUNT]);
     assert!(examined.contains(&format!("{PERSON} can be looked into for reports")), "{examined}");
 }

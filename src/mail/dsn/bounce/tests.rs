@@ -93,6 +93,7 @@ fn our_own_report_is_read() {
         original: Original::Header(b"Message-ID: <1@client.example>\r\nSubject: s\r\n\r\n"),
     });
     let report = BounceReport::read(&text).expect("a report");
+    assert_eq!(report.own_ids, ["<report@gw.example>"]);
     assert_eq!(
         (report.message_ids, report.recipients[0].address.clone()),
         (vec!["<1@client.example>".to_owned()], Some(to))
