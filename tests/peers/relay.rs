@@ -3,7 +3,7 @@
 use crate::clients::{Letter, curl, msmtp, smtplib, swaks};
 use crate::gateway::{ACCOUNT, Gateway, Grant};
 use crate::identity::Identity;
-use crate::support::Ground;
+use crate::support::{Ground, wait_until};
 use crate::upstream::Upstream;
 
 type Client = fn(&Ground, &Gateway<'_>, &Letter);
@@ -45,7 +45,7 @@ fn what_real_clients_send_arrives_as_it_was_sent() {
             );
         }
     }
-    assert!(gateway.queue().contains("the queue is empty"), "{}", gateway.queue());
+    wait_until("the queue is empty", || gateway.queue().contains("the queue is empty").then_some(()));
 }
 
 #[test]
@@ -132,5 +132,5 @@ fn a_smarthost_with_a_password_carries_what_nobody_signed_in_for() {
     let postfix = ground.read("postfix.log");
     assert!(postfix.contains(&format!("sasl_method=PLAIN, sasl_username={PERSON}")), "{postfix}");
     assert!(!gateway.log().contains("reader"), "the password is in no log line");
-    assert!(gateway.queue().contains("the queue is empty"), "{}", gateway.queue());
+    wait_until("the queue is empty", || gateway.queue().contains("the queue is empty").then_some(()));
 }

@@ -93,7 +93,7 @@ fn a_revoked_grant_holds_the_mail_until_somebody_signs_in_again() {
         listed.contains(&remedy).then_some(listed)
     });
     assert!(listed.contains(PERSON), "which mailbox is held:\n{listed}");
-    assert!(gateway.log().contains(&remedy), "the log says what to do:\n{}", gateway.log());
+    wait_until("the log says what to do", || gateway.log().contains(&remedy).then_some(()));
     assert!(gateway.command(&["account"]).contains(&remedy));
     assert_eq!(upstream.mail(FRIEND).len(), 1, "held mail does not go");
 
