@@ -244,6 +244,15 @@ impl Failure {
     pub fn retry_after(self, wait: Option<Duration>) -> Self {
         Self { retry_after: wait, ..self }
     }
+
+    /// The remote's own enhanced status code if its words begin with one, else that of the reason, whose class it always
+    /// has: what follows for the mail is decided here.
+    pub fn status(&self) -> EnhancedStatusCode {
+        let usual = self.reason.status();
+        let remote: Option<EnhancedStatusCode> =
+            self.diagnostic.split_whitespace().take(2).find_map(|word| word.parse().ok());
+        remote.filter(|code| code.class() != 2).map_or(usual, |code| code.in_class_of(usual))
+    }
 }
 
 /// The reason's summary, then the remote's words.
@@ -458,6 +467,22 @@ mod tests {
             let fails = reason.disposition() == Disposition::Fail;
             assert_eq!(reason.status().class() == 5, fails, "{reason:?}");
             assert!(!reason.summary().is_empty() && !reason.hint("a").is_empty());
+        }
+    }
+
+    #[test]
+    fn the_remotes_own_status_is_told_in_the_class_that_the_mail_has_here() {
+        let table = [
+            (Reason::RecipientRefused, "550 5.7.1 not here", "5.7.1", "the remote's own code"),
+            (Reason::Expired, "451 4.7.500 busy", "5.7.500", "it has become permanent"),
+            (Reason::AuthenticationRejected, "535 5.7.8 no", "4.7.8", "the mail waits"),
+            (Reason::Expired, "", "5.4.7", "no words"),
+            (Reason::Rejected, "554 no", "5.0.0", "a reply without a code"),
+            (Reason::Rejected, "2.0.0 taken", "5.0.0", "not a failure"),
+            (Reason::ProviderTrouble, "HTTP 503 5.9.9 in its words", "4.3.0", "not at the beginning"),
+        ];
+        for (reason, words, expected, why) in table {
+            assert_eq!(Failure::new(reason, words).status().to_string(), expected, "{why}");
         }
     }
 

@@ -26,10 +26,10 @@ impl EnhancedStatusCode {
         self.class
     }
 
-    /// The same subject and detail in class 5: what a transient failure becomes when time is up.
+    /// The same subject and detail in the class of another: a transient failure becomes permanent when time is up.
     #[must_use]
-    pub const fn permanent(self) -> Self {
-        Self { class: 5, ..self }
+    pub const fn in_class_of(self, other: Self) -> Self {
+        Self { class: other.class, ..self }
     }
 }
 

@@ -93,7 +93,7 @@ impl Reply {
 /// How a failure is told to a client that waits for the outcome (direct mode).
 impl From<&Failure> for Reply {
     fn from(failure: &Failure) -> Self {
-        let status = failure.reason.status();
+        let status = failure.status();
         let code = match (failure.reason, status.class()) {
             (Reason::MessageTooLarge, _) => 552,
             (Reason::RecipientRefused | Reason::SenderRefused, _) => 550,
@@ -188,14 +188,15 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_with_agreeing_codes() {
-        for (reason, start) in [
-            (Reason::MessageTooLarge, "552 5.3.4 "),
-            (Reason::RecipientRefused, "550 5.1.1 "),
-            (Reason::Throttled, "451 4.4.5 "),
-            (Reason::SignInNeeded, "451 4.7.0 "),
-            (Reason::ContentRefused, "554 5.6.0 "),
+        for (reason, words, start) in [
+            (Reason::MessageTooLarge, "552 no", "552 5.3.4 "),
+            (Reason::RecipientRefused, "550 no", "550 5.1.1 "),
+            (Reason::RecipientRefused, "554 5.7.1 no", "550 5.7.1 "),
+            (Reason::Throttled, "550 5.7.233 too fast", "451 4.7.233 "),
+            (Reason::SignInNeeded, "", "451 4.7.0 "),
+            (Reason::ContentRefused, "554 no", "554 5.6.0 "),
         ] {
-            let wire = wire(&Reply::from(&Failure::new(reason, "550 5.1.1\r\n250 yes")));
+            let wire = wire(&Reply::from(&Failure::new(reason, format!("{words}\r\n250 yes"))));
             assert!(wire.starts_with(start) && wire.matches("\r\n").count() == 1, "{wire}");
         }
     }

@@ -111,7 +111,7 @@ fn message(event: &Event) {
         }
         Event::Failed { id, account, backend, attempt, recipients, failure } => {
             let backend = backend.map_or("", |b| b.name());
-            let status = failure.reason.status();
+            let status = failure.status();
             warn!(%id, account, backend, attempt, recipients, %status, why = %failure, hint = failure.reason.hint(account), "failed");
         }
         _ => {}

@@ -237,13 +237,14 @@ fn typed_address(address: &Address) -> String {
     format!("utf-8; {}", escaped.collect::<String>())
 }
 
-/// The remote's own enhanced status code if its words begin with one, else that of the reason; of a failure permanent,
-/// because that is what it has become.
+/// That of the failure; what is told as failed is permanent, whatever it was.
 fn status(told: &Told) -> EnhancedStatusCode {
-    let Some(failure) = told.failure() else { return EnhancedStatusCode::new(2, 0, 0) };
-    let remote = failure.diagnostic.split_whitespace().take(2).find_map(|word| word.parse::<EnhancedStatusCode>().ok());
-    let code = remote.filter(|code| code.class() != 2).unwrap_or(failure.reason.status());
-    if matches!(told, Told::Failed(_)) { code.permanent() } else { code }
+    let permanent = EnhancedStatusCode::new(5, 0, 0);
+    match told {
+        Told::Relayed(_) => EnhancedStatusCode::new(2, 0, 0),
+        Told::Delayed(failure, _) => failure.status(),
+        Told::Failed(failure) => failure.status().in_class_of(permanent),
+    }
 }
 
 /// The remote's words under the type that fits them (RFC 3464 section 2.3.6).
