@@ -2,20 +2,27 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::Instant;
 
 use super::Report;
 use super::reach::load;
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::gateway::{Gateway, OpenError, StartError};
+use crate::gateway::{Gateway, LockError, OpenError, StartError};
 use crate::telemetry::{self, Log};
 use crate::unix;
 
 /// Threads for the gateway's work; disk and password work has its own.
 const MAX_WORKERS: usize = 8;
+/// How long the data folder is waited for. A command that finds no gateway has it itself for a moment, and a gateway that
+/// was told to stop may still be at work.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked for meanwhile.
+const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 pub(super) fn run(path: &Path) -> Result<(), Report> {
@@ -28,7 +35,7 @@ pub(super) fn run(path: &Path) -> Result<(), Report> {
     runtime.block_on(async {
         let mut signals = Signals::new()?;
         tell_of_network(&config);
-        let gateway = Gateway::start(config, Clock::system(), Arc::new(Log)).await?;
+        let Some(gateway) = start(config, &mut signals.stop).await? else { return Ok(()) };
         for address in gateway.addresses() {
             tracing::info!(%address, "listening for SMTP");
         }
@@ -41,10 +48,30 @@ pub(super) fn run(path: &Path) -> Result<(), Report> {
         tracing::info!("stopping: open messages come to their end, the rest stays in the queue");
         tokio::select! {
             () = gateway.stop() => tracing::info!("stopped"),
-            () = signals.stop.recv_again() => tracing::warn!("told to stop twice: stopping at once; nothing that was accepted is lost"),
+            () = signals.stop.recv() => tracing::warn!("told to stop twice: stopping at once; nothing that was accepted is lost"),
         }
         Ok(())
     })
+}
+
+/// `None`: told to stop before it had the data folder.
+async fn start(config: Config, stop: &mut Stop) -> Result<Option<Gateway>, StartError> {
+    let begun = Instant::now();
+    let mut is_told = false;
+    loop {
+        match Gateway::start(config.clone(), Clock::system(), Arc::new(Log)).await {
+            Err(StartError::Open(error)) if error.is_lock(LockError::Taken) && begun.elapsed() < PATIENCE => {
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(why = %error, patience = ?PATIENCE, "waiting for the data folder");
+                }
+            }
+            started => return started.map(Some),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ASK_EVERY) => {}
+            () = stop.recv() => return Ok(None),
+        }
+    }
 }
 
 /// Says how connections leave, where that is not plain.
@@ -91,13 +118,13 @@ impl Signals {
     async fn reload_or_stop(&mut self) -> Option<()> {
         tokio::select! {
             _ = self.reload.recv() => Some(()),
-            () = self.stop.recv_again() => None,
+            () = self.stop.recv() => None,
         }
     }
 }
 
 impl Stop {
-    async fn recv_again(&mut self) {
+    async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
             _ = self.interrupt.recv() => {}

@@ -1,4 +1,5 @@
-//! Rows 8, 9, 10, 23, 73: the process is stopped, told to end, out of descriptors, or talks to a log that does not listen.
+//! Rows 8, 9, 10, 11, 23, 73: the process is stopped, told to end, kept from its folder, out of descriptors, or talks to a log
+//! that does not listen.
 
 use std::io::Read;
 use std::net::TcpStream;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use oxpost::practice::{DotFault, Fault, Rule};
 
 use crate::rig::{BILLING, Client, Rig, SCANNER, letter};
-use crate::support::{Process, wait_until};
+use crate::support::{Process, wait_for_port, wait_until};
 
 #[test]
 fn a_gateway_that_was_stopped_in_the_middle_goes_on_and_sends_nothing_twice() {
@@ -82,6 +83,24 @@ fn told_to_end_twice_it_ends_at_once_and_loses_nothing() {
     let _gateway = rig.serve();
     wait_until("it goes again: nobody knew the answer", || (rig.copies("under way") == 2).then_some(()));
     wait_until("the queue is empty", || rig.queue().contains("the queue is empty").then_some(()));
+}
+
+#[test]
+fn while_a_command_has_the_data_folder_the_gateway_waits_for_it() {
+    let rig = Rig::new("folder-taken", |text| text);
+    std::fs::create_dir(rig.ground.path("data")).unwrap();
+    let command = std::fs::File::create(rig.ground.path("data/lock")).unwrap();
+    command.lock().unwrap();
+    let mut second = Process::start(&rig.ground, "gateway", &rig.oxpost(&["serve"]));
+    wait_until("it waits", || rig.log().contains("waiting for the data folder").then_some(()));
+    second.signal("TERM");
+    assert!(second.ended(), "it stops in order while it waits, too");
+    let mut gateway = Process::start(&rig.ground, "gateway", &rig.oxpost(&["serve"]));
+    wait_until("it waits again", || (rig.log().matches("waiting for the data folder").count() == 2).then_some(()));
+    drop(command);
+    wait_for_port(&mut gateway, rig.port);
+    rig.send(SCANNER, "after the command");
+    rig.arrives_once("after the command");
 }
 
 #[test]
