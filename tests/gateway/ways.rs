@@ -92,8 +92,9 @@ async fn a_large_message_goes_as_a_draft_through_the_whole_gateway() {
     };
     assert_eq!(house.events.first("the answer is lost", unknown).await, Reason::AnswerLost);
     house.restart().await;
-    house.later(Duration::from_secs(20 * 60), BILLING).await;
+    let small = house.later(Duration::from_secs(20 * 60), BILLING).await;
     house.relayed(id).await;
+    house.relayed(small).await;
     let words = house.show(id).await.attempts.last().unwrap().result.as_ref().unwrap().words.clone();
     assert!(words[0].contains("found in Sent Items"), "{words:?}");
     assert_eq!((house.tenant.mail_count(), house.tenant.draft_count()), (3, 0), "it, the one before, and a small one");
