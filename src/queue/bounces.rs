@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use serde::{Deserialize, Serialize};
 
 use super::inner::Inner;
-use super::rows::{REFUSED, damaged, queue_id, time};
+use super::rows::{damaged, queue_id, time};
 use super::{MailboxKey, QueueError};
 use crate::clock::Timestamp;
 use crate::mail::dsn::{BounceAction, BounceReport, Bounced};
@@ -146,20 +146,11 @@ fn find(connection: &Connection, key: &MailboxKey, found: &[FoundReport]) -> rus
     Ok(matches)
 }
 
-/// Whether this queue sent it: then history knows what it says, and what became of the message after it.
+/// Whether this queue sent it: then history has what it says, and what became of the message afterwards. Another
+/// gateway's report names a message that is not here.
 fn is_ours(connection: &Connection, report: &BounceReport) -> rusqlite::Result<bool> {
-    let mut statement =
-        connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1 AND report_about IS NOT NULL")?;
-    for id in &report.own_ids {
-        // The Message-ID of a report of ours begins with its queue id.
-        let name = id.trim_start_matches('<').split('@').next().unwrap_or_default();
-        if let Ok(id) = name.parse::<QueueId>()
-            && statement.exists([id.as_bytes()])?
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+    let Some(about) = report.about else { return Ok(false) };
+    connection.prepare_cached("SELECT 1 FROM message WHERE id = ?1")?.exists([about.as_bytes()])
 }
 
 fn one(row: &Row<'_>, lines: Vec<(i64, String, Bounced)>, at: Timestamp) -> rusqlite::Result<Match> {
@@ -167,22 +158,19 @@ fn one(row: &Row<'_>, lines: Vec<(i64, String, Bounced)>, at: Timestamp) -> rusq
 }
 
 /// What the report says of the message's own recipients. What is said of the only recipient of a message may be said
-/// under another name: the address that its mail is passed on to. Of those that failed here nothing came back.
+/// under another name: the address that its mail is passed on to.
 fn lines(
     connection: &Connection,
     row: &Row<'_>,
     report: &BounceReport,
 ) -> rusqlite::Result<Vec<(i64, String, Bounced)>> {
     let seq: i64 = row.get("seq")?;
-    let sql = "SELECT position, address, state FROM recipient WHERE message = ?1 ORDER BY position";
-    let all: Vec<(i64, String, i64)> = connection
+    let sql = "SELECT position, address FROM recipient WHERE message = ?1 ORDER BY position";
+    let recipients: Vec<(i64, String)> = connection
         .prepare_cached(sql)?
-        .query_map([seq], |row| Ok((row.get("position")?, row.get("address")?, row.get("state")?)))?
+        .query_map([seq], |row| Ok((row.get("position")?, row.get("address")?)))?
         .collect::<Result<_, _>>()?;
-    let is_only = all.len() == 1;
-    let sent = all.into_iter().filter(|(_, _, state)| *state != REFUSED);
-    let recipients: Vec<(i64, String)> = sent.map(|(position, address, _)| (position, address)).collect();
-    if let (true, [(position, address)], [only]) = (is_only, &recipients[..], &report.recipients[..]) {
+    if let ([(position, address)], [only]) = (&recipients[..], &report.recipients[..]) {
         return Ok(vec![(*position, address.clone(), only.clone())]);
     }
     let mut by_key: HashMap<String, (i64, String)> = HashMap::new();

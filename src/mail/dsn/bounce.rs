@@ -4,10 +4,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ABOUT;
 use crate::mail::failure::one_line;
 use crate::mail::header::HeaderBlock;
 use crate::mail::parts::{Decoder, Leaf, Scanner, Structure};
-use crate::mail::{Address, EnhancedStatusCode};
+use crate::mail::{Address, EnhancedStatusCode, QueueId};
 
 /// Octets of a report that are read. What reports say stands at their beginning; the message that comes back may be
 /// long.
@@ -24,8 +25,8 @@ const MAX_ID: usize = 998;
 /// What a report says.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BounceReport {
-    /// The report's own Message-IDs, angle brackets included: that of its sender, and those it got on its way.
-    pub own_ids: Vec<String>,
+    /// The queue id of the message, if an oxpost wrote the report.
+    pub about: Option<QueueId>,
     /// The Message-IDs that the message may have had, angle brackets included, the likeliest first.
     pub message_ids: Vec<String>,
     /// Those who did not get it, or not yet; never empty.
@@ -86,17 +87,13 @@ impl BounceReport {
             return None;
         }
         let status = part(&structure, &["message/delivery-status", "message/global-delivery-status"])?;
-        let recipients = recipients(&content(&message, status));
+        let status = content(&message, status);
+        let recipients = recipients(&status);
         if recipients.is_empty() {
             return None;
         }
         let original = part(&structure, &ORIGINALS).map(|leaf| content(&message, leaf)).unwrap_or_default();
-        let (original, header) = (HeaderBlock::parse(&original), HeaderBlock::parse(&message));
-        let mut message_ids = ids(&original, &MESSAGE_ID);
-        for id in ids(&header, &["In-Reply-To", "References"]) {
-            add(&mut message_ids, id);
-        }
-        Some(Self { own_ids: ids(&header, &MESSAGE_ID), message_ids, recipients })
+        Some(Self { about: about(&status), message_ids: message_ids(&original, &message), recipients })
     }
 }
 
@@ -133,15 +130,25 @@ fn with_crlf(octets: &[u8]) -> Vec<u8> {
 
 /// Groups of fields with empty lines between them: the first is about the message, each other one about a recipient
 /// (RFC 3464 section 2.1). Some leave the first one out, some put several empty lines.
-fn recipients(status: &[u8]) -> Vec<Bounced> {
+fn groups(status: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = status;
-    let groups = std::iter::from_fn(|| {
+    std::iter::from_fn(move || {
         let end = memchr::memmem::find(rest, b"\r\n\r\n").map_or(rest.len(), |end| end + 4);
         let group;
         (group, rest) = rest.split_at(end);
         (!group.is_empty()).then_some(group)
-    });
-    groups.filter_map(|group| recipient(&fields(group))).take(MAX_RECIPIENTS).collect()
+    })
+}
+
+fn recipients(status: &[u8]) -> Vec<Bounced> {
+    groups(status).filter_map(|group| recipient(&fields(group))).take(MAX_RECIPIENTS).collect()
+}
+
+/// What our own reports say in the group about the message.
+fn about(status: &[u8]) -> Option<QueueId> {
+    let first = fields(groups(status).next()?);
+    let id = first.named(ABOUT).next()?;
+    String::from_utf8_lossy(id.body()).trim().parse().ok()
 }
 
 /// The fields of a group, which may begin with lines that are none: each time all may be looked through.
@@ -207,24 +214,28 @@ fn unescaped(text: &str) -> Option<String> {
     Some(plain + rest)
 }
 
-/// Where a provider gives a message another Message-ID, it keeps the sender's in a field of its own.
-const MESSAGE_ID: [&str; 3] = ["Message-ID", "X-Microsoft-Original-Message-ID", "X-Google-Original-Message-ID"];
-
-/// Every Message-ID in these fields.
-fn ids(block: &HeaderBlock<'_>, names: &[&str]) -> Vec<String> {
-    let mut ids = Vec::new();
-    for field in names.iter().flat_map(|name| block.named(name)) {
-        for id in ids_in(&String::from_utf8_lossy(field.body())) {
-            add(&mut ids, id);
+/// Those of the message that comes back, then those that the report says it answers. Where a provider gives a message
+/// another one, it keeps the sender's in a field of its own.
+fn message_ids(original: &[u8], report: &[u8]) -> Vec<String> {
+    let (original, report) = (HeaderBlock::parse(original), HeaderBlock::parse(report));
+    let fields = [
+        (&original, "Message-ID"),
+        (&original, "X-Microsoft-Original-Message-ID"),
+        (&original, "X-Google-Original-Message-ID"),
+        (&report, "In-Reply-To"),
+        (&report, "References"),
+    ];
+    let mut ids: Vec<String> = Vec::new();
+    for (block, name) in fields {
+        for field in block.named(name) {
+            for id in ids_in(&String::from_utf8_lossy(field.body())) {
+                if ids.len() < MAX_IDS && !ids.contains(&id) {
+                    ids.push(id);
+                }
+            }
         }
     }
     ids
-}
-
-fn add(ids: &mut Vec<String>, id: String) {
-    if ids.len() < MAX_IDS && !ids.contains(&id) {
-        ids.push(id);
-    }
 }
 
 /// Every `<...>` of a field.

@@ -21,6 +21,8 @@ pub use request::{Back, MessageWishes, Notify, OriginalRecipient, RecipientWishe
 
 /// Octets of the original header that a report carries at most; it goes by whole fields.
 const MAX_ORIGINAL: usize = 32 * 1024;
+/// Names the message by its queue id; by it our own reports are known again in a watched mailbox.
+const ABOUT: &str = "X-Oxpost-Queue-Id";
 
 /// What became of a message: for whom, why, and who is to be told.
 #[derive(Clone, Debug)]
@@ -202,7 +204,7 @@ fn delivery_status(report: &Report<'_>) -> String {
         field("Original-Envelope-Id", id);
     }
     field("Reporting-MTA", &format!("dns; {}", report.reporting_mta));
-    field("X-Oxpost-Queue-Id", &report.about.to_string());
+    field(ABOUT, &report.about.to_string());
     field("Arrival-Date", &report.arrival.rfc5322());
     for (recipient, told) in report.told {
         text.push_str("\r\n");
@@ -239,11 +241,10 @@ fn typed_address(address: &Address) -> String {
 
 /// That of the failure; what is told as failed is permanent, whatever it was.
 fn status(told: &Told) -> EnhancedStatusCode {
-    let permanent = EnhancedStatusCode::new(5, 0, 0);
     match told {
         Told::Relayed(_) => EnhancedStatusCode::new(2, 0, 0),
         Told::Delayed(failure, _) => failure.status(),
-        Told::Failed(failure) => failure.status().in_class_of(permanent),
+        Told::Failed(failure) => failure.status().in_class(5),
     }
 }
 

@@ -22,11 +22,8 @@ async fn what_bounced_later_is_shown_and_counted_and_nothing_of_it_is_markup() {
         status: None,
         words: WORDS.to_owned(),
     };
-    let report = BounceReport {
-        own_ids: Vec::new(),
-        message_ids: vec!["<1@client.example>".to_owned()],
-        recipients: vec![bounced],
-    };
+    let report =
+        BounceReport { about: None, message_ids: vec!["<1@client.example>".to_owned()], recipients: vec![bounced] };
     let found = vec![FoundReport { report, at: desk.house.clock.now() }];
     let key = MailboxKey { provider: "practice".to_owned(), mailbox: SCANNER.to_owned() };
     assert_eq!(desk.control().queue.record_bounces(&key, found, String::new()).await.unwrap(), 1);

@@ -76,14 +76,14 @@ fn our_own_report_is_read() {
     use crate::mail::dsn::{Original, Report, Told, render};
     use crate::mail::{Failure, QueueId, Reason};
     let to: Address = "gone@x.example".parse().unwrap();
-    let failure = Failure::new(Reason::RecipientRefused, "550 5.1.1 no such user");
+    let (about, failure) = (QueueId::fresh(), Failure::new(Reason::RecipientRefused, "550 5.1.1 no such user"));
     let told = [(to.clone().into(), Told::Failed(failure))];
     let from: Address = "scanner@contoso.example".parse().unwrap();
     let text = render(&Report {
         from: &from,
         to: &from,
         reporting_mta: "gw.example",
-        about: QueueId::fresh(),
+        about,
         account: "scanner",
         arrival: crate::clock::Timestamp::default(),
         now: crate::clock::Timestamp::default(),
@@ -93,7 +93,7 @@ fn our_own_report_is_read() {
         original: Original::Header(b"Message-ID: <1@client.example>\r\nSubject: s\r\n\r\n"),
     });
     let report = BounceReport::read(&text).expect("a report");
-    assert_eq!(report.own_ids, ["<report@gw.example>"]);
+    assert_eq!(report.about, Some(about));
     assert_eq!(
         (report.message_ids, report.recipients[0].address.clone()),
         (vec!["<1@client.example>".to_owned()], Some(to))
