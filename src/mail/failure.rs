@@ -88,7 +88,7 @@ pub enum Disposition {
 }
 
 impl Reason {
-    /// The enhanced status code of a report about it.
+    /// The enhanced status code of it, where nobody gave a better one: see [`Failure::status`].
     pub const fn status(self) -> EnhancedStatusCode {
         let (class, subject, detail) = match self {
             Self::Unreachable => (4, 4, 1),
@@ -251,7 +251,7 @@ impl Failure {
         let usual = self.reason.status();
         let remote: Option<EnhancedStatusCode> =
             self.diagnostic.split_whitespace().take(2).find_map(|word| word.parse().ok());
-        remote.filter(|code| code.class() != 2).map_or(usual, |code| code.in_class_of(usual))
+        remote.filter(|code| code.class() != 2).map_or(usual, |code| code.in_class(usual.class()))
     }
 }
 
@@ -474,9 +474,14 @@ mod tests {
     fn the_remotes_own_status_is_told_in_the_class_that_the_mail_has_here() {
         let table = [
             (Reason::RecipientRefused, "550 5.7.1 not here", "5.7.1", "the remote's own code"),
-            (Reason::Expired, "451 4.7.500 busy", "5.7.500", "it has become permanent"),
+            (
+                Reason::Expired,
+                "the provider asked to slow down: 451 4.7.500 busy",
+                "5.4.7",
+                "time is up: the last words are not why",
+            ),
             (Reason::AuthenticationRejected, "535 5.7.8 no", "4.7.8", "the mail waits"),
-            (Reason::Expired, "", "5.4.7", "no words"),
+            (Reason::RecipientRefused, "", "5.1.1", "no words"),
             (Reason::Rejected, "554 no", "5.0.0", "a reply without a code"),
             (Reason::Rejected, "2.0.0 taken", "5.0.0", "not a failure"),
             (Reason::ProviderTrouble, "HTTP 503 5.9.9 in its words", "4.3.0", "not at the beginning"),

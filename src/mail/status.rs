@@ -26,10 +26,11 @@ impl EnhancedStatusCode {
         self.class
     }
 
-    /// The same subject and detail in the class of another: a transient failure becomes permanent when time is up.
+    /// The same subject and detail in another class, under the rule of [`Self::new`]: what a remote refuses for good may
+    /// be worth another try here, and the other way round.
     #[must_use]
-    pub const fn in_class_of(self, other: Self) -> Self {
-        Self { class: other.class, ..self }
+    pub const fn in_class(self, class: u8) -> Self {
+        Self::new(class, self.subject, self.detail)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use crate::mail::failure::Disposition;
 use crate::mail::{EnhancedStatusCode, Failure, Reason};
 
 /// Octets of text in one reply line. RFC 5321 section 4.5.3.1.5 allows 512 for the whole line; the rest is room for
@@ -93,7 +94,12 @@ impl Reply {
 /// How a failure is told to a client that waits for the outcome (direct mode).
 impl From<&Failure> for Reply {
     fn from(failure: &Failure) -> Self {
-        let status = failure.status();
+        // Of what is refused for good the provider's own code. Of the rest ours: codes about its login, or about how fast
+        // we send, would be taken by the client for its own.
+        let status = match failure.reason.disposition() {
+            Disposition::Fail => failure.status(),
+            Disposition::Defer | Disposition::Hold => failure.reason.status(),
+        };
         let code = match (failure.reason, status.class()) {
             (Reason::MessageTooLarge, _) => 552,
             (Reason::RecipientRefused | Reason::SenderRefused, _) => 550,
@@ -192,8 +198,9 @@ mod tests {
             (Reason::MessageTooLarge, "552 no", "552 5.3.4 "),
             (Reason::RecipientRefused, "550 no", "550 5.1.1 "),
             (Reason::RecipientRefused, "554 5.7.1 no", "550 5.7.1 "),
-            (Reason::Throttled, "550 5.7.233 too fast", "451 4.7.233 "),
-            (Reason::SignInNeeded, "", "451 4.7.0 "),
+            (Reason::Throttled, "550 5.7.233 too fast", "451 4.4.5 "),
+            (Reason::RecipientDeferred, "450 4.2.1 later", "450 4.2.0 "),
+            (Reason::AuthenticationRejected, "535 5.7.8 no", "451 4.7.0 "),
             (Reason::ContentRefused, "554 no", "554 5.6.0 "),
         ] {
             let wire = wire(&Reply::from(&Failure::new(reason, format!("{words}\r\n250 yes"))));

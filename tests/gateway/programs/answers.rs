@@ -48,7 +48,7 @@ async fn who_waits_hears_what_the_provider_says() {
     assert_eq!(house.tenant.mail_count(), 2, "it is there before the program hears so");
     let rows = [
         (SCANNER, Fault::EndOfData(DotFault::Permanent), StatusCode::UNPROCESSABLE_ENTITY, "554 5.7.1", "550 5.7.1"),
-        (SCANNER, Fault::EndOfData(DotFault::Temporary), StatusCode::SERVICE_UNAVAILABLE, "451 4.7.0", "451 4.7.0"),
+        (SCANNER, Fault::EndOfData(DotFault::Temporary), StatusCode::SERVICE_UNAVAILABLE, "451 4.3.0", "451 4.7.0"),
         (
             SCANNER,
             Fault::Recipient(RECIPIENT.to_owned(), RecipientFault::Permanent),
