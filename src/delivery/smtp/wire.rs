@@ -201,8 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 
     async fn read(&mut self, since: Instant) -> Result<(), Lost> {
-        let stage = self.client.stage();
-        let limit = if stage == Some(Stage::Content) { self.timeouts.last } else { self.timeouts.step };
+        let limit = if self.client.awaits_verdict() { self.timeouts.last } else { self.timeouts.step };
         match timeout_at(since + limit, self.stream.read(&mut self.buffer)).await {
             Ok(Ok(0)) => Err(Lost::Closed(self.awaited())),
             Ok(Ok(length)) => {

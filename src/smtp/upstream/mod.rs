@@ -366,6 +366,12 @@ impl Upstream {
         self.expected.front().map(|expected| expected.stage())
     }
 
+    /// Whether the answer to content is owed. The server may be at work on it and keep the answers to the commands before
+    /// it until then (RFC 2920 section 3.2).
+    pub fn awaits_verdict(&self) -> bool {
+        self.expected.iter().any(|expected| expected.stage() == Stage::Content)
+    }
+
     /// How many answers are owed. Each that comes is progress.
     pub fn owed(&self) -> usize {
         self.expected.len()

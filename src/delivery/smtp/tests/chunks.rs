@@ -32,6 +32,16 @@ async fn a_message_costs_one_round_trip_and_arrives_as_it_was_sent() {
 }
 
 #[tokio::test]
+async fn a_server_that_keeps_its_answers_until_the_end_has_the_time_of_the_end() {
+    let (step, last) = (Duration::from_millis(500), Duration::from_secs(20));
+    let timeouts = Timeouts { step, last, idle: Duration::from_secs(20) };
+    let slow = "C: MAIL\nC: RCPT\nCHUNK\nLINGER 1500\nB: 250 ok|250 ok|250 2.0.0 queued as 7|\n";
+    let bench = Bench::with(Setup { timeouts, ..Setup::default() }, [format!("{}{LOGIN}{slow}", hello())]).await;
+    let attempt = bench.send(&["b@x.example"]).await;
+    assert_eq!(shown(&attempt), ["relayed"], "{}", diagnostic(&attempt));
+}
+
+#[tokio::test]
 async fn a_large_message_waits_for_the_servers_leave() {
     let message = format!("{MESSAGE}{}", "x".repeat(78).repeat(15_000));
     let bench = Bench::start([format!("{}{LOGIN}{MAIL}", hello())]).await;
