@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use ::http::header::{AUTHORIZATION, CONNECTION, CONTENT_TYPE};
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use bytes::Bytes;
 use tokio::sync::mpsc;
@@ -182,6 +182,14 @@ impl Request {
     pub fn post_form(url: Url, fields: &[(&str, &str)]) -> Self {
         let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         Self::post(url, "application/x-www-form-urlencoded", form)
+    }
+
+    /// The same, and its connection is not used again (RFC 9112 section 9.6). A server may close an idle one at the very
+    /// moment it is used, and then nobody knows whether the request had its effect: this does not happen to requests
+    /// whose server gets no others. In HTTP/2, which says goodbye, it changes nothing.
+    #[must_use]
+    pub fn alone(self) -> Self {
+        self.header(CONNECTION, HeaderValue::from_static("close"))
     }
 
     /// The same with one more header field.

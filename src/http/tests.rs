@@ -253,6 +253,33 @@ fn an_unusable_ca_file_is_named() {
     }
 }
 
+/// A server that closes nothing by itself.
+async fn answer_on_and_on(mut stream: TcpStream) {
+    while read_request(&mut stream).await.is_ok() {
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn requests_that_go_alone_leave_no_idle_connection_to_each_other() {
+    let (listener, address) = listener().await;
+    let (opened, mut connections) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            opened.send(()).unwrap();
+            tokio::spawn(answer_on_and_on(stream));
+        }
+    });
+    let http = patient();
+    for _ in 0..3 {
+        http.send(post(address, Vec::new()).alone()).await.unwrap();
+    }
+    for _ in 0..3 {
+        http.send(post(address, Vec::new())).await.unwrap();
+    }
+    assert_eq!(std::iter::from_fn(|| connections.try_recv().ok()).count(), 4, "three alone, and one for the rest");
+}
+
 #[tokio::test]
 async fn no_error_and_no_debug_shows_url_header_or_body() {
     let (listener, address) = listener().await;

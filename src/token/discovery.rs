@@ -99,7 +99,7 @@ fn oauth_place(issuer: &Url) -> String {
 
 async fn ask(http: &Http, name: &str, url: Url) -> Result<Value, Refusal> {
     let later = |why: String| Refusal::later(format!("`{name}`: its issuer cannot be asked for its endpoints: {why}"));
-    let response = http.send(Request::get(url)).await.map_err(|error| later(error.to_string()))?;
+    let response = http.send(Request::get(url).alone()).await.map_err(|error| later(error.to_string()))?;
     if response.status != 200 {
         return Err(later(format!("it answers {}", response.status)).after(response.retry_after));
     }

@@ -180,8 +180,9 @@ impl Wire<'_> {
     async fn send(&self, url: &Url, form: &[u8]) -> Result<Vec<u8>, Refusal> {
         let Counter { http, provider, .. } = self.counter;
         let form = self.completed(form);
-        let mut request =
-            Request::post(url.clone(), FORM, form).header(ACCEPT, HeaderValue::from_static("application/json"));
+        // A refresh token that is used up by a request without an answer ends the sign-in.
+        let request = Request::post(url.clone(), FORM, form).alone();
+        let mut request = request.header(ACCEPT, HeaderValue::from_static("application/json"));
         if let Proof::Basic(secret) = self.proof {
             request = request.header(AUTHORIZATION, basic(provider, secret)?);
         }

@@ -227,3 +227,12 @@ async fn a_reload_that_does_not_concern_an_account_leaves_its_tokens_alone() {
     bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
     assert_eq!(bench.endpoint.seen()[1]["refresh_token"], "s3cret-refresh-1", "the grant outlived its settings");
 }
+
+/// Node closes idle connections after 5 seconds: one that is used at that moment leaves the refresh token's fate open.
+#[tokio::test]
+async fn every_renewal_has_a_connection_of_its_own() {
+    let bench = Bench::new(imported()).await;
+    bench.manager.access_token("scanner", Purpose::Graph).await.unwrap();
+    bench.manager.access_token("scanner", Purpose::Smtp).await.unwrap();
+    assert!(bench.endpoint.seen().iter().all(|fields| fields["@connection"] == "close"));
+}

@@ -115,7 +115,7 @@ async fn answer(
     Form(mut fields): Form<Fields>,
 ) -> Response {
     fields.insert("@path".into(), uri.path().to_owned());
-    for name in ["authorization", "metadata"] {
+    for name in ["authorization", "metadata", "connection"] {
         if let Some(value) = headers.get(name) {
             fields.insert(format!("@{name}"), value.to_str().unwrap().to_owned());
         }
