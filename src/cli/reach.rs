@@ -1,5 +1,6 @@
 //! How a command reaches the gateway: over its control socket, or, when none runs, by opening the data folder itself.
 
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use axum::body::{Body, to_bytes};
 use http::{Method, Request, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::time::Instant;
 use tower::ServiceExt;
 
 use super::Report;
@@ -23,6 +26,12 @@ use crate::token::{AccessToken, Purpose, TokenError};
 
 /// The longest answer that is read, in octets.
 const MAX_ANSWER: usize = 256 * 1024 * 1024;
+
+/// How long a data folder is waited for that somebody has and nobody answers for: a gateway that starts or stops, or a
+/// command that found none.
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// How often it is asked for meanwhile.
+pub(super) const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// The operations, wherever they are carried out.
 pub(super) enum Reach {
@@ -48,20 +57,28 @@ pub(super) fn load(path: &Path) -> Result<Config, Report> {
 impl Reach {
     /// Connects to the running gateway, or opens the data folder.
     pub(super) async fn open(config: &Config) -> Result<Self, Report> {
-        match Parts::open(config, Clock::system(), Arc::new(Log)).await {
-            Ok(parts) => {
-                let clock = Clock::system();
-                let journal = Journal::new(clock.clone(), Arc::new(Log));
-                let control = parts.control(config, clock, journal, None);
-                let signed_in = SignedIn::of(&parts);
-                Ok(Self::Here(Box::new(Here { router: router(control), parts, signed_in, deliverer: None })))
+        let (begun, socket) = (Instant::now(), config.control_socket());
+        loop {
+            match Parts::open(config, Clock::system(), Arc::new(Log)).await {
+                Ok(parts) => return Ok(Self::here(config, parts)),
+                Err(error) if error.is_lock(LockError::Taken) => {}
+                Err(error) => return Err(error.into()),
             }
-            Err(error) if error.is_lock(LockError::Taken) => {
-                let client = reqwest::Client::builder().unix_socket(config.control_socket()).no_proxy().build();
-                client.map(Self::Socket).map_err(|error| Report::new(format!("cannot use the control socket: {error}")))
+            if is_open(&socket).await || begun.elapsed() >= PATIENCE {
+                let client = reqwest::Client::builder().unix_socket(socket).no_proxy().build();
+                let cannot = |error| Report::new(format!("cannot use the control socket: {error}"));
+                return client.map(Self::Socket).map_err(cannot);
             }
-            Err(error) => Err(error.into()),
+            tokio::time::sleep(ASK_EVERY).await;
         }
+    }
+
+    fn here(config: &Config, parts: Parts) -> Self {
+        let clock = Clock::system();
+        let journal = Journal::new(clock.clone(), Arc::new(Log));
+        let control = parts.control(config, clock, journal, None);
+        let signed_in = SignedIn::of(&parts);
+        Self::Here(Box::new(Here { router: router(control), parts, signed_in, deliverer: None }))
     }
 
     /// Has this process work on the queue if no gateway does.
@@ -138,6 +155,12 @@ impl Reach {
             here.parts.close().await;
         }
     }
+}
+
+/// Whether somebody listens there, or there is another trouble that waiting does not end.
+async fn is_open(socket: &Path) -> bool {
+    let connected = UnixStream::connect(socket).await;
+    !connected.is_err_and(|error| matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused))
 }
 
 fn explained(error: &TokenError) -> Report {

@@ -2,14 +2,13 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::Instant;
 
 use super::Report;
-use super::reach::load;
+use super::reach::{ASK_EVERY, PATIENCE, load};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::gateway::{Gateway, LockError, OpenError, StartError};
@@ -18,11 +17,6 @@ use crate::unix;
 
 /// Threads for the gateway's work; disk and password work has its own.
 const MAX_WORKERS: usize = 8;
-/// How long the data folder is waited for. A command that finds no gateway has it itself for a moment, and a gateway that
-/// was told to stop may still be at work.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is asked for meanwhile.
-const ASK_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs the gateway until SIGTERM or SIGINT; SIGHUP reads the configuration again.
 pub(super) fn run(path: &Path) -> Result<(), Report> {
@@ -69,7 +63,10 @@ async fn start(config: Config, stop: &mut Stop) -> Result<Option<Gateway>, Start
         }
         tokio::select! {
             () = tokio::time::sleep(ASK_EVERY) => {}
-            () = stop.recv() => return Ok(None),
+            () = stop.recv() => {
+                tracing::info!("stopped");
+                return Ok(None);
+            }
         }
     }
 }

@@ -110,10 +110,11 @@ impl Gateway {
         let observer: Arc<dyn Observer> = Arc::new(journal.clone());
         let parts = Parts::open(&config, clock.clone(), Arc::clone(&observer)).await?;
         let tls = open_tls(&config, &clock)?;
+        let control_socket = config.control_socket();
+        // Before the listeners: who finds one open may give commands.
+        let commands = bind_control(&control_socket)?;
         let doors = bind_all(&config)?;
         let page_sockets = page::bind(&config.page)?;
-        let control_socket = config.control_socket();
-        let commands = bind_control(&control_socket)?;
 
         let mut control = parts.control(&config, clock.clone(), journal, None);
         let shared = (tls.clone(), page::Shown::new(&control, &page_sockets), control.reading.clone());

@@ -91,16 +91,26 @@ fn while_a_command_has_the_data_folder_the_gateway_waits_for_it() {
     std::fs::create_dir(rig.ground.path("data")).unwrap();
     let command = std::fs::File::create(rig.ground.path("data/lock")).unwrap();
     command.lock().unwrap();
+    let mut list = rig.oxpost(&["queue", "list"]).stdout(Stdio::null()).spawn().unwrap();
     let mut second = Process::start(&rig.ground, "gateway", &rig.oxpost(&["serve"]));
     wait_until("it waits", || rig.log().contains("waiting for the data folder").then_some(()));
     second.signal("TERM");
     assert!(second.ended(), "it stops in order while it waits, too");
     let mut gateway = Process::start(&rig.ground, "gateway", &rig.oxpost(&["serve"]));
     wait_until("it waits again", || (rig.log().matches("waiting for the data folder").count() == 2).then_some(()));
+    assert!(list.try_wait().unwrap().is_none(), "another command waits, too");
     drop(command);
     wait_for_port(&mut gateway, rig.port);
+    assert!(list.wait().unwrap().success());
     rig.send(SCANNER, "after the command");
     rig.arrives_once("after the command");
+
+    let mut beside = Process::start(&rig.ground, "beside", &rig.oxpost(&["serve"]));
+    assert!(!beside.ended(), "nobody waits for ever");
+    let said = rig.ground.read("beside.log");
+    assert!(said.contains("in use by another oxpost") && said.contains("stop the other one"), "{said}");
+    rig.send(SCANNER, "by the first one");
+    rig.arrives_once("by the first one");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use crate::house::{House, RECIPIENT, SCANNER, letter};
 async fn a_second_gateway_on_one_data_folder_is_refused_and_the_first_one_goes_on() {
     let mut house = House::new().await;
     let first = house.take_gateway();
-    match house.open().await {
+    match house.try_open().await {
         Err(StartError::Open(error)) => {
             assert!(error.is_lock(LockError::Taken), "{error}");
             assert!(error.to_string().contains("is in use by another oxpost"), "{error}");
