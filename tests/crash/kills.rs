@@ -9,6 +9,7 @@
 
 use std::collections::HashMap;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +20,7 @@ use rand::{Rng, SeedableRng};
 use crate::load::{self, Load, PERSON};
 use crate::rig::Rig;
 use crate::soak::LAST_MAIL;
-use crate::support::{Process, run};
+use crate::support::{Process, run, wait_until};
 
 /// Attempts that can be open at once: 3 SMTP sessions of each of two mailboxes, 4 Graph requests of another.
 const CONCURRENT_ATTEMPTS: u64 = 10;
@@ -32,7 +33,11 @@ const UPGRADE_EVERY: u64 = 4;
 
 /// How often each message of the load arrived.
 #[derive(Clone, Default)]
-pub(crate) struct Arrivals(pub(crate) Arc<Mutex<HashMap<u64, u64>>>);
+pub(crate) struct Arrivals {
+    copies: Arc<Mutex<HashMap<u64, u64>>>,
+    /// Messages that were looked at.
+    seen: Arc<AtomicU64>,
+}
 
 impl Arrivals {
     /// Counts what arrives at `tenant`, as long as the runtime lives.
@@ -40,7 +45,7 @@ impl Arrivals {
         let mut seen = 0;
         loop {
             let mail = tenant.arrived(seen + 1).await;
-            let mut copies = self.0.lock().unwrap();
+            let mut copies = self.copies.lock().unwrap();
             let known = seen;
             for message in mail.iter().filter(|message| message.number > known) {
                 assert_eq!(message.number, seen + 1, "the tenant forgot mail before it was counted");
@@ -49,11 +54,20 @@ impl Arrivals {
                     *copies.entry(number).or_default() += 1;
                 }
             }
+            self.seen.store(seen, Ordering::Release);
         }
     }
 
     pub(crate) fn distinct(&self) -> usize {
-        self.0.lock().unwrap().len()
+        self.copies.lock().unwrap().len()
+    }
+
+    /// How often each arrived, once all that arrived is counted.
+    pub(crate) fn whole(&self, tenant: &Tenant) -> HashMap<u64, u64> {
+        wait_until("all that arrived is counted", || {
+            (self.seen.load(Ordering::Acquire) == tenant.mail_count()).then_some(())
+        });
+        self.copies.lock().unwrap().clone()
     }
 }
 
@@ -145,7 +159,7 @@ fn no_acknowledged_message_is_lost_however_often_the_gateway_is_killed() {
     gateway.stop();
     assert!(!counting.is_finished(), "the count of arrivals ended early");
 
-    let copies = arrivals.0.lock().unwrap().clone();
+    let copies = arrivals.whole(&rig.tenant);
     let stopped = stopped_attempts(&rig);
     let lost: Vec<_> = acknowledged.iter().filter(|number| !copies.contains_key(number)).collect();
     assert!(lost.is_empty(), "acknowledged but lost: {lost:?}");

@@ -14,7 +14,11 @@ use crate::house::{House, Plan, RECIPIENT, SCANNER, letter};
 
 /// Content beyond 1 kB goes to files.
 async fn house() -> House {
-    House::start(Plan { tables: "[queue]\ninline = \"1 kB\"\n".to_owned(), ..Plan::default() }).await
+    House::start(Plan {
+        tables: "[queue]\ninline = \"1 kB\"\n[limits]\nmessages_per_minute = 0\n".to_owned(),
+        ..Plan::default()
+    })
+    .await
 }
 
 fn large(subject: &str) -> String {

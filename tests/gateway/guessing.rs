@@ -57,8 +57,9 @@ async fn an_unknown_name_takes_as_long_as_a_wrong_password() {
     }
     known.sort();
     unknown.sort();
-    let gap = known[4].abs_diff(unknown[4]);
-    assert!(gap < Duration::from_millis(100), "medians {:?} and {:?}", known[4], unknown[4]);
+    // The quickest: a busy machine makes the others longer.
+    let gap = known[0].abs_diff(unknown[0]);
+    assert!(gap < Duration::from_millis(100), "{:?} and {:?}", known[0], unknown[0]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -89,6 +89,7 @@ async fn a_success_that_the_provider_will_not_tell_is_told_here() {
         assert!(text.contains(part), "no {part:?} in {text}");
     }
     let said = |event: &Event| matches!(event, Event::Reported { about, .. } if *about == id);
+    house.events.first("it is told of", |event| said(event).then_some(())).await;
     assert_eq!(house.events.count(said), 1);
 }
 

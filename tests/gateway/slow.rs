@@ -52,7 +52,7 @@ async fn drip(mut client: Client, kind: Drip) -> usize {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_hundred_dripping_clients_are_shed_and_a_healthy_one_is_served() {
     let clients = network_client("rewrite").replace("127.0.0.1/32", "127.0.0.0/8");
-    let listeners = vec!["tls = \"starttls\"\ncommand_timeout = \"1s\"".to_owned()];
+    let listeners = vec!["tls = \"starttls\"\ncommand_timeout = \"3s\"".to_owned()];
     let house = House::start(Plan { listeners, clients, ..Plan::default() }).await;
     let mut drippers = JoinSet::new();
     for number in 0..100 {
@@ -68,7 +68,7 @@ async fn a_hundred_dripping_clients_are_shed_and_a_healthy_one_is_served() {
         times.push(start.elapsed());
     }
     times.sort();
-    assert!(times[18] < Duration::from_secs(2), "the healthy client's times: {times:?}");
+    assert!(times[18] < Duration::from_secs(5), "the healthy client's times: {times:?}");
     house.arrived(20).await;
     while let Some(shed) = drippers.join_next().await {
         shed.unwrap().unwrap_or_else(|kind| panic!("a client that drips is still there: {kind:?}"));

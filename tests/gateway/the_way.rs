@@ -96,7 +96,8 @@ async fn a_large_message_goes_by_the_way_that_carries_it_or_is_refused_on_the_wi
     let house = House::new().await;
     let large = letter(ALICE, RECIPIENT, "large")
         + &"A line of an attachment, seventy octets of nothing in particular.\r\n".repeat(50_000);
-    house.send(ALICE, &[RECIPIENT], &large).await;
+    let id = house.send(ALICE, &[RECIPIENT], &large).await;
+    house.relayed(id).await;
     let mail = house.only_one().await;
     assert_eq!(mail.via, Via::Smtp, "graph comes first, and takes 3 MiB");
     assert!(mail.raw.ends_with(large.as_bytes()));

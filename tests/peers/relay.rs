@@ -129,8 +129,8 @@ fn a_smarthost_with_a_password_carries_what_nobody_signed_in_for() {
     curl(&ground, &gateway, &letter);
     let mail = upstream.wait_for_mail("a@elsewhere.test", 1);
     assert!(mail[0].ends_with(&letter.octets), "{}", String::from_utf8_lossy(&mail[0]));
-    let postfix = ground.read("postfix.log");
-    assert!(postfix.contains(&format!("sasl_method=PLAIN, sasl_username={PERSON}")), "{postfix}");
+    let login = format!("sasl_method=PLAIN, sasl_username={PERSON}");
+    wait_until("the login in Postfix's log", || ground.read("postfix.log").contains(&login).then_some(()));
     assert!(!gateway.log().contains("reader"), "the password is in no log line");
     wait_until("the queue is empty", || gateway.queue().contains("the queue is empty").then_some(()));
 }
