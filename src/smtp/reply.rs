@@ -200,6 +200,7 @@ mod tests {
             (Reason::RecipientRefused, "554 5.7.1 no", "550 5.7.1 "),
             (Reason::Throttled, "550 5.7.233 too fast", "451 4.4.5 "),
             (Reason::RecipientDeferred, "450 4.2.1 later", "450 4.2.0 "),
+            (Reason::SignInNeeded, "550 5.1.1", "451 4.7.0 "),
             (Reason::AuthenticationRejected, "535 5.7.8 no", "451 4.7.0 "),
             (Reason::ContentRefused, "554 no", "554 5.6.0 "),
         ] {

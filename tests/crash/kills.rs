@@ -9,7 +9,6 @@
 
 use std::collections::HashMap;
 use std::process::Command;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -33,41 +32,42 @@ const UPGRADE_EVERY: u64 = 4;
 
 /// How often each message of the load arrived.
 #[derive(Clone, Default)]
-pub(crate) struct Arrivals {
-    copies: Arc<Mutex<HashMap<u64, u64>>>,
-    /// Messages that were looked at.
-    seen: Arc<AtomicU64>,
+pub(crate) struct Arrivals(Arc<Mutex<Counted>>);
+
+#[derive(Default)]
+struct Counted {
+    copies: HashMap<u64, u64>,
+    /// The last message that was looked at, as the tenant numbers them.
+    seen: u64,
 }
 
 impl Arrivals {
     /// Counts what arrives at `tenant`, as long as the runtime lives.
     pub(crate) async fn count(self, tenant: Arc<Tenant>) {
-        let mut seen = 0;
         loop {
-            let mail = tenant.arrived(seen + 1).await;
-            let mut copies = self.copies.lock().unwrap();
-            let known = seen;
+            let known = self.0.lock().unwrap().seen;
+            let mail = tenant.arrived(known + 1).await;
+            let mut counted = self.0.lock().unwrap();
             for message in mail.iter().filter(|message| message.number > known) {
-                assert_eq!(message.number, seen + 1, "the tenant forgot mail before it was counted");
-                seen = message.number;
+                assert_eq!(message.number, counted.seen + 1, "the tenant forgot mail before it was counted");
+                counted.seen = message.number;
                 if let Some(number) = load::number_of(&message.raw) {
-                    *copies.entry(number).or_default() += 1;
+                    *counted.copies.entry(number).or_default() += 1;
                 }
             }
-            self.seen.store(seen, Ordering::Release);
         }
     }
 
     pub(crate) fn distinct(&self) -> usize {
-        self.copies.lock().unwrap().len()
+        self.0.lock().unwrap().copies.len()
     }
 
     /// How often each arrived, once all that arrived is counted.
     pub(crate) fn whole(&self, tenant: &Tenant) -> HashMap<u64, u64> {
         wait_until("all that arrived is counted", || {
-            (self.seen.load(Ordering::Acquire) == tenant.mail_count()).then_some(())
-        });
-        self.copies.lock().unwrap().clone()
+            let counted = self.0.lock().unwrap();
+            (counted.seen == tenant.mail_count()).then(|| counted.copies.clone())
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 
 use crate::identity::{self, Identity, browse, browse_elsewhere};
-use crate::support::{Ground, Process, free_port, run, wait_for_port};
+use crate::support::{Ground, Process, free_port, run, wait_for_port, wait_until};
 use crate::upstream::Upstream;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_oxpost");
@@ -169,6 +169,11 @@ impl<'a> Gateway<'a> {
     /// `oxpost queue list`.
     pub(crate) fn queue(&self) -> String {
         self.command(&["queue", "list"])
+    }
+
+    /// Waits until nothing is in its queue: what has arrived may not be settled yet.
+    pub(crate) fn wait_for_empty_queue(&self) {
+        wait_until("the queue is empty", || self.queue().contains("the queue is empty").then_some(()));
     }
 
     /// What it logged so far.

@@ -3,8 +3,8 @@
 use crate::clients::{Letter, curl, msmtp, smtplib, swaks};
 use crate::gateway::{ACCOUNT, Gateway, Grant};
 use crate::identity::Identity;
-use crate::support::{Ground, wait_until};
-use crate::upstream::Upstream;
+use crate::support::Ground;
+use crate::upstream::{Upstream, wait_for_postfix};
 
 type Client = fn(&Ground, &Gateway<'_>, &Letter);
 
@@ -45,7 +45,7 @@ fn what_real_clients_send_arrives_as_it_was_sent() {
             );
         }
     }
-    wait_until("the queue is empty", || gateway.queue().contains("the queue is empty").then_some(()));
+    gateway.wait_for_empty_queue();
 }
 
 #[test]
@@ -129,8 +129,7 @@ fn a_smarthost_with_a_password_carries_what_nobody_signed_in_for() {
     curl(&ground, &gateway, &letter);
     let mail = upstream.wait_for_mail("a@elsewhere.test", 1);
     assert!(mail[0].ends_with(&letter.octets), "{}", String::from_utf8_lossy(&mail[0]));
-    let login = format!("sasl_method=PLAIN, sasl_username={PERSON}");
-    wait_until("the login in Postfix's log", || ground.read("postfix.log").contains(&login).then_some(()));
+    wait_for_postfix(&ground, &format!("sasl_method=PLAIN, sasl_username={PERSON}"));
     assert!(!gateway.log().contains("reader"), "the password is in no log line");
-    wait_until("the queue is empty", || gateway.queue().contains("the queue is empty").then_some(()));
+    gateway.wait_for_empty_queue();
 }

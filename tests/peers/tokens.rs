@@ -4,7 +4,7 @@ use crate::clients::{Letter, curl};
 use crate::gateway::{ACCOUNT, Gateway, Grant, PASSWORD};
 use crate::identity::{CLIENT_SECRET, Identity};
 use crate::support::{Ground, wait_until};
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, wait_for_postfix};
 
 const PERSON: &str = "scanner@practice.test";
 const FRIEND: &str = "friend@elsewhere.test";
@@ -57,18 +57,13 @@ fn a_token_that_the_server_refuses_is_renewed_and_nothing_fails() {
     upstream.wait_for_mail(FRIEND, 1);
 
     identity.expire_access_tokens();
-    wait_until("the session that began with the old token ends", || {
-        ground
-            .read("postfix.log")
-            .contains("disconnect from localhost[127.0.0.1] ehlo=2 starttls=1 auth=1")
-            .then_some(())
-    });
+    // The session that began with the old token.
+    wait_for_postfix(&ground, "disconnect from localhost[127.0.0.1] ehlo=2 starttls=1 auth=1");
     send(&ground, &gateway, 1);
     assert_all_arrived(&upstream, 2);
     assert_eq!(identity.count("refresh_token"), 1);
-    wait_until("Postfix's log says that the old token was refused", || {
-        ground.read("postfix.log").contains("SASL XOAUTH2 authentication failed").then_some(())
-    });
+    // The old token was refused.
+    wait_for_postfix(&ground, "SASL XOAUTH2 authentication failed");
 }
 
 #[test]
@@ -83,12 +78,8 @@ fn a_revoked_grant_holds_the_mail_until_somebody_signs_in_again() {
 
     identity.token_lifetime(2);
     identity.revoke_grants();
-    wait_until("the session that began with the old token ends", || {
-        ground
-            .read("postfix.log")
-            .contains("disconnect from localhost[127.0.0.1] ehlo=2 starttls=1 auth=1")
-            .then_some(())
-    });
+    // The session that began with the old token.
+    wait_for_postfix(&ground, "disconnect from localhost[127.0.0.1] ehlo=2 starttls=1 auth=1");
     send(&ground, &gateway, 1);
     send(&ground, &gateway, 2);
     let remedy = format!("oxpost login {ACCOUNT}");
@@ -104,7 +95,7 @@ fn a_revoked_grant_holds_the_mail_until_somebody_signs_in_again() {
     identity.token_lifetime(3600);
     gateway.sign_in();
     assert_all_arrived(&upstream, 3);
-    wait_until("nothing is held any more", || gateway.queue().contains("the queue is empty").then_some(()));
+    gateway.wait_for_empty_queue();
     assert!(upstream.mail(PERSON).is_empty(), "no report: nothing failed");
     for secret in [CLIENT_SECRET, PASSWORD, "Bearer "] {
         assert!(!gateway.log().contains(secret), "the log holds a secret");

@@ -65,6 +65,11 @@ impl Upstream {
     }
 }
 
+/// Waits until Postfix's log has these words, which it writes a moment after the fact.
+pub(crate) fn wait_for_postfix(ground: &Ground, words: &str) {
+    wait_until(&format!("`{words}` in Postfix's log"), || ground.read("postfix.log").contains(words).then_some(()));
+}
+
 fn start_dovecot(ground: &Ground, fill: &dyn Fn(&str) -> String, port: u16) -> Process {
     let introspection = fill(include_str!("upstream/introspection.conf"));
     for (name, attribute, format) in [("person.conf", "mailbox", "%u"), ("application.conf", "tenant", "%d")] {

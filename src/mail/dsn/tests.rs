@@ -120,9 +120,17 @@ fn a_report_says_who_why_and_what_to_do() {
 }
 
 #[test]
-fn what_is_told_as_failed_is_permanent() {
-    let told = Told::Failed(Failure::new(Reason::Throttled, "451 4.7.500 busy"));
-    assert_eq!(status(&told).to_string(), "5.7.500");
+fn a_status_that_was_temporary_becomes_permanent() {
+    let table = [
+        (Reason::Expired, "451 4.7.500 busy", "5.7.500", "the remote's own code"),
+        (Reason::Throttled, "451 4.7.500 busy", "5.7.500", "told as failed, whatever it was"),
+        (Reason::Expired, "", "5.4.7", "none of its own"),
+        (Reason::Rejected, "554 no", "5.0.0", "a reply without one"),
+        (Reason::Rejected, "2.0.0 taken", "5.0.0", "not a failure"),
+    ];
+    for (reason, words, expected, why) in table {
+        assert_eq!(status(&Told::Failed(Failure::new(reason, words))).to_string(), expected, "{why}");
+    }
 }
 
 #[test]

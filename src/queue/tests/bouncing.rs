@@ -123,9 +123,7 @@ async fn lines_go_with_their_message() {
 async fn our_own_report_that_lies_in_the_mailbox_is_no_news() {
     let desk = Desk::new().await;
     let id = desk.accept(&["ann@x.example", "bob@x.example"]).await;
-    let lease = desk.lease().await;
-    let outcomes = vec![relayed(), outcome(Reason::RecipientRefused)];
-    desk.settle(lease.clone(), Attempt { outcomes, ..all(&lease, relayed()) }).await;
+    desk.attempt_each(vec![relayed(), outcome(Reason::RecipientRefused)]).await;
     let mut found = report(&desk, ID, vec![bounced("bob@x.example", BounceAction::Failed)]);
     found.report.about = Some(id);
     assert_eq!(record(&desk, vec![found.clone()]).await, 0, "it failed here");

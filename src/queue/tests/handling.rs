@@ -41,10 +41,7 @@ async fn a_retry_ends_the_rests_of_its_mailbox_and_of_no_other() {
 async fn a_failed_message_can_be_retried_and_its_time_begins_anew() {
     let desk = Desk::new().await;
     let id = desk.accept(&["a@x.example", "b@x.example"]).await;
-    let lease = desk.lease().await;
-    let outcomes = vec![relayed(), outcome(Reason::RecipientRefused)];
-    let attempt = Attempt { backend: Some(BackendKind::Smtp), outcomes, notes: vec![] };
-    desk.settle(lease, attempt).await;
+    desk.attempt_each(vec![relayed(), outcome(Reason::RecipientRefused)]).await;
     desk.clock.advance(20 * DAY);
     desk.queue.retry(id).await.unwrap();
     assert!(desk.queue.lease_expired().await.unwrap().is_empty());

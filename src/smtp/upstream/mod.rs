@@ -366,10 +366,10 @@ impl Upstream {
         self.expected.front().map(|expected| expected.stage())
     }
 
-    /// Whether the answer to content is owed. The server may be at work on it and keep the answers to the commands before
-    /// it until then (RFC 2920 section 3.2).
+    /// Whether the answer to content is owed, after which nothing leaves. The server may be at work on it and keep the
+    /// answers to the commands before it until then (RFC 2920 section 3.2).
     pub fn awaits_verdict(&self) -> bool {
-        self.expected.iter().any(|expected| expected.stage() == Stage::Content)
+        self.expected.back().is_some_and(|expected| expected.stage() == Stage::Content)
     }
 
     /// How many answers are owed. Each that comes is progress.

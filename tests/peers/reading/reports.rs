@@ -43,6 +43,8 @@ fn what_postfix_reports_later_stands_in_history_and_nothing_in_the_mailbox_is_to
     let bounced = gateway.command(&["history", "--bounced"]);
     assert!(bounced.contains(LOST) && bounced.contains("did not reach"), "{bounced}");
     assert!(!bounced.contains("of it arrives") && !bounced.contains(REFUSED), "{bounced}");
+    let lines = gateway.command(&["history", "--bounced", "--json"]);
+    assert_eq!(lines.lines().count(), 1, "neither what was refused at once nor what arrived: {lines}");
     let unseen = run(Command::new("python3").arg(script("talk.py")).arg("unseen").args([
         &upstream.imap_port.to_string(),
         PERSON,
